@@ -1,0 +1,70 @@
+# io_uring in five days: "make help" lists what can be made.
+# A program's source dayNN-topic/name.c becomes dayNN/name; objects go to build/.
+
+CFLAGS ?= -O2 -g
+WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wwrite-strings -Wvla $(if $(CI),-Werror)
+LIBURING = liburing
+
+# make SANITIZE=1: every program checks itself for memory errors and undefined behaviour.
+ifeq ($(SANITIZE),1)
+SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+endif
+
+ALL_CFLAGS = -std=gnu11 $(WARNINGS) -MMD -MP -I. $(LIBURING_CFLAGS) $(SANITIZERS) $(CFLAGS)
+ALL_LDFLAGS = $(SANITIZERS) $(LDFLAGS)
+ALL_LDLIBS = $(LIBURING_LIBS) $(LDLIBS)
+
+DAYS = day01 day02 day03 day04 day05
+DAY_SOURCES = $(wildcard day0[1-9]-*/*.c)
+COMMON_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard common/*.c))
+program = $(firstword $(subst -, ,$(1)))/$(basename $(notdir $(1)))
+PROGRAMS = $(foreach source,$(DAY_SOURCES),$(call program,$(source)))
+
+# Only what compiles needs the compiler and liburing; a missing one is said in one line.
+ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
+ifeq ($(shell command -v $(firstword $(CC))),)
+$(error no C compiler '$(CC)': apt-get install gcc)
+endif
+ifeq ($(shell command -v pkg-config),)
+$(error no pkg-config: apt-get install pkg-config)
+endif
+ifneq ($(shell pkg-config --atleast-version=2.3 $(LIBURING) && echo found),found)
+$(error no liburing 2.3 or later: apt-get install liburing-dev)
+endif
+LIBURING_CFLAGS := $(shell pkg-config --cflags $(LIBURING)) \
+	-DLIBURING_VERSION='"$(shell pkg-config --modversion $(LIBURING))"'
+LIBURING_LIBS := $(shell pkg-config --libs $(LIBURING))
+endif
+
+all: $(DAYS) ## build every day
+
+$(DAYS): ## dayNN: build one day's programs
+.PHONY: all $(DAYS)
+
+# $(1) is a source like day01-setup/probe.c; its program is day01/probe, part of the target day01.
+define day_rules
+$(firstword $(subst -, ,$(1))): $(call program,$(1))
+$(call program,$(1)): build/$(1:.c=.o) $(COMMON_OBJECTS)
+endef
+$(foreach source,$(DAY_SOURCES),$(eval $(call day_rules,$(source))))
+
+$(PROGRAMS):
+	@echo "LD $@"
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LDLIBS)
+
+build/%.o: %.c build/flags
+	@echo "CC $<"
+	@mkdir -p $(@D)
+	@$(CC) $(ALL_CFLAGS) -c $< -o $@
+
+# Another compiler or other flags than last time rebuild everything.
+build/flags: FORCE
+	@mkdir -p build
+	@echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' | cmp -s - $@ || \
+		echo '$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS)' > $@
+FORCE:
+.PHONY: FORCE
+
+-include $(wildcard build/*/*.d)

@@ -1,0 +1,92 @@
+#include "common/ring.h"
+
+#include <error.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void ring_open(struct io_uring *ring, unsigned entries, struct io_uring_params *params)
+{
+	int result = io_uring_queue_init_params(entries, ring, params);
+
+	if (result < 0)
+		error(EXIT_FAILURE, 0, "opening a ring: %s (%s)", strerror(-result),
+		      ring_setup_advice(-result));
+}
+
+static const char *permission_advice(void)
+{
+	switch (ring_disabled_setting()) {
+	case 2:
+		return "kernel.io_uring_disabled is 2: sysctl kernel.io_uring_disabled=0 allows io_uring";
+	case 1:
+		return "kernel.io_uring_disabled is 1: only root and the group in "
+		       "kernel.io_uring_group may use io_uring; sysctl kernel.io_uring_disabled=0 "
+		       "allows everybody";
+	default:
+		return "the container's seccomp profile forbids io_uring: with Docker or Podman, run "
+		       "the container with --security-opt seccomp=unconfined";
+	}
+}
+
+const char *ring_setup_advice(int error)
+{
+	switch (error) {
+	case ENOSYS:
+		return "this kernel, or the container it shows itself through, has no io_uring: "
+		       "Linux 5.19 or later is needed, outside of sandboxes such as gVisor";
+	case EPERM:
+	case EACCES:
+		return permission_advice();
+	case ENOMEM:
+		return "the limit on locked memory, or memory itself, is too small for this ring: raise "
+		       "the limit with ulimit -l, or ask for fewer entries";
+	case EMFILE:
+		return "this process may not open another descriptor: raise the limit with ulimit -n";
+	case ENFILE:
+		return "the system may not open another file: raise the sysctl fs.file-max";
+	case EINVAL:
+		return "this kernel does not know a set-up flag or takes no ring of this size: "
+		       "./day01/probe shows what it can do";
+	default:
+		return "see man 2 io_uring_setup";
+	}
+}
+
+int ring_disabled_setting(void)
+{
+	int setting = -1;
+	FILE *file = fopen("/proc/sys/kernel/io_uring_disabled", "re");
+
+	if (file) {
+		if (fscanf(file, "%d", &setting) != 1)
+			setting = -1;
+		fclose(file);
+	}
+	return setting;
+}
+
+void ring_check_register(int result, const char *what, const char *needs)
+{
+	switch (-result) {
+	case EINVAL:
+		error(EXIT_FAILURE, 0, "%s: %s (this kernel lacks %s)", what, strerror(-result),
+		      needs);
+		break;
+	case EMFILE:
+		error(EXIT_FAILURE, 0,
+		      "%s: %s (raise the limit on descriptors with ulimit -n, or ask for "
+		      "fewer)",
+		      what, strerror(-result));
+		break;
+	case ENOMEM:
+		error(EXIT_FAILURE, 0,
+		      "%s: %s (raise the limit on locked memory with ulimit -l, or ask "
+		      "for less)",
+		      what, strerror(-result));
+		break;
+	default:
+		if (result < 0)
+			error(EXIT_FAILURE, -result, "%s", what);
+	}
+}

@@ -1,0 +1,36 @@
+/*
+ * Opening a ring, and saying why one cannot be opened. Day 1 writes this out; from day 2 on the
+ * programs call it.
+ */
+#ifndef COMMON_RING_H
+#define COMMON_RING_H
+
+#include <liburing.h>
+
+/*
+ * Opens a ring of at least `entries` SQEs. `params` asks for set-up flags and receives what the
+ * kernel granted, as in io_uring_queue_init_params(3); it must be zeroed where it asks for nothing.
+ * Does not return on failure: prints the reason and what to do about it, and exits with status 1.
+ */
+void ring_open(struct io_uring *ring, unsigned entries, struct io_uring_params *params);
+
+/*
+ * What to do about `error`, a positive errno value that io_uring_setup(2) failed with: ENOSYS,
+ * EPERM, ENOMEM, EMFILE, ENFILE or EINVAL. Any other gets a pointer to the manual. Never NULL.
+ */
+const char *ring_setup_advice(int error);
+
+/*
+ * The value of the sysctl kernel.io_uring_disabled: 0, 1 or 2 (Linux 6.6 and later), or -1 where
+ * the kernel has no such setting.
+ */
+int ring_disabled_setting(void);
+
+/*
+ * Ends the program with status 1 where `result`, the -errno or success of an io_uring_register
+ * call, is an error. `what` names the call; `needs` names the feature and the kernel that has it,
+ * for EINVAL.
+ */
+void ring_check_register(int result, const char *what, const char *needs);
+
+#endif

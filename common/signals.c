@@ -1,0 +1,28 @@
+#include "common/signals.h"
+
+#include <errno.h>
+#include <error.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/signalfd.h>
+
+int signals_open(int signal, ...)
+{
+	sigset_t set;
+	va_list more;
+	int fd;
+
+	sigemptyset(&set);
+	va_start(more, signal);
+	for (; signal; signal = va_arg(more, int))
+		sigaddset(&set, signal);
+	va_end(more);
+
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		error(EXIT_FAILURE, errno, "sigprocmask");
+	fd = signalfd(-1, &set, SFD_CLOEXEC);
+	if (fd < 0)
+		error(EXIT_FAILURE, errno, "signalfd");
+	return fd;
+}

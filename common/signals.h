@@ -1,0 +1,14 @@
+/*
+ * Signals as something to read, so that a ring can wait for them like for everything else.
+ */
+#ifndef COMMON_SIGNALS_H
+#define COMMON_SIGNALS_H
+
+/*
+ * Blocks the signals given, a list ended by 0, and returns a descriptor from which each arrives as
+ * a struct signalfd_siginfo (man 2 signalfd). Does not return on failure: prints the reason and
+ * exits with status 1.
+ */
+int signals_open(int signal, ...);
+
+#endif
