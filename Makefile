@@ -11,7 +11,7 @@ ifeq ($(SANITIZE),1)
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
 
-ALL_CFLAGS = -std=gnu11 $(WARNINGS) -MMD -MP -I. $(LIBURING_CFLAGS) $(SANITIZERS) $(CFLAGS)
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -MMD -MP -I. $(LIBURING_CFLAGS) $(SANITIZERS) $(CFLAGS)
 ALL_LDFLAGS = $(SANITIZERS) $(LDFLAGS)
 ALL_LDLIBS = $(LIBURING_LIBS) $(LDLIBS)
 
@@ -68,3 +68,11 @@ FORCE:
 .PHONY: FORCE
 
 -include $(wildcard build/*/*.d)
+
+clean: ## remove everything that make built
+	rm -rf build $(DAYS)
+
+help: ## this list
+	@sed -n 's/^\([a-z$$(A-Z)-]*\):.* ## /\1\t/p' Makefile | sed 's/^$$(DAYS)\tdayNN: /day01 .. day05\t/' | \
+		expand -t 16
+.PHONY: clean help
