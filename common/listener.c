@@ -89,7 +89,7 @@ int listener_open(const char *address, unsigned port, int backlog)
 
 void listener_announce(int fd)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = {.ss_family = AF_UNSPEC};
 	socklen_t length = sizeof(address);
 	char host[NI_MAXHOST], service[NI_MAXSERV];
 	int result;
