@@ -2,7 +2,7 @@
 # A program's source dayNN-topic/name.c becomes dayNN/name; objects go to build/.
 
 CFLAGS ?= -O2 -g
-WARNINGS = -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes \
+WARNINGS = -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wwrite-strings -Wvla $(if $(CI),-Werror)
 LIBURING = liburing
 
