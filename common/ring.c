@@ -66,6 +66,11 @@ int ring_disabled_setting(void)
 	return setting;
 }
 
+bool ring_try_again(int result)
+{
+	return result == -EINTR || result == -EAGAIN || result == -ENOMEM || result == -EBUSY;
+}
+
 void ring_check_register(int result, const char *what, const char *needs)
 {
 	switch (-result) {

@@ -27,6 +27,14 @@ const char *ring_setup_advice(int error);
 int ring_disabled_setting(void);
 
 /*
+ * Whether `result`, of a call that submits or waits, is an -errno of the moment: EINTR (a signal),
+ * EAGAIN and ENOMEM (the kernel is short of memory), EBUSY (the completion queue overflowed). Nothing
+ * is lost then: what was not submitted is still in the submission queue, what has completed can be
+ * reaped, and the same call can be made again. See man 2 io_uring_enter.
+ */
+bool ring_try_again(int result);
+
+/*
  * Ends the program with status 1 where `result`, the -errno or success of an io_uring_register
  * call, is an error. `what` names the call; `needs` names the feature and the kernel that has it,
  * for EINVAL.

@@ -1,0 +1,75 @@
+# What the tests share: servers that are started, waited for and ended by their process id.
+
+bats_require_minimum_version 1.5.0
+
+cd "$BATS_TEST_DIRNAME/.." || exit 1
+
+SERVERS=()
+
+# start_server COMMAND [ARG]... 0: starts a server on a free port and waits until it listens. Sets PID,
+# PORT, and LOG, the file that gets its standard output; its standard error goes to $LOG.err.
+start_server() {
+	LOG=$BATS_TEST_TMPDIR/server.${#SERVERS[@]}
+	: >"$LOG"
+	"$@" >"$LOG" 2>"$LOG.err" 3>&- &
+	PID=$!
+	SERVERS+=("$PID")
+	wait_until listens
+	PORT=$(sed -n 's/^listening on .*:\([0-9]*\)$/\1/p' "$LOG")
+}
+
+listens() {
+	if ! kill -0 "$PID"; then
+		cat "$LOG" "$LOG.err"
+		return 1
+	fi
+	grep -q '^listening on ' "$LOG"
+}
+
+# wait_until COMMAND [ARG]...: tries the command until it succeeds, and fails after 20 seconds.
+wait_until() {
+	local deadline=$((SECONDS + 20))
+
+	until "$@"; do
+		if ((SECONDS >= deadline)); then
+			echo "gave up waiting for: $*"
+			return 1
+		fi
+		sleep 0.02
+	done
+}
+
+# stop_server SIGNAL: ends the server started last and leaves its exit status in `status`.
+stop_server() {
+	kill -s "$1" "$PID"
+	status=0
+	wait "$PID" || status=$?
+}
+
+# Every test file calls this from its teardown, so that no server outlives its test.
+end_servers() {
+	local pid
+
+	for pid in "${SERVERS[@]}"; do
+		kill -KILL "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
+}
+
+# lines FILE PATTERN: how many lines of the file match the extended regular expression.
+lines() {
+	grep -Ec -- "$2" "$1" || true
+}
+
+has_lines() {
+	(($(lines "$1" "$2") == $3))
+}
+
+# descriptors_of PID: how many file descriptors the process has open.
+descriptors_of() {
+	find "/proc/$1/fd" -mindepth 1 | wc -l
+}
+
+sanitized() {
+	[ "${SANITIZE:-0}" = 1 ]
+}
