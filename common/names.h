@@ -5,8 +5,9 @@
 #define COMMON_NAMES_H
 
 /*
- * The name of the operation `opcode` of an SQE, as in IORING_OP_name: "NOP", "ACCEPT", ... Knows the
- * operations up to Linux 6.18, also those that the installed liburing does not; NULL for later ones.
+ * The name of the operation `opcode` of an SQE, as in IORING_OP_name: "NOP", "ACCEPT", ... Knows
+ * the operations up to Linux 6.18, also those that the installed liburing does not; NULL for later
+ * ones.
  */
 const char *operation_name(unsigned opcode);
 

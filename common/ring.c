@@ -71,6 +71,19 @@ bool ring_try_again(int result)
 	return result == -EINTR || result == -EAGAIN || result == -ENOMEM || result == -EBUSY;
 }
 
+struct io_uring_sqe *ring_get_sqe(struct io_uring *ring)
+{
+	struct io_uring_sqe *sqe;
+	int result;
+
+	while (!(sqe = io_uring_get_sqe(ring))) {
+		result = io_uring_submit(ring);
+		if (result < 0 && !ring_try_again(result))
+			error(EXIT_FAILURE, -result, "io_uring_submit");
+	}
+	return sqe;
+}
+
 void ring_check_register(int result, const char *what, const char *needs)
 {
 	switch (-result) {

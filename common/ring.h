@@ -28,11 +28,18 @@ int ring_disabled_setting(void);
 
 /*
  * Whether `result`, of a call that submits or waits, is an -errno of the moment: EINTR (a signal),
- * EAGAIN and ENOMEM (the kernel is short of memory), EBUSY (the completion queue overflowed). Nothing
- * is lost then: what was not submitted is still in the submission queue, what has completed can be
- * reaped, and the same call can be made again. See man 2 io_uring_enter.
+ * EAGAIN and ENOMEM (the kernel is short of memory), EBUSY (the completion queue overflowed).
+ * Nothing is lost then: what was not submitted is still in the submission queue, what has completed
+ * can be reaped, and the same call can be made again. See man 2 io_uring_enter.
  */
 bool ring_try_again(int result);
+
+/*
+ * Day 4's way to get an SQE: hands a full submission queue to the kernel, which makes room, and so
+ * never returns NULL. Prints the reason and exits with status 1 where io_uring_submit(3) fails for
+ * good.
+ */
+struct io_uring_sqe *ring_get_sqe(struct io_uring *ring);
 
 /*
  * Ends the program with status 1 where `result`, the -errno or success of an io_uring_register

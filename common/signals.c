@@ -7,9 +7,10 @@
 #include <stdlib.h>
 #include <sys/signalfd.h>
 
+static sigset_t set;
+
 int signals_open(int signal, ...)
 {
-	sigset_t set;
 	va_list more;
 	int fd;
 
@@ -25,4 +26,10 @@ int signals_open(int signal, ...)
 	if (fd < 0)
 		error(EXIT_FAILURE, errno, "signalfd");
 	return fd;
+}
+
+void signals_release(void)
+{
+	if (sigprocmask(SIG_UNBLOCK, &set, NULL) < 0)
+		error(EXIT_FAILURE, errno, "sigprocmask");
 }

@@ -11,4 +11,10 @@
  */
 int signals_open(int signal, ...);
 
+/*
+ * Gives the signals of signals_open() back their ordinary effect, which for one that is pending is
+ * at once. The descriptor stays open.
+ */
+void signals_release(void);
+
 #endif
