@@ -20,6 +20,7 @@ DAY_SOURCES = $(wildcard day0[1-9]-*/*.c)
 COMMON_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard common/*.c))
 program = $(firstword $(subst -, ,$(1)))/$(basename $(notdir $(1)))
 PROGRAMS = $(foreach source,$(DAY_SOURCES),$(call program,$(source)))
+BENCH_PROGRAMS = bench/epoll-echo bench/load
 
 # Only what compiles needs the compiler and liburing; a missing one is said in one line.
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
@@ -49,7 +50,13 @@ $(call program,$(1)): build/$(1:.c=.o) $(COMMON_OBJECTS)
 endef
 $(foreach source,$(DAY_SOURCES),$(eval $(call day_rules,$(source))))
 
-$(PROGRAMS):
+# The programs of the benchmark; bench-programs builds them and runs nothing.
+bench-programs: $(BENCH_PROGRAMS)
+$(BENCH_PROGRAMS): %: build/%.o $(COMMON_OBJECTS)
+bench/load: build/bench/histogram.o
+.PHONY: bench-programs
+
+$(PROGRAMS) $(BENCH_PROGRAMS):
 	@echo "LD $@"
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LDLIBS)
@@ -70,7 +77,7 @@ FORCE:
 -include $(wildcard build/*/*.d)
 
 clean: ## remove everything that make built
-	rm -rf build $(DAYS)
+	rm -rf build $(DAYS) $(BENCH_PROGRAMS)
 
 help: ## this list
 	@sed -n 's/^\([a-z$$(A-Z)-]*\):.* ## /\1\t/p' Makefile | sed 's/^$$(DAYS)\tdayNN: /day01 .. day05\t/' | \

@@ -1,0 +1,780 @@
+/*
+ * Loads an echo server and measures it: one thread, epoll, so that it depends on nothing that it is
+ * there to compare. Works against any server that sends back what it receives.
+ *
+ * Each connection sends a stream of bytes of its own and every byte that comes back is compared:
+ * the content is a table of random bytes, read in a circle from where the connection's number says,
+ * so that sending needs no copy, comparing is one memcmp(3), and a byte that is lost, repeated, out
+ * of order or another connection's shows. A message is a stretch of the stream.
+ *
+ * A server that corrupts, closes early or makes no progress ends the run with a message and exit
+ * status 1; its figures would mean nothing.
+ *
+ * Run it: make bench-programs && ./bench/epoll-echo 7006, and in another terminal:
+ * ./bench/load --connections 50 --size 512 7006
+ */
+#include "bench/histogram.h"
+#include "common/options.h"
+#include "common/signals.h"
+
+#include <errno.h>
+#include <error.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <netdb.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEFAULT_PORT	 7005
+#define MOST_CONNECTIONS 1000000
+#define MOST_IN_FLIGHT	 65536
+#define MOST_BYTES	 (1U << 30)
+#define TABLE_BYTES	 262139 /* a prime: no server's buffer size divides it */
+#define CHUNK_BYTES	 65536
+#define EVENTS_A_TURN	 512
+#define CHECK_NS	 (100 * MILLISECOND)
+#define MILLISECOND	 UINT64_C(1000000)
+#define SECOND		 UINT64_C(1000000000)
+#define SATURATED	 0.95 /* of a CPU */
+
+struct connection {
+	unsigned serial; /* decides the content */
+	int fd;
+	unsigned watched;   /* the events epoll watches for */
+	bool finished;	    /* has sent and received everything, waits for end-of-file */
+	uint64_t granted;   /* messages it may send */
+	uint64_t completed; /* messages that came back */
+	uint64_t sent;	    /* bytes */
+	uint64_t received;
+	uint64_t progress_ns; /* when it last received something or had nothing to wait for */
+	uint64_t *started_ns; /* of each message in flight, a circle of `in_flight` */
+};
+
+enum phase {
+	WARMING_UP,
+	MEASURING,
+	FINISHING
+};
+
+/* What is counted while measuring. */
+struct counts {
+	uint64_t ns;
+	uint64_t messages;
+	uint64_t bytes;
+	uint64_t own_cpu_ns;
+	uint64_t server_cpu_ns;
+};
+
+/* The options. */
+static const char *host = "127.0.0.1";
+static unsigned connection_count = 1;
+static unsigned message_bytes;
+static unsigned in_flight = 1;
+static unsigned duration_s;
+static unsigned message_count;
+static unsigned warm_up_ms;
+static unsigned stall_s = 5;
+static unsigned server_pid;
+static bool streaming;
+static bool reconnecting;
+static bool idling;
+static bool print_values;
+
+static struct addrinfo *address;
+static char
+	table[TABLE_BYTES + CHUNK_BYTES]; /* its start once more at the end: no wrapping inside */
+static struct connection *connections;
+static unsigned next_serial;
+static unsigned unfinished;
+static int epoll_fd;
+
+static enum phase phase;
+static uint64_t phase_end_ns;
+static uint64_t granted_total;
+static struct counts now_counts; /* messages and bytes since the start */
+static struct counts first_counts, last_counts;
+static struct histogram latencies;
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	if (clock_gettime(clock, &now) < 0)
+		error(EXIT_FAILURE, errno, "clock_gettime");
+	return (uint64_t)now.tv_sec * SECOND + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* xorshift64: the content only has to look random. */
+static void fill_table(void)
+{
+	uint64_t state = 0x9e3779b97f4a7c15;
+
+	for (size_t i = 0; i < TABLE_BYTES; i++) {
+		state ^= state << 13;
+		state ^= state >> 7;
+		state ^= state << 17;
+		table[i] = (char)(state >> 32);
+	}
+	memcpy(table + TABLE_BYTES, table, CHUNK_BYTES);
+}
+
+/* The stream of `connection` from `offset` on; CHUNK_BYTES of it can be used. */
+static const char *content(const struct connection *connection, uint64_t offset)
+{
+	return table + (connection->serial * UINT64_C(40503) + offset) % TABLE_BYTES;
+}
+
+/* The CPU time of all threads of the server, kernel workers of its rings included. */
+static uint64_t server_cpu_ns(void)
+{
+	clockid_t clock;
+
+	if (!server_pid)
+		return 0;
+	if (clock_getcpuclockid((pid_t)server_pid, &clock) != 0)
+		error(EXIT_FAILURE, 0, "the server, process %u, is gone", server_pid);
+	return clock_ns(clock);
+}
+
+static struct counts count_now(uint64_t now)
+{
+	struct counts counts = now_counts;
+
+	counts.ns = now;
+	counts.own_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	counts.server_cpu_ns = server_cpu_ns();
+	return counts;
+}
+
+static void server_failed(const struct connection *connection, const char *what)
+{
+	error(EXIT_FAILURE, 0,
+	      "connection %u: %s (%" PRIu64 " bytes sent, %" PRIu64 " came back in order)",
+	      connection->serial, what, connection->sent, connection->received);
+}
+
+static void watch(struct connection *connection, unsigned events)
+{
+	struct epoll_event event = {.events = events, .data.ptr = connection};
+
+	if (connection->watched == events)
+		return;
+	if (epoll_ctl(epoll_fd, connection->watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, connection->fd,
+		      &event) < 0)
+		error(EXIT_FAILURE, errno, "epoll_ctl");
+	connection->watched = events;
+}
+
+/*
+ * A connection that is opened and closed all the time is closed by a reset: an orderly close would
+ * leave each port unusable for a minute, and there are only some 28,000.
+ */
+static void close_by_reset(int fd)
+{
+	const struct linger linger = {.l_onoff = 1, .l_linger = 0};
+
+	if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) < 0)
+		error(EXIT_FAILURE, errno, "setsockopt");
+}
+
+static const char *connect_advice(int error_number)
+{
+	switch (error_number) {
+	case ECONNREFUSED:
+		return " (no server listens there)";
+	case EADDRNOTAVAIL:
+		return " (all local ports are in use: fewer connections, or wait a minute)";
+	case EMFILE:
+		return " (raise the limit on descriptors with ulimit -n)";
+	case EINPROGRESS:
+		return " (the server does not accept it in time)";
+	default:
+		return "";
+	}
+}
+
+static void open_connection(struct connection *connection, int flags)
+{
+	const struct timeval patience = {.tv_sec = stall_s};
+	uint64_t *started_ns = connection->started_ns;
+	int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+
+	if (fd < 0)
+		error(EXIT_FAILURE, errno, "socket%s", connect_advice(errno));
+	/* The time-out of a blocking connect(2), too. */
+	if (!flags && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
+		error(EXIT_FAILURE, errno, "setsockopt");
+	if (connect(fd, address->ai_addr, address->ai_addrlen) < 0 &&
+	    !(flags && errno == EINPROGRESS))
+		error(EXIT_FAILURE, errno, "connection %u: connect%s", next_serial,
+		      connect_advice(errno));
+	if (reconnecting)
+		close_by_reset(fd);
+	*connection = (struct connection){
+		.serial = next_serial++,
+		.fd = fd,
+		.started_ns = started_ns,
+	};
+}
+
+static bool may_grant(void)
+{
+	return phase != FINISHING && (!message_count || granted_total < message_count);
+}
+
+/* Allows `connection` as many further messages as may be in flight. */
+static void grant(struct connection *connection, uint64_t now)
+{
+	while (may_grant() &&
+	       (streaming ? connection->sent == connection->granted * message_bytes
+			  : connection->granted - connection->completed < in_flight)) {
+		if (!streaming)
+			connection->started_ns[connection->granted % in_flight] = now;
+		connection->granted++;
+		granted_total++;
+	}
+}
+
+/* Sends what is granted, as far as the socket takes it. */
+static void send_granted(struct connection *connection)
+{
+	uint64_t left = connection->granted * message_bytes - connection->sent;
+
+	while (left > 0) {
+		size_t length = left < CHUNK_BYTES ? (size_t)left : CHUNK_BYTES;
+		ssize_t sent = send(connection->fd, content(connection, connection->sent), length,
+				    MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (sent < 0 && errno != EAGAIN)
+			server_failed(connection, strerror(errno));
+		if (sent < 0)
+			break;
+		connection->sent += (uint64_t)sent;
+		left -= (uint64_t)sent;
+		/* One send a turn, so that what comes back meanwhile is not left lying. */
+		if (streaming)
+			break;
+	}
+	watch(connection, (streaming && may_grant()) || left > 0 ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+static void check_bytes(struct connection *connection, const char *bytes, size_t length)
+{
+	const char *expected = content(connection, connection->received);
+	size_t i = 0;
+
+	if (connection->received + length > connection->sent)
+		server_failed(connection, "the server sent back more than it was sent");
+	if (memcmp(bytes, expected, length) == 0)
+		return;
+	while (bytes[i] == expected[i])
+		i++;
+	connection->received += i;
+	server_failed(connection, "the server sent back other bytes than it was sent");
+}
+
+static void complete_messages(struct connection *connection, uint64_t now)
+{
+	while (connection->completed < connection->received / message_bytes) {
+		if (phase == MEASURING && !streaming)
+			histogram_add(
+				&latencies,
+				now - connection->started_ns[connection->completed % in_flight]);
+		connection->completed++;
+		now_counts.messages++;
+	}
+}
+
+/* Receives once. False where there was nothing. */
+static bool receive(struct connection *connection)
+{
+	static char buffer[CHUNK_BYTES];
+	ssize_t length = recv(connection->fd, buffer, sizeof(buffer), MSG_DONTWAIT);
+
+	if (length < 0 && errno == EAGAIN)
+		return false;
+	if (length < 0)
+		server_failed(connection, strerror(errno));
+	if (length == 0)
+		server_failed(connection, "the server closed it early");
+	check_bytes(connection, buffer, (size_t)length);
+	connection->received += (uint64_t)length;
+	now_counts.bytes += (uint64_t)length;
+	return true;
+}
+
+/* All came back: says so to the server, which has to answer with end-of-file and nothing else. */
+static void finish(struct connection *connection)
+{
+	if (shutdown(connection->fd, SHUT_WR) < 0)
+		server_failed(connection, strerror(errno));
+	connection->finished = true;
+	watch(connection, EPOLLIN);
+}
+
+static void on_end(struct connection *connection)
+{
+	char byte;
+	ssize_t length = recv(connection->fd, &byte, 1, MSG_DONTWAIT);
+
+	if (length > 0)
+		server_failed(connection, "the server sent back more than it was sent");
+	if (length < 0 && errno == EAGAIN)
+		return;
+	if (length < 0)
+		server_failed(connection, strerror(errno));
+	close(connection->fd);
+	connection->fd = -1;
+	unfinished--;
+}
+
+static bool has_everything(const struct connection *connection)
+{
+	return connection->received == connection->sent &&
+	       connection->sent == connection->granted * message_bytes;
+}
+
+static void on_event(struct connection *connection, unsigned events)
+{
+	bool received = (events & ~(unsigned)EPOLLOUT) && receive(connection);
+	uint64_t now;
+
+	if (!received && !(events & EPOLLOUT))
+		return;
+	now = now_ns();
+	if (received)
+		connection->progress_ns = now;
+	complete_messages(connection, now);
+	grant(connection, now);
+	send_granted(connection);
+	if (!may_grant() && has_everything(connection))
+		finish(connection);
+}
+
+/* --connect: the next connection, its message on the way at once where the kernel takes it. */
+static void start_over(struct connection *connection)
+{
+	uint64_t now = now_ns();
+
+	if (!may_grant()) {
+		unfinished--;
+		return;
+	}
+	open_connection(connection, SOCK_NONBLOCK);
+	connection->progress_ns = now;
+	connection->started_ns[0] = now;
+	connection->granted = 1;
+	granted_total++;
+	/* Without a message it is the server's part to close. */
+	if (message_bytes > 0)
+		send_granted(connection);
+	else
+		watch(connection, EPOLLIN);
+}
+
+static void complete_connection(struct connection *connection)
+{
+	if (phase == MEASURING)
+		histogram_add(&latencies, now_ns() - connection->started_ns[0]);
+	now_counts.messages++;
+	close(connection->fd);
+	connection->fd = -1;
+	start_over(connection);
+}
+
+static void on_connect_event(struct connection *connection, unsigned events)
+{
+	char byte;
+
+	if (message_bytes == 0) {
+		ssize_t length = recv(connection->fd, &byte, 1, MSG_DONTWAIT);
+
+		if (length > 0)
+			server_failed(connection, "the server sent back more than it was sent");
+		if (length < 0 && errno == EAGAIN)
+			return;
+		if (length < 0 && errno != ECONNRESET)
+			server_failed(connection, strerror(errno));
+		complete_connection(connection);
+		return;
+	}
+	if (events & EPOLLOUT)
+		send_granted(connection);
+	if ((events & ~(unsigned)EPOLLOUT) && receive(connection)) {
+		connection->progress_ns = now_ns();
+		if (connection->received == message_bytes)
+			complete_connection(connection);
+	}
+}
+
+static void check_stalls(uint64_t now)
+{
+	for (unsigned i = 0; i < connection_count; i++) {
+		const struct connection *connection = &connections[i];
+
+		if (connection->fd >= 0 && connection->progress_ns + stall_s * SECOND < now)
+			server_failed(connection,
+				      "the server stalls: nothing came back for a while");
+	}
+}
+
+static void start_finishing(uint64_t now)
+{
+	last_counts = count_now(now);
+	phase = FINISHING;
+	for (unsigned i = 0; i < connection_count && !reconnecting; i++) {
+		if (!connections[i].finished && has_everything(&connections[i]))
+			finish(&connections[i]);
+	}
+}
+
+static void advance_phase(uint64_t now)
+{
+	if (phase == WARMING_UP && now >= phase_end_ns) {
+		phase = MEASURING;
+		first_counts = count_now(now);
+		phase_end_ns = now + duration_s * SECOND;
+	} else if (phase == MEASURING &&
+		   (message_count ? now_counts.messages >= message_count : now >= phase_end_ns)) {
+		start_finishing(now);
+	}
+}
+
+static int timeout_ms(uint64_t now)
+{
+	uint64_t left = CHECK_NS;
+
+	if (phase != FINISHING && !message_count && phase_end_ns < now + left)
+		left = phase_end_ns > now ? phase_end_ns - now : 0;
+	return (int)((left + MILLISECOND - 1) / MILLISECOND);
+}
+
+static void run(void)
+{
+	struct epoll_event events[EVENTS_A_TURN];
+	uint64_t now = now_ns();
+	uint64_t next_check_ns = now + CHECK_NS;
+
+	while (unfinished > 0) {
+		int count;
+
+		advance_phase(now);
+		count = epoll_wait(epoll_fd, events, EVENTS_A_TURN, timeout_ms(now));
+		if (count < 0 && errno != EINTR)
+			error(EXIT_FAILURE, errno, "epoll_wait");
+		for (int i = 0; i < count; i++) {
+			struct connection *connection = events[i].data.ptr;
+
+			if (reconnecting)
+				on_connect_event(connection, events[i].events);
+			else if (connection->finished)
+				on_end(connection);
+			else
+				on_event(connection, events[i].events);
+		}
+		now = now_ns();
+		if (now >= next_check_ns) {
+			check_stalls(now);
+			next_check_ns = now + CHECK_NS;
+		}
+	}
+	if (phase != FINISHING)
+		last_counts = count_now(now);
+}
+
+static void start(void)
+{
+	uint64_t now;
+
+	for (unsigned i = 0; i < connection_count && !reconnecting; i++)
+		open_connection(&connections[i], 0);
+	unfinished = connection_count;
+	now = now_ns();
+	phase_end_ns = now + warm_up_ms * MILLISECOND;
+	advance_phase(now);
+	for (unsigned i = 0; i < connection_count; i++) {
+		struct connection *connection = &connections[i];
+
+		if (reconnecting) {
+			connection->fd = -1;
+			start_over(connection);
+			continue;
+		}
+		connection->progress_ns = now;
+		grant(connection, now_ns());
+		send_granted(connection);
+		if (connection->granted == 0)
+			finish(connection);
+	}
+}
+
+/*
+ * --idle: holds the connections. One message over the last of them shows that the server has
+ * accepted all, because it accepts them in order.
+ */
+static void hold_idle(void)
+{
+	struct connection *last = &connections[connection_count - 1];
+	int signal_fd = signals_open(SIGINT, SIGTERM, 0);
+	struct pollfd ends[] = {
+		{.fd = STDIN_FILENO, .events = POLLIN},
+		{.fd = signal_fd, .events = POLLIN},
+		{.fd = epoll_fd, .events = POLLIN},
+	};
+	char ignored[64];
+
+	for (unsigned i = 0; i < connection_count; i++) {
+		open_connection(&connections[i], 0);
+		watch(&connections[i], EPOLLIN);
+	}
+	last->granted = 1;
+	message_bytes = 1;
+	send_granted(last);
+	if (poll(&ends[2], 1, (int)stall_s * 1000) == 0)
+		server_failed(last, "the server stalls: nothing came back for a while");
+	if (!receive(last))
+		server_failed(&connections[0], "the server closed one of the connections early");
+	printf("holding %u connections\n", connection_count);
+	fflush(stdout);
+
+	while (poll(ends, sizeof(ends) / sizeof(ends[0]), -1) > 0) {
+		if (ends[2].revents)
+			error(EXIT_FAILURE, 0, "the server closed one of the connections early");
+		if (ends[1].revents ||
+		    (ends[0].revents && read(STDIN_FILENO, ignored, sizeof(ignored)) <= 0))
+			return;
+	}
+}
+
+static double per_second(uint64_t amount)
+{
+	return (double)amount * SECOND / (double)(last_counts.ns - first_counts.ns);
+}
+
+static double microseconds(double percent)
+{
+	return (double)histogram_percentile(&latencies, percent) / 1000;
+}
+
+static void print_results(void)
+{
+	uint64_t messages = last_counts.messages - first_counts.messages;
+	uint64_t bytes = last_counts.bytes - first_counts.bytes;
+	double seconds = (double)(last_counts.ns - first_counts.ns) / SECOND;
+	double cpu = (double)(last_counts.own_cpu_ns - first_counts.own_cpu_ns) / SECOND / seconds;
+	double server = (double)(last_counts.server_cpu_ns - first_counts.server_cpu_ns);
+	const char *unit = reconnecting ? "connections" : "messages";
+
+	if (print_values) {
+		printf("seconds=%.3f\n%s=%" PRIu64 "\nbytes=%" PRIu64 "\n"
+		       "total=%" PRIu64 "\n%s_per_s=%.0f\nbytes_per_s=%.0f\n"
+		       "p50_us=%.2f\np90_us=%.2f\np99_us=%.2f\np99.9_us=%.2f\nmax_us=%.2f\n"
+		       "load_cpu=%.3f\nload_saturated=%d\n",
+		       seconds, unit, messages, bytes, now_counts.messages, unit,
+		       per_second(messages), per_second(bytes), microseconds(50), microseconds(90),
+		       microseconds(99), microseconds(99.9), microseconds(100), cpu,
+		       cpu >= SATURATED);
+		if (server_pid)
+			printf("server_cpu=%.3f\nserver_ns_per_%.*s=%.0f\n",
+			       server / SECOND / seconds, (int)strlen(unit) - 1, unit,
+			       messages ? server / (double)messages : 0);
+		return;
+	}
+	printf("%" PRIu64 " %s in %.2f s: %.0f %s/s, %.1f MB/s, every byte compared\n", messages,
+	       unit, seconds, per_second(messages), unit, per_second(bytes) / 1e6);
+	if (latencies.total)
+		printf("latency, us: p50 %.1f, p90 %.1f, p99 %.1f, p99.9 %.1f, max %.1f\n",
+		       microseconds(50), microseconds(90), microseconds(99), microseconds(99.9),
+		       microseconds(100));
+	if (server_pid && messages)
+		printf("server: %.0f%% of a CPU, %.2f us of it for each of the %s\n",
+		       server / SECOND / seconds * 100, server / (double)messages / 1000, unit);
+	printf("load: %.0f%% of a CPU%s\n", cpu * 100,
+	       cpu >= SATURATED ? ": saturated, the server may be able to do more" : "");
+}
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		error(EXIT_FAILURE, errno, "getrlimit");
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		error(EXIT_FAILURE, errno, "setrlimit");
+}
+
+static void prepare(unsigned port)
+{
+	const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+	char service[sizeof("65535")];
+	uint64_t *starts;
+	int result;
+
+	snprintf(service, sizeof(service), "%hu", (unsigned short)port);
+	result = getaddrinfo(host, service, &hints, &address);
+	if (result != 0)
+		error(EXIT_FAILURE, 0, "finding the address '%s': %s", host,
+		      result == EAI_SYSTEM ? strerror(errno) : gai_strerror(result));
+
+	raise_descriptor_limit();
+	fill_table();
+	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (epoll_fd < 0)
+		error(EXIT_FAILURE, errno, "epoll_create1");
+	connections = calloc(connection_count, sizeof(*connections));
+	starts = calloc((size_t)connection_count * in_flight, sizeof(*starts));
+	if (!connections || !starts)
+		error(EXIT_FAILURE, ENOMEM, "%u connections", connection_count);
+	for (unsigned i = 0; i < connection_count; i++)
+		connections[i].started_ns = starts + (size_t)i * in_flight;
+}
+
+static void print_help(void)
+{
+	printf("Usage: %s [OPTIONS] [PORT]\n"
+	       "Loads an echo server, compares every byte that comes back, and prints what it\n"
+	       "measured. The default port is %d.\n\n"
+	       "  --host ADDR       where the server is (default 127.0.0.1)\n"
+	       "  --connections N   at a time (default 1)\n"
+	       "  --size BYTES      of a message (default 64, with --stream 65536)\n"
+	       "  --in-flight N     messages a connection has under way (default 1)\n"
+	       "  --duration S      seconds to measure (default 2)\n"
+	       "  --count N         measure N messages instead\n"
+	       "  --warm-up MS      milliseconds of load before measuring (default 0)\n\n"
+	       "Instead of messages that wait for their echo:\n"
+	       "  --stream          write as fast as possible while reading as fast as possible\n"
+	       "  --connect         connect, one message, close (by a reset, which leaves no port\n"
+	       "                    in TIME_WAIT), again and again; with --size 0 connect and wait\n"
+	       "                    for the server to close\n"
+	       "  --idle N          hold N connections until standard input or a signal ends it\n\n"
+	       "  --stall S         seconds without an answer that count as a failure (default 5)\n"
+	       "  --server PID      report the CPU time of this process, too\n"
+	       "  --values          print name=value lines, for programs\n"
+	       "  --help            this text\n\n"
+	       "Pin it and the server to different CPUs with taskset(1). Exit status 1 when the\n"
+	       "server corrupts, closes early or stalls.\n",
+	       program_invocation_name, DEFAULT_PORT);
+}
+
+static void settle_options(bool size_given)
+{
+	if (streaming + reconnecting + idling > 1)
+		usage_error("--stream, --connect and --idle exclude each other");
+	if (duration_s && message_count)
+		usage_error("--duration and --count exclude each other");
+	if (message_count && warm_up_ms)
+		usage_error("--count and --warm-up exclude each other");
+	if (size_given && message_bytes == 0 && !reconnecting)
+		usage_error("--size 0 is for --connect");
+	if (in_flight > 1 && (streaming || reconnecting))
+		usage_error("--in-flight is for messages that wait for their echo");
+	if (!size_given)
+		message_bytes = streaming ? CHUNK_BYTES : 64;
+	if (!duration_s)
+		duration_s = 2;
+}
+
+static unsigned parse_options(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"host", required_argument, NULL, 'H'},
+		{"connections", required_argument, NULL, 'c'},
+		{"size", required_argument, NULL, 's'},
+		{"in-flight", required_argument, NULL, 'f'},
+		{"duration", required_argument, NULL, 'd'},
+		{"count", required_argument, NULL, 'n'},
+		{"warm-up", required_argument, NULL, 'w'},
+		{"stream", no_argument, NULL, 'S'},
+		{"connect", no_argument, NULL, 'C'},
+		{"idle", required_argument, NULL, 'i'},
+		{"stall", required_argument, NULL, 'l'},
+		{"server", required_argument, NULL, 'p'},
+		{"values", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	bool size_given = false;
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
+		switch (option) {
+		case 'H':
+			host = optarg;
+			break;
+		case 'c':
+			connection_count =
+				option_number("--connections", optarg, 1, MOST_CONNECTIONS);
+			break;
+		case 's':
+			message_bytes = option_number("--size", optarg, 0, MOST_BYTES);
+			size_given = true;
+			break;
+		case 'f':
+			in_flight = option_number("--in-flight", optarg, 1, MOST_IN_FLIGHT);
+			break;
+		case 'd':
+			duration_s = option_number("--duration", optarg, 1, 86400);
+			break;
+		case 'n':
+			message_count = option_number("--count", optarg, 1, UINT32_MAX);
+			break;
+		case 'w':
+			warm_up_ms = option_number("--warm-up", optarg, 0, 600000);
+			break;
+		case 'S':
+			streaming = true;
+			break;
+		case 'C':
+			reconnecting = true;
+			break;
+		case 'i':
+			connection_count = option_number("--idle", optarg, 1, MOST_CONNECTIONS);
+			idling = true;
+			break;
+		case 'l':
+			stall_s = option_number("--stall", optarg, 1, 3600);
+			break;
+		case 'p':
+			server_pid = option_number("--server", optarg, 1, INT32_MAX);
+			break;
+		case 'v':
+			print_values = true;
+			break;
+		case 'h':
+			print_help();
+			exit(EXIT_SUCCESS);
+		default:
+			usage_hint();
+		}
+	}
+	settle_options(size_given);
+	return option_port(argc, argv, DEFAULT_PORT);
+}
+
+int main(int argc, char **argv)
+{
+	prepare(parse_options(argc, argv));
+	if (idling) {
+		hold_idle();
+		return EXIT_SUCCESS;
+	}
+	start();
+	run();
+	print_results();
+	return EXIT_SUCCESS;
+}
