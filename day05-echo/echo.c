@@ -58,16 +58,15 @@
 enum operation {
 	NONE,
 	ACCEPT,
-	RECV,
-	RECV_RESERVE,
+	RECV,	      /* multishot, into buffers from the ring */
+	RECV_RESERVE, /* into the connection's own buffer */
 	SEND,
-	DISCARD,
-	SHUTDOWN,
+	DISCARD, /* a receive at the end of the program, of what nobody will send back */
 	CLOSE,
 	SIGNAL,
-	CANCEL,
 	RETRY,
-	GRACE
+	GRACE,
+	IGNORED, /* cancels and shutdowns: what they bring about has a completion of its own */
 };
 
 /*
@@ -88,15 +87,14 @@ struct connection {
 	unsigned queued;      /* how many those are */
 	unsigned first_sent;  /* bytes of the first that are sent already */
 	__u8 receive;	      /* the receive in flight: RECV, RECV_RESERVE, DISCARD or NONE */
-	bool cancelled;	      /* that one is asked to end */
-	bool sending;	/* the send in flight: never a second one, they could overtake each other */
-	bool at_end;	/* there is nothing more to receive */
-	bool lost;	/* nor can anything be sent any more */
-	bool lingering; /* at the end of the program: told the peer, discarding what it still sends
-			 */
+	bool cancelled;	      /* it is asked to end */
+	bool sending;	      /* a send is in flight; a second one could overtake it */
+	bool at_end;	      /* nothing more is received */
+	bool lost;	      /* nor can anything be sent */
+	bool lingering;	      /* we are stopping, and the peer, which has been told, still sends */
 	bool open;
 	bool touched;
-	struct msghdr message; /* the send's, the kernel's until it completes */
+	struct msghdr message; /* the send's: the kernel's until it completes */
 	struct iovec parts[BUFFERS_A_SEND];
 };
 
@@ -116,10 +114,9 @@ static struct {
 
 static struct io_uring ring;
 static struct io_uring_buf_ring *buffer_ring;
-static char *shared_memory;    /* of the shared buffers */
-static char *reserve_memory;   /* of the reserves: untouched, and so no memory, until needed */
-static struct buffer *buffers; /* by number */
 static unsigned buffers_in_ring;
+static struct buffer *buffers; /* by number */
+static char *shared_memory, *reserve_memory;
 
 static struct connection *connections; /* by slot */
 static unsigned *touched;	       /* the slots something happened to in this turn */
@@ -226,7 +223,7 @@ static void prepare_cancel(enum operation operation, unsigned slot)
 	struct io_uring_sqe *sqe = get_sqe();
 
 	io_uring_prep_cancel64(sqe, user_data_pack(operation, slot), 0);
-	io_uring_sqe_set_data64(sqe, user_data_pack(CANCEL, slot));
+	io_uring_sqe_set_data64(sqe, user_data_pack(IGNORED, slot));
 }
 
 static void prepare_timeout(struct __kernel_timespec *duration, enum operation operation)
@@ -452,7 +449,7 @@ static void prepare_shutdown(unsigned slot)
 
 	io_uring_prep_shutdown(sqe, (int)slot, SHUT_WR);
 	sqe->flags |= IOSQE_FIXED_FILE;
-	io_uring_sqe_set_data64(sqe, user_data_pack(SHUTDOWN, slot));
+	io_uring_sqe_set_data64(sqe, user_data_pack(IGNORED, slot));
 }
 
 static void on_discard(unsigned slot, int result)
@@ -475,7 +472,7 @@ static void on_discard(unsigned slot, int result)
 static void advance_receive(unsigned slot)
 {
 	struct connection *connection = &connections[slot];
-	bool wanted = !stopping && !connection->at_end && connection->queued < PAUSE_BUFFERS;
+	bool wanted = !connection->at_end && !stopping && connection->queued < PAUSE_BUFFERS;
 
 	if (connection->receive == RECV || connection->receive == RECV_RESERVE) {
 		if (!wanted && !connection->cancelled) {
@@ -512,10 +509,12 @@ static void advance(unsigned slot)
 
 	if (connection->receive != NONE || connection->sending)
 		return;
-	if (connection->at_end)
+	if (connection->at_end) {
 		prepare_close(slot);
-	else
-		prepare_discard(slot); /* we are stopping */
+	} else {
+		assert(stopping); /* otherwise a receive would have been forgotten */
+		prepare_discard(slot);
+	}
 }
 
 /* ---- Signals: as on day 4 ---- */
@@ -594,10 +593,9 @@ static void on_completion(const struct io_uring_cqe *cqe)
 	case GRACE:
 		grace_over = true;
 		break;
-	case SHUTDOWN:
-	case CANCEL:
 	case NONE:
-		break; /* what they were about has a completion of its own */
+	case IGNORED:
+		break;
 	}
 }
 
@@ -638,17 +636,6 @@ static void serve(void)
 
 /* ---- Setting up ---- */
 
-/* Memory that is not there until it is touched. */
-static void *reserve(size_t count_of, size_t size)
-{
-	void *memory = mmap(NULL, count_of * size, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (memory == MAP_FAILED)
-		error(EXIT_FAILURE, errno, "mmap of %zu bytes", count_of * size);
-	return memory;
-}
-
 /*
  * The kernel takes no table of direct descriptors larger than the limit on open files, although the
  * slots are none: the soft limit is raised, and the hard one is an answer.
@@ -671,41 +658,51 @@ static void fit_to_descriptor_limit(void)
 	}
 }
 
-static void allocate_memory(void)
+/* Memory that costs nothing until it is touched. */
+static void *map_memory(size_t count_of, size_t size)
 {
-	size_t all_buffers = (size_t)options.buffers + options.connections;
+	void *memory = mmap(NULL, count_of * size, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
-	shared_memory = reserve(options.buffers, options.buffer_bytes);
-	reserve_memory = reserve(options.connections, RESERVE_BYTES);
-	buffers = reserve(all_buffers, sizeof(buffers[0]));
-	connections = reserve(options.connections, sizeof(connections[0]));
-	touched = reserve(options.connections, sizeof(touched[0]));
-
-	printf("memory: at most %zu KiB in %u buffers of %u bytes and %u connections of %zu bytes\n",
-	       (options.buffers * ((size_t)options.buffer_bytes + sizeof(buffers[0]) +
-				   sizeof(struct io_uring_buf)) +
-		options.connections * (RESERVE_BYTES + sizeof(buffers[0]) + sizeof(connections[0]) +
-				       sizeof(touched[0]))) /
-		       1024,
-	       options.buffers, options.buffer_bytes, options.connections,
-	       RESERVE_BYTES + sizeof(buffers[0]) + sizeof(connections[0]) + sizeof(touched[0]));
+	if (memory == MAP_FAILED)
+		error(EXIT_FAILURE, errno, "mmap of %zu bytes", count_of * size);
+	return memory;
 }
 
-/* Completions are worked on when this thread waits, and at no other time, where the kernel can do
- * so. */
+/* All the memory the program will ever have: nothing is allocated while it serves. */
+static void allocate_memory(void)
+{
+	size_t a_buffer = options.buffer_bytes + sizeof(buffers[0]) + sizeof(struct io_uring_buf);
+	size_t a_connection =
+		sizeof(connections[0]) + sizeof(touched[0]) + RESERVE_BYTES + sizeof(buffers[0]);
+
+	buffer_ring = map_memory(options.buffers, sizeof(struct io_uring_buf));
+	shared_memory = map_memory(options.buffers, options.buffer_bytes);
+	reserve_memory = map_memory(options.connections, RESERVE_BYTES);
+	buffers = map_memory((size_t)options.buffers + options.connections, sizeof(buffers[0]));
+	connections = map_memory(options.connections, sizeof(connections[0]));
+	touched = map_memory(options.connections, sizeof(touched[0]));
+
+	printf("memory: at most %zu KiB: %u buffers of %zu bytes, %u connections of %zu bytes\n",
+	       (options.buffers * a_buffer + options.connections * a_connection) / 1024,
+	       options.buffers, a_buffer, options.connections, a_connection);
+}
+
+/*
+ * The kernel finishes requests when this thread waits, and never interrupts it for that, if it can
+ * (DEFER_TASKRUN, for which it wants to be told that a single thread submits); otherwise it does so
+ * whenever this thread makes a system call.
+ */
 static void open_ring(void)
 {
 	struct io_uring_params params = {
-		.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-			 IORING_SETUP_CQSIZE,
+		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_SINGLE_ISSUER |
+			 IORING_SETUP_DEFER_TASKRUN,
 		.cq_entries = COMPLETION_ENTRIES,
 	};
 
 	if (io_uring_queue_init_params(RING_ENTRIES, &ring, &params) < 0) {
-		params = (struct io_uring_params){
-			.flags = IORING_SETUP_COOP_TASKRUN | IORING_SETUP_CQSIZE,
-			.cq_entries = COMPLETION_ENTRIES,
-		};
+		params.flags = IORING_SETUP_CQSIZE | IORING_SETUP_COOP_TASKRUN;
 		ring_open(&ring, RING_ENTRIES, &params);
 	}
 	if (options.stats)
@@ -723,12 +720,11 @@ static void open_ring(void)
 static void open_buffer_ring(void)
 {
 	struct io_uring_buf_reg registration = {
+		.ring_addr = (unsigned long)buffer_ring,
 		.ring_entries = options.buffers,
 		.bgid = BUFFER_GROUP,
 	};
 
-	buffer_ring = reserve(options.buffers, sizeof(struct io_uring_buf));
-	registration.ring_addr = (unsigned long)buffer_ring;
 	ring_check_register(io_uring_register_buf_ring(&ring, &registration, 0),
 			    "io_uring_register_buf_ring",
 			    "buffer rings, which Linux 5.19 has; day 5 needs them");
