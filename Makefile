@@ -21,6 +21,7 @@ COMMON_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard common/*.c))
 program = $(firstword $(subst -, ,$(1)))/$(basename $(notdir $(1)))
 PROGRAMS = $(foreach source,$(DAY_SOURCES),$(call program,$(source)))
 BENCH_PROGRAMS = bench/epoll-echo bench/load
+TEST_PROGRAMS = $(patsubst %.c,build/%,$(wildcard tests/*.c))
 
 # Only what compiles needs the compiler and liburing; a missing one is said in one line.
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
@@ -56,7 +57,12 @@ $(BENCH_PROGRAMS): %: build/%.o $(COMMON_OBJECTS)
 bench/load: build/bench/histogram.o
 .PHONY: bench-programs
 
-$(PROGRAMS) $(BENCH_PROGRAMS):
+# What only the tests use: tests/name.c becomes build/tests/name.
+test-programs: $(TEST_PROGRAMS)
+$(TEST_PROGRAMS): build/tests/%: build/tests/%.o $(COMMON_OBJECTS)
+.PHONY: test-programs
+
+$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS):
 	@echo "LD $@"
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LDLIBS)
