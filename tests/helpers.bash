@@ -73,3 +73,16 @@ descriptors_of() {
 sanitized() {
 	[ "${SANITIZE:-0}" = 1 ]
 }
+
+need_strace() {
+	command -v strace >/dev/null || skip "needs strace (package strace)"
+}
+
+# injected SYSCALL HOW COMMAND [ARG]...: runs the command with system calls that strace falsifies; HOW
+# is what strace(1) calls a tampering, such as error=EPERM:when=1. LeakSanitizer needs ptrace(2) for
+# itself and has to be off then.
+injected() {
+	need_strace
+	ASAN_OPTIONS=detect_leaks=0 timeout 30 strace -f -qqq -o "$BATS_TEST_TMPDIR/strace" -e "trace=$1" \
+		-e "inject=$1:$2" "${@:3}"
+}

@@ -1,0 +1,221 @@
+#!/usr/bin/env bats
+# What every program agrees on: options, usage errors, the listening socket, and rings that cannot
+# be opened.
+
+load helpers
+
+setup() {
+	PROGRAMS=(day01/setup day01/probe day02/registered-files day03/accept day03/poll-accept)
+	SERVER_PROGRAMS=(day03/accept day03/poll-accept)
+}
+
+teardown() {
+	end_servers
+}
+
+@test "--help goes to standard output, begins with the usage and exits 0" {
+	for program in "${PROGRAMS[@]}"; do
+		run --separate-stderr "./$program" --help
+		[ "$status" -eq 0 ]
+		[[ "${lines[0]}" == "Usage: ./$program "* ]]
+		[[ "$output" == *"--help "* ]]
+		[ -z "$stderr" ]
+	done
+}
+
+@test "an unknown option is a usage error: exit 2 and a pointer to --help" {
+	for program in "${PROGRAMS[@]}"; do
+		run --separate-stderr "./$program" --no-such-option
+		[ "$status" -eq 2 ]
+		[ -z "$output" ]
+		[[ "$stderr" == *"'--no-such-option'"* ]]
+		[[ "$stderr" == *"Try './$program --help'."* ]]
+	done
+}
+
+@test "an option without its argument is a usage error" {
+	for command in "day01/setup --entries" "day01/setup --sqpoll" "day03/accept --slots" \
+		"day03/accept --bind" "day03/accept --count" "day03/poll-accept --bind"; do
+		# shellcheck disable=SC2086 # a program and its argument
+		run --separate-stderr ./$command
+		[ "$status" -eq 2 ]
+		[[ "$stderr" == *"requires an argument"* ]]
+	done
+}
+
+@test "a port that is no number from 0 to 65535 is a usage error that quotes it" {
+	for program in "${SERVER_PROGRAMS[@]}"; do
+		for port in 7003x 70000 -1 '' ' 7003' +7003 0x1b5b 99999999999999999999; do
+			# "--" lets -1 through to the port's own check.
+			run --separate-stderr "./$program" -- "$port"
+			[ "$status" -eq 2 ]
+			[ -z "$output" ]
+			[[ "${stderr_lines[0]}" == "./$program: PORT: '$port' is not a number from 0 to 65535" ]]
+		done
+		run --separate-stderr "./$program" -1
+		[ "$status" -eq 2 ]
+	done
+}
+
+@test "numbers of options are checked like the port" {
+	for argument in --slots=0 --slots=16385 --slots=4x --slots= --slots=-1 --count=0 --count=4294967296; do
+		run --separate-stderr ./day03/accept "$argument" 0
+		[ "$status" -eq 2 ]
+		[[ "$stderr" == *"'${argument#*=}' is not a number from 1 to "* ]]
+	done
+	for argument in --entries=0 --entries=32769 --entries=8x --entries= --sqpoll=0 --sqpoll=60001 --sqpoll=x; do
+		run --separate-stderr ./day01/setup "$argument"
+		[ "$status" -eq 2 ]
+		[[ "$stderr" == *"'${argument#*=}' is not a number from 1 to "* ]]
+	done
+}
+
+@test "one argument too many is a usage error" {
+	for program in "${SERVER_PROGRAMS[@]}"; do
+		run --separate-stderr "./$program" 0 7004
+		[ "$status" -eq 2 ]
+		[[ "$stderr" == *"'7004' is one argument too many"* ]]
+	done
+	for program in day01/setup day01/probe; do
+		run --separate-stderr "./$program" extra
+		[ "$status" -eq 2 ]
+		[[ "$stderr" == *"'extra' is one argument too many"* ]]
+	done
+}
+
+@test "an address in use is said plainly" {
+	start_server ./day03/accept 0
+	for program in "${SERVER_PROGRAMS[@]}"; do
+		run --separate-stderr "./$program" "$PORT"
+		[ "$status" -eq 1 ]
+		[[ "$stderr" == "./$program: listening on '127.0.0.1' port $PORT: bind: Address already in use (another program listens there:"* ]]
+	done
+}
+
+@test "a server can be restarted on its port while its old connections linger" {
+	start_server ./day03/accept 0
+	build/tests/connect --count 5 "$PORT"
+	stop_server TERM
+	start_server ./day03/accept "$PORT"
+	build/tests/connect "$PORT"
+}
+
+@test "an address that this machine does not have, or nobody has, is an error with a reason" {
+	run --separate-stderr ./day03/accept --bind 192.0.2.1 0
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"listening on '192.0.2.1' port 0: bind: Cannot assign requested address (this machine has no such address"* ]]
+
+	run --separate-stderr ./day03/accept --bind 127.0.0.256 0
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == "./day03/accept: finding the address '127.0.0.256': "* ]]
+}
+
+@test "IPv6: the address is announced in brackets and accepts connections" {
+	[ -e /proc/net/if_inet6 ] && grep -q '^0*1 .* lo$' /proc/net/if_inet6 || skip "no IPv6 loopback here"
+	for program in "${SERVER_PROGRAMS[@]}"; do
+		start_server "./$program" --bind ::1 0
+		[ "$(head -n 1 "$LOG")" = "listening on [::1]:$PORT" ]
+		run timeout 10 socat -u "TCP6:[::1]:$PORT" -
+		[ "$status" -eq 0 ]
+		wait_until has_lines "$LOG" '^connection 1: ' 1
+		stop_server TERM
+	done
+}
+
+@test "IPv4: the address is announced with the port that was found" {
+	start_server ./day03/accept --bind 127.0.0.2 0
+	[ "$(head -n 1 "$LOG")" = "listening on 127.0.0.2:$PORT" ]
+	((PORT > 0))
+}
+
+@test "a ring that cannot be opened: every program gives the reason and the way out" {
+	need_strace
+	local program error advice
+	while IFS='|' read -r error advice; do
+		for program in day01/setup day01/probe "day02/registered-files LICENSE" "day03/accept 0" "day03/poll-accept 0"; do
+			# shellcheck disable=SC2086 # a program and its arguments
+			run --separate-stderr injected io_uring_setup "error=$error" ./$program
+			[ "$status" -eq 1 ]
+			[[ "$stderr" == *"$advice"* ]]
+			[ "${#stderr_lines[@]}" -eq 1 ]
+		done
+	done <<-END
+		ENOSYS|Function not implemented (this kernel, or the container it shows itself through, has no io_uring
+		ENOMEM|Cannot allocate memory (the limit on locked memory
+		EMFILE|Too many open files (this process may not open another descriptor: raise the limit with ulimit -n
+		ENFILE|Too many open files in system (the system may not open another file
+		EINVAL|Invalid argument (this kernel does not know a set-up flag
+		ENODEV|No such device (see man 2 io_uring_setup
+	END
+}
+
+@test "a forbidden ring: the sysctl where it is set, otherwise the container's seccomp profile" {
+	local setting=0
+	[ -e /proc/sys/kernel/io_uring_disabled ] && setting=$(</proc/sys/kernel/io_uring_disabled)
+	need_strace
+	run --separate-stderr injected io_uring_setup error=EPERM ./day03/accept 0
+	[ "$status" -eq 1 ]
+	if [ "$setting" = 0 ]; then
+		[[ "$stderr" == *"Operation not permitted (the container's seccomp profile forbids io_uring"* ]]
+	else
+		[[ "$stderr" == *"Operation not permitted (kernel.io_uring_disabled is $setting"* ]]
+	fi
+}
+
+@test "a forbidden ring: kernel.io_uring_disabled 1 and 2 are told apart" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root, to show the program another setting"
+	[ -e /proc/sys/kernel/io_uring_disabled ] || skip "this kernel has no kernel.io_uring_disabled (Linux 6.6 has)"
+	unshare --mount true 2>/dev/null || skip "needs to make a mount namespace"
+	need_strace
+	for setting in 1 2; do
+		echo "$setting" >"$BATS_TEST_TMPDIR/setting"
+		# Only this program sees the setting: it is mounted in a namespace of its own.
+		# shellcheck disable=SC2016 # for the inner shell
+		run --separate-stderr injected io_uring_setup error=EPERM unshare --mount sh -c '
+			mount --bind "$1" /proc/sys/kernel/io_uring_disabled && exec ./day03/accept 0' \
+			sh "$BATS_TEST_TMPDIR/setting"
+		[ "$status" -eq 1 ]
+		[[ "$stderr" == *"(kernel.io_uring_disabled is $setting: "* ]]
+	done
+}
+
+@test "a registration that the kernel refuses: the reason, the feature and the day" {
+	need_strace
+	# liburing itself tries again after the first EMFILE, with a raised limit.
+	local program when error reason
+	while IFS='|' read -r program when error reason; do
+		# shellcheck disable=SC2086 # a program and its arguments
+		run --separate-stderr injected io_uring_register "error=$error:when=$when" ./$program
+		[ "$status" -eq 1 ]
+		[[ "$stderr" == *"$reason"* ]]
+	done <<-END
+		day02/registered-files LICENSE|1|EINVAL|io_uring_register_ring_fd: Invalid argument (this kernel lacks registered ring descriptors, which Linux 5.18 has; day 2 needs them)
+		day02/registered-files LICENSE|2|EINVAL|io_uring_register_files_sparse: Invalid argument (this kernel lacks sparse tables, which Linux 5.19 has; day 2 needs them)
+		day02/registered-files LICENSE|3|EBADF|standard output: io_uring_register_files_update: Bad file descriptor
+		day03/accept 0|1|EINVAL|io_uring_register_files_sparse: Invalid argument (this kernel lacks sparse tables, which Linux 5.19 has; day 3 needs them)
+		day03/accept 0|1+|EMFILE|io_uring_register_files_sparse: Too many open files (raise the limit on descriptors with ulimit -n
+		day03/accept 0|1|ENOMEM|io_uring_register_files_sparse: Cannot allocate memory (raise the limit on locked memory
+	END
+}
+
+@test "an interrupted or busy io_uring_enter is made again" {
+	need_strace
+	for error in EINTR EAGAIN EBUSY ENOMEM; do
+		run --separate-stderr injected io_uring_enter "error=$error:when=1..3" ./day02/registered-files LICENSE
+		[ "$status" -eq 0 ]
+		[ "$output" = "$(<LICENSE)" ]
+	done
+}
+
+@test "sockets, rings and signal descriptors are close-on-exec" {
+	start_server ./day03/accept 0
+	local info
+	for info in /proc/"$PID"/fdinfo/*; do
+		case $(readlink "/proc/$PID/fd/${info##*/}") in
+		socket:* | *io_uring* | *signalfd*)
+			# O_CLOEXEC is 02000000.
+			((8#$(sed -n 's/^flags:\s*//p' "$info") & 8#2000000))
+			;;
+		esac
+	done
+}
