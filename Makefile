@@ -39,7 +39,7 @@ LIBURING_CFLAGS := $(shell pkg-config --cflags $(LIBURING)) \
 LIBURING_LIBS := $(shell pkg-config --libs $(LIBURING))
 endif
 
-all: $(DAYS) ## build every day
+all: $(DAYS) tools ## build every day and the tools
 
 $(DAYS): ## dayNN: build one day's programs
 .PHONY: all $(DAYS)
@@ -62,7 +62,7 @@ test-programs: $(TEST_PROGRAMS)
 $(TEST_PROGRAMS): build/tests/%: build/tests/%.o $(COMMON_OBJECTS)
 .PHONY: test-programs
 
-$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS):
+$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS) tools/ringtrace:
 	@echo "LD $@"
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LDLIBS)
@@ -80,10 +80,25 @@ build/flags: FORCE
 FORCE:
 .PHONY: FORCE
 
+# The library becomes part of programs with and without sanitizers, and so has none itself.
+PRELOAD_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard tools/ringtrace-*.c))
+build/tools/%.o: private SANITIZERS =
+build/tools/%.o: private ALL_CFLAGS += -fPIC
+
+tools: tools/ringtrace tools/libringtrace.so ## build tools/ringtrace, which shows a ring's traffic
+.PHONY: tools
+
+tools/ringtrace: $(addprefix build/,$(addsuffix .o,tools/ringtrace tools/ringtrace-output \
+	tools/ringtrace-decode common/options))
+
+tools/libringtrace.so: $(PRELOAD_OBJECTS) tools/ringtrace.map
+	@echo "LD $@"
+	@$(CC) -shared $(LDFLAGS) -Wl,--version-script=tools/ringtrace.map $(PRELOAD_OBJECTS) -o $@
+
 -include $(wildcard build/*/*.d)
 
 clean: ## remove everything that make built
-	rm -rf build $(DAYS) $(BENCH_PROGRAMS)
+	rm -rf build $(DAYS) $(BENCH_PROGRAMS) tools/ringtrace tools/libringtrace.so
 
 help: ## this list
 	@sed -n 's/^\([a-z$$(A-Z)-]*\):.* ## /\1\t/p' Makefile | sed 's/^$$(DAYS)\tdayNN: /day01 .. day05\t/' | \
