@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -39,6 +40,16 @@ static bool json_is_wanted(void)
 	return settings.json_fd >= 0;
 }
 
+static void json_give_up(const char *why, int error)
+{
+	struct text line = line_start(0);
+
+	text_add(&line, "no more events for --json: %s: ", why);
+	add_error(&line, error);
+	line_write(&line);
+	settings.json_fd = -1;
+}
+
 /* The file belongs to the process that has the first event for it: not to a parent and a child. */
 static bool json_begin(void)
 {
@@ -48,22 +59,22 @@ static bool json_begin(void)
 	if (fcntl(settings.json_fd, F_SETLK, &whole) == 0 &&
 	    fstat(settings.json_fd, &status) == 0 && status.st_size == 0)
 		return true;
-	settings.json_fd = -1;
+	json_give_up("the file is another process's", errno);
 	return false;
 }
 
 static void event_write(struct text *event)
 {
 	struct text whole = {.length = 0};
+	long result;
 
-	if (!end && !json_begin())
+	if (!json_is_wanted() || (!end && !json_begin()))
 		return;
 	text_add(&whole, "%s%.*s%s", end ? ",\n" : "[\n", (int)event->length, event->data,
 		 ARRAY_END);
-	/* Where a disk is full the trace ends, the program goes on. */
-	if (syscall(SYS_pwrite64, settings.json_fd, whole.data, whole.length, end) !=
-	    (long)whole.length)
-		settings.json_fd = -1;
+	result = syscall(SYS_pwrite64, settings.json_fd, whole.data, whole.length, end);
+	if (result != (long)whole.length)
+		json_give_up("writing", result < 0 ? errno : ENOSPC);
 	end += (off_t)(whole.length - (sizeof(ARRAY_END) - 1));
 }
 
@@ -101,25 +112,15 @@ static bool lanes_grow(void)
 {
 	uint32_t capacity = lane_capacity ? 2 * lane_capacity : 256;
 	struct lane *larger = memory_get(capacity * sizeof(*larger));
-	uint32_t i;
 
 	if (!larger)
 		return false;
-	for (i = 0; i < lane_count; i++)
-		larger[i] = lanes[i];
+	if (lanes)
+		memcpy(larger, lanes, lane_count * sizeof(*lanes));
 	memory_release(lanes, lane_capacity * sizeof(*lanes));
 	lanes = larger;
 	lane_capacity = capacity;
 	return true;
-}
-
-static bool is_lane_of(const struct lane *lane, unsigned ring, const char *label)
-{
-	size_t i;
-
-	for (i = 0; lane->label[i] == label[i] && label[i]; i++)
-		;
-	return lane->ring == ring && lane->label[i] == label[i];
 }
 
 /* The first lane of the label that no request is in, a new one where all are taken. */
@@ -134,7 +135,7 @@ static uint32_t lane_take(unsigned ring, const char *label)
 		hash = hash * 31 + (unsigned char)label[i];
 	bucket = &buckets[hash % BUCKETS];
 	for (place = *bucket; place; place = lanes[place].next) {
-		if (!is_lane_of(&lanes[place], ring, label))
+		if (lanes[place].ring != ring || strcmp(lanes[place].label, label) != 0)
 			continue;
 		if (!lanes[place].busy) {
 			lanes[place].busy = true;
