@@ -21,7 +21,7 @@ COMMON_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard common/*.c))
 program = $(firstword $(subst -, ,$(1)))/$(basename $(notdir $(1)))
 PROGRAMS = $(foreach source,$(DAY_SOURCES),$(call program,$(source)))
 BENCH_PROGRAMS = bench/epoll-echo bench/load
-TEST_PROGRAMS = $(patsubst %.c,build/%,$(wildcard tests/*.c))
+TEST_PROGRAMS = $(patsubst %.c,build/%,$(wildcard tests/*.c tests/foreign/*.c))
 
 # Only what compiles needs the compiler and liburing; a missing one is said in one line.
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
@@ -95,7 +95,12 @@ tools/libringtrace.so: $(PRELOAD_OBJECTS) tools/ringtrace.map
 	@echo "LD $@"
 	@$(CC) -shared $(LDFLAGS) -Wl,--version-script=tools/ringtrace.map $(PRELOAD_OBJECTS) -o $@
 
--include $(wildcard build/*/*.d)
+# Programs that only tests run.
+test-programs: $(TEST_PROGRAMS)
+$(TEST_PROGRAMS): %: %.o
+.PHONY: test-programs
+
+-include $(wildcard build/*/*.d build/*/*/*.d)
 
 clean: ## remove everything that make built
 	rm -rf build $(DAYS) $(BENCH_PROGRAMS) tools/ringtrace tools/libringtrace.so
