@@ -44,6 +44,8 @@ static void *next_function(const char *name)
 	return function;
 }
 
+/* The macros' arguments are names, types and lists, which take no parentheses.
+ * NOLINTBEGIN(bugprone-macro-parentheses) */
 #define NEXT(function)                                                                             \
 	({                                                                                         \
 		static __typeof__(&function) found;                                                \
@@ -148,7 +150,7 @@ int io_uring_queue_mmap(int fd, struct io_uring_params *p, struct io_uring *ring
 	int result = NEXT(io_uring_queue_mmap)(fd, p, ring);
 
 	if (traced)
-		end_opening("queue_mmap", p->sq_entries, ring, result);
+		end_opening("queue_mmap", p ? p->sq_entries : 0, ring, result);
 	return result;
 }
 
@@ -215,7 +217,7 @@ TRACED(io_uring_wait_cqe_timeout, "wait_cqe_timeout", CALL_WAITS, 1,
 TRACED(__io_uring_get_cqe, wait_nr ? "wait_cqe" : "peek_cqe", CALL_WAITS, wait_nr,
        (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, unsigned submit, unsigned wait_nr,
 	sigset_t *sigmask),
-       (ring, cqe_ptr, submit, wait_nr, sigmask), wait_nr > 1 ? "%u" : "", wait_nr)
+       (ring, cqe_ptr, submit, wait_nr, sigmask), "%.0u", wait_nr == 1 ? 0 : wait_nr)
 TRACED(__io_uring_sqring_wait, "sqring_wait", CALL_GETS_EVENTS, 0, (struct io_uring * ring), (ring),
        NOTHING)
 
@@ -269,7 +271,7 @@ REGISTER(io_uring_register_file_alloc_range, "register_file_alloc_range",
 	 "%u slots from slot %u", len, off)
 REGISTER(io_uring_register_buf_ring, "register_buf_ring",
 	 (struct io_uring * ring, struct io_uring_buf_reg *reg, unsigned flags), (ring, reg, flags),
-	 "group %u, %u buffers", reg->bgid, reg->ring_entries)
+	 "group %u, %u buffers", reg ? reg->bgid : 0, reg ? reg->ring_entries : 0)
 REGISTER(io_uring_unregister_buf_ring, "unregister_buf_ring", (struct io_uring * ring, int bgid),
 	 (ring, bgid), "group %d", bgid)
 REGISTER(io_uring_register_ring_fd, "register_ring_fd", (struct io_uring * ring), (ring), NOTHING)
@@ -298,7 +300,7 @@ REGISTER(io_uring_unregister_iowq_aff, "unregister_iowq_aff", (struct io_uring *
 	 NOTHING)
 REGISTER(io_uring_register_iowq_max_workers, "register_iowq_max_workers",
 	 (struct io_uring * ring, unsigned *values), (ring, values), "%u bounded, %u unbounded",
-	 values[0], values[1])
+	 values ? values[0] : 0, values ? values[1] : 0)
 REGISTER(io_uring_register_sync_cancel, "register_sync_cancel",
 	 (struct io_uring * ring, struct io_uring_sync_cancel_reg *reg), (ring, reg), NOTHING)
 
@@ -340,7 +342,8 @@ int io_uring_resize_rings(struct io_uring *ring, struct io_uring_params *p)
 {
 	struct call call = {.name = "resize_rings", .kind = CALL_REGISTERS, .ring = ring};
 	__typeof__(&io_uring_resize_rings) next = NEXT(io_uring_resize_rings);
-	bool traced = begin(&call, "%u SQEs, %u CQEs", p->sq_entries, p->cq_entries);
+	bool traced =
+		begin(&call, "%u SQEs, %u CQEs", p ? p->sq_entries : 0, p ? p->cq_entries : 0);
 	int result = next(ring, p);
 
 	if (traced) {
@@ -387,6 +390,8 @@ REGISTER(io_uring_register_napi, "register_napi",
 	 (struct io_uring * ring, struct io_uring_napi *napi), (ring, napi), NOTHING)
 REGISTER(io_uring_unregister_napi, "unregister_napi",
 	 (struct io_uring * ring, struct io_uring_napi *napi), (ring, napi), NOTHING)
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* The beginning and the end of the process, and its doubling */
 

@@ -181,7 +181,7 @@ static void find_library(char library[PATH_MAX])
 		error(EXIT_FAILURE, errno, "/proc/self/exe");
 	library[length] = '\0';
 	name = strrchr(library, '/') + 1;
-	strcpy(name, LIBRARY);
+	memcpy(name, LIBRARY, sizeof(LIBRARY));
 	if (access(library, R_OK) < 0)
 		error(EXIT_FAILURE, errno, "%s (make tools builds it)", library);
 	if (strpbrk(library, ": "))

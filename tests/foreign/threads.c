@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ROUNDS 500
-#define BATCH  4
+#define ROUNDS 500U
+#define BATCH  4U
 
 static void round_trip(struct io_uring *ring, unsigned long long first, unsigned *right)
 {
