@@ -38,6 +38,7 @@
 #define MOST_CONNECTIONS 1000000
 #define MOST_IN_FLIGHT	 65536
 #define MOST_BYTES	 (1U << 30)
+#define MOST_REPLY_BYTES 4096
 #define TABLE_BYTES	 262139 /* a prime: no server's buffer size divides it */
 #define CHUNK_BYTES	 65536
 #define EVENTS_A_TURN	 512
@@ -79,19 +80,22 @@ static const char *host = "127.0.0.1";
 static unsigned connection_count = 1;
 static unsigned message_bytes;
 static unsigned in_flight = 1;
-static unsigned duration_s;
+static unsigned duration_ms;
 static unsigned message_count;
 static unsigned warm_up_ms;
 static unsigned stall_s = 5;
 static unsigned server_pid;
+static const char *reply; /* what answers a message, or NULL: the message itself */
+static unsigned reply_bytes;
 static bool streaming;
 static bool reconnecting;
 static bool idling;
 static bool print_values;
 
 static struct addrinfo *address;
-static char
-	table[TABLE_BYTES + CHUNK_BYTES]; /* its start once more at the end: no wrapping inside */
+/* Each ends with its start once more, so that a chunk from anywhere inside is in one piece. */
+static char table[TABLE_BYTES + CHUNK_BYTES];
+static char replies[MOST_REPLY_BYTES + CHUNK_BYTES];
 static struct connection *connections;
 static unsigned next_serial;
 static unsigned unfinished;
@@ -119,7 +123,7 @@ static uint64_t now_ns(void)
 }
 
 /* xorshift64: the content only has to look random. */
-static void fill_table(void)
+static void fill_tables(void)
 {
 	uint64_t state = 0x9e3779b97f4a7c15;
 
@@ -130,12 +134,26 @@ static void fill_table(void)
 		table[i] = (char)(state >> 32);
 	}
 	memcpy(table + TABLE_BYTES, table, CHUNK_BYTES);
+	for (size_t i = 0; reply && i < sizeof(replies); i++)
+		replies[i] = reply[i % reply_bytes];
 }
 
 /* The stream of `connection` from `offset` on; CHUNK_BYTES of it can be used. */
 static const char *content(const struct connection *connection, uint64_t offset)
 {
 	return table + (connection->serial * UINT64_C(40503) + offset) % TABLE_BYTES;
+}
+
+/* What is to come back on it from there on. */
+static const char *expected_content(const struct connection *connection, uint64_t offset)
+{
+	return reply ? replies + offset % reply_bytes : content(connection, offset);
+}
+
+/* How many bytes are to come back for what was sent so far. */
+static uint64_t owed(const struct connection *connection)
+{
+	return reply ? connection->sent / message_bytes * reply_bytes : connection->sent;
 }
 
 /* The CPU time of all threads of the server, kernel workers of its rings included. */
@@ -274,22 +292,22 @@ static void send_granted(struct connection *connection)
 
 static void check_bytes(struct connection *connection, const char *bytes, size_t length)
 {
-	const char *expected = content(connection, connection->received);
+	const char *expected = expected_content(connection, connection->received);
 	size_t i = 0;
 
-	if (connection->received + length > connection->sent)
-		server_failed(connection, "the server sent back more than it was sent");
+	if (connection->received + length > owed(connection))
+		server_failed(connection, "the server sent back more than it should");
 	if (memcmp(bytes, expected, length) == 0)
 		return;
 	while (bytes[i] == expected[i])
 		i++;
 	connection->received += i;
-	server_failed(connection, "the server sent back other bytes than it was sent");
+	server_failed(connection, "the server sent back other bytes than it should");
 }
 
 static void complete_messages(struct connection *connection, uint64_t now)
 {
-	while (connection->completed < connection->received / message_bytes) {
+	while (connection->completed < connection->received / reply_bytes) {
 		if (phase == MEASURING && !streaming)
 			histogram_add(
 				&latencies,
@@ -332,7 +350,7 @@ static void on_end(struct connection *connection)
 	ssize_t length = recv(connection->fd, &byte, 1, MSG_DONTWAIT);
 
 	if (length > 0)
-		server_failed(connection, "the server sent back more than it was sent");
+		server_failed(connection, "the server sent back more than it should");
 	if (length < 0 && errno == EAGAIN)
 		return;
 	if (length < 0)
@@ -344,7 +362,7 @@ static void on_end(struct connection *connection)
 
 static bool has_everything(const struct connection *connection)
 {
-	return connection->received == connection->sent &&
+	return connection->received == owed(connection) &&
 	       connection->sent == connection->granted * message_bytes;
 }
 
@@ -404,7 +422,7 @@ static void on_connect_event(struct connection *connection, unsigned events)
 		ssize_t length = recv(connection->fd, &byte, 1, MSG_DONTWAIT);
 
 		if (length > 0)
-			server_failed(connection, "the server sent back more than it was sent");
+			server_failed(connection, "the server sent back more than it should");
 		if (length < 0 && errno == EAGAIN)
 			return;
 		if (length < 0 && errno != ECONNRESET)
@@ -416,7 +434,7 @@ static void on_connect_event(struct connection *connection, unsigned events)
 		send_granted(connection);
 	if ((events & ~(unsigned)EPOLLOUT) && receive(connection)) {
 		connection->progress_ns = now_ns();
-		if (connection->received == message_bytes)
+		if (connection->received == reply_bytes)
 			complete_connection(connection);
 	}
 }
@@ -447,7 +465,7 @@ static void advance_phase(uint64_t now)
 	if (phase == WARMING_UP && now >= phase_end_ns) {
 		phase = MEASURING;
 		first_counts = count_now(now);
-		phase_end_ns = now + duration_s * SECOND;
+		phase_end_ns = now + duration_ms * MILLISECOND;
 	} else if (phase == MEASURING &&
 		   (message_count ? now_counts.messages >= message_count : now >= phase_end_ns)) {
 		start_finishing(now);
@@ -522,6 +540,50 @@ static void start(void)
 	}
 }
 
+/* The number of kB after `name` in a file that lists such numbers, in bytes. */
+static double kilobytes_in(const char *path, const char *name)
+{
+	FILE *file = fopen(path, "re");
+	unsigned long number = 0;
+	bool found = false;
+	char line[256];
+
+	if (!file)
+		error(EXIT_FAILURE, errno, "%s", path);
+	while (!found && fgets(line, sizeof(line), file)) {
+		found = strncmp(line, name, strlen(name)) == 0;
+		if (found)
+			number = strtoul(line + strlen(name), NULL, 10);
+	}
+	fclose(file);
+	return (double)number * 1024;
+}
+
+static double server_memory(void)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%u/smaps_rollup", server_pid);
+	return server_pid ? kilobytes_in(path, "Rss:") : 0;
+}
+
+/* Of the whole machine: sockets, epoll's and the ring's bookkeeping, at both ends. */
+static double kernel_memory(void)
+{
+	return kilobytes_in("/proc/meminfo", "Slab:");
+}
+
+static void print_memory(double server_bytes, double kernel_bytes)
+{
+	server_bytes /= connection_count;
+	kernel_bytes /= connection_count;
+	if (print_values)
+		printf("server_bytes=%.1f\nkernel_bytes=%.1f\n", server_bytes, kernel_bytes);
+	else
+		printf("memory for each: %.0f bytes in the server, %.0f in the kernel for both ends\n",
+		       server_bytes, kernel_bytes);
+}
+
 /*
  * --idle: holds the connections. One message over the last of them shows that the server has
  * accepted all, because it accepts them in order.
@@ -536,19 +598,23 @@ static void hold_idle(void)
 		{.fd = epoll_fd, .events = POLLIN},
 	};
 	char ignored[64];
+	double server_bytes, kernel_bytes;
 
+	server_bytes = server_memory();
+	kernel_bytes = kernel_memory();
 	for (unsigned i = 0; i < connection_count; i++) {
 		open_connection(&connections[i], 0);
 		watch(&connections[i], EPOLLIN);
 	}
 	last->granted = 1;
-	message_bytes = 1;
 	send_granted(last);
 	if (poll(&ends[2], 1, (int)stall_s * 1000) == 0)
 		server_failed(last, "the server stalls: nothing came back for a while");
 	if (!receive(last))
 		server_failed(&connections[0], "the server closed one of the connections early");
 	printf("holding %u connections\n", connection_count);
+	if (server_pid)
+		print_memory(server_memory() - server_bytes, kernel_memory() - kernel_bytes);
 	fflush(stdout);
 
 	while (poll(ends, sizeof(ends) / sizeof(ends[0]), -1) > 0) {
@@ -580,7 +646,7 @@ static void print_results(void)
 	const char *unit = reconnecting ? "connections" : "messages";
 
 	if (print_values) {
-		printf("seconds=%.3f\n%s=%" PRIu64 "\nbytes=%" PRIu64 "\n"
+		printf("seconds=%.4f\n%s=%" PRIu64 "\nbytes=%" PRIu64 "\n"
 		       "total=%" PRIu64 "\n%s_per_s=%.0f\nbytes_per_s=%.0f\n"
 		       "p50_us=%.2f\np90_us=%.2f\np99_us=%.2f\np99.9_us=%.2f\nmax_us=%.2f\n"
 		       "load_cpu=%.3f\nload_saturated=%d\n",
@@ -632,7 +698,7 @@ static void prepare(unsigned port)
 		      result == EAI_SYSTEM ? strerror(errno) : gai_strerror(result));
 
 	raise_descriptor_limit();
-	fill_table();
+	fill_tables();
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll_fd < 0)
 		error(EXIT_FAILURE, errno, "epoll_create1");
@@ -653,7 +719,7 @@ static void print_help(void)
 	       "  --connections N   at a time (default 1)\n"
 	       "  --size BYTES      of a message (default 64, with --stream 65536)\n"
 	       "  --in-flight N     messages a connection has under way (default 1)\n"
-	       "  --duration S      seconds to measure (default 2)\n"
+	       "  --duration MS     milliseconds to measure (default 2000)\n"
 	       "  --count N         measure N messages instead\n"
 	       "  --warm-up MS      milliseconds of load before measuring (default 0)\n\n"
 	       "Instead of messages that wait for their echo:\n"
@@ -662,8 +728,10 @@ static void print_help(void)
 	       "                    in TIME_WAIT), again and again; with --size 0 connect and wait\n"
 	       "                    for the server to close\n"
 	       "  --idle N          hold N connections until standard input or a signal ends it\n\n"
+	       "  --reply TEXT      what the server answers each message with, if not the message\n"
 	       "  --stall S         seconds without an answer that count as a failure (default 5)\n"
-	       "  --server PID      report the CPU time of this process, too\n"
+	       "  --server PID      report the CPU time of this process, too, and with --idle its\n"
+	       "                    memory\n"
 	       "  --values          print name=value lines, for programs\n"
 	       "  --help            this text\n\n"
 	       "Pin it and the server to different CPUs with taskset(1). Exit status 1 when the\n"
@@ -675,7 +743,7 @@ static void settle_options(bool size_given)
 {
 	if (streaming + reconnecting + idling > 1)
 		usage_error("--stream, --connect and --idle exclude each other");
-	if (duration_s && message_count)
+	if (duration_ms && message_count)
 		usage_error("--duration and --count exclude each other");
 	if (message_count && warm_up_ms)
 		usage_error("--count and --warm-up exclude each other");
@@ -683,10 +751,17 @@ static void settle_options(bool size_given)
 		usage_error("--size 0 is for --connect");
 	if (in_flight > 1 && (streaming || reconnecting))
 		usage_error("--in-flight is for messages that wait for their echo");
-	if (!size_given)
+	if (idling)
+		message_bytes = 1;
+	else if (!size_given)
 		message_bytes = streaming ? CHUNK_BYTES : 64;
-	if (!duration_s)
-		duration_s = 2;
+	if (!duration_ms)
+		duration_ms = 2000;
+	if (reply && (streaming || idling))
+		usage_error("--reply is for messages that wait for their answer");
+	reply_bytes = reply ? (unsigned)strlen(reply) : message_bytes;
+	if (reply && (reply_bytes == 0 || reply_bytes > MOST_REPLY_BYTES))
+		usage_error("--reply: 1 to %d bytes", MOST_REPLY_BYTES);
 }
 
 static unsigned parse_options(int argc, char **argv)
@@ -702,6 +777,7 @@ static unsigned parse_options(int argc, char **argv)
 		{"stream", no_argument, NULL, 'S'},
 		{"connect", no_argument, NULL, 'C'},
 		{"idle", required_argument, NULL, 'i'},
+		{"reply", required_argument, NULL, 'r'},
 		{"stall", required_argument, NULL, 'l'},
 		{"server", required_argument, NULL, 'p'},
 		{"values", no_argument, NULL, 'v'},
@@ -728,7 +804,7 @@ static unsigned parse_options(int argc, char **argv)
 			in_flight = option_number("--in-flight", optarg, 1, MOST_IN_FLIGHT);
 			break;
 		case 'd':
-			duration_s = option_number("--duration", optarg, 1, 86400);
+			duration_ms = option_number("--duration", optarg, 10, 86400000);
 			break;
 		case 'n':
 			message_count = option_number("--count", optarg, 1, UINT32_MAX);
@@ -745,6 +821,9 @@ static unsigned parse_options(int argc, char **argv)
 		case 'i':
 			connection_count = option_number("--idle", optarg, 1, MOST_CONNECTIONS);
 			idling = true;
+			break;
+		case 'r':
+			reply = optarg;
 			break;
 		case 'l':
 			stall_s = option_number("--stall", optarg, 1, 3600);
