@@ -20,7 +20,7 @@ DAY_SOURCES = $(wildcard day0[1-9]-*/*.c)
 COMMON_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard common/*.c))
 program = $(firstword $(subst -, ,$(1)))/$(basename $(notdir $(1)))
 PROGRAMS = $(foreach source,$(DAY_SOURCES),$(call program,$(source)))
-BENCH_PROGRAMS = bench/epoll-echo bench/load
+BENCH_PROGRAMS = bench/epoll-echo bench/load bench/ring-ops
 TEST_PROGRAMS = $(patsubst %.c,build/%,$(wildcard tests/*.c tests/foreign/*.c))
 
 # Only what compiles needs the compiler and liburing; a missing one is said in one line.
