@@ -55,7 +55,9 @@ $(foreach source,$(DAY_SOURCES),$(eval $(call day_rules,$(source))))
 bench-programs: $(BENCH_PROGRAMS)
 $(BENCH_PROGRAMS): %: build/%.o $(COMMON_OBJECTS)
 bench/load: build/bench/histogram.o
-.PHONY: bench-programs
+bench: all bench-programs ## measure io_uring against epoll, in five minutes (QUICK=1: one)
+	@bench/run $(if $(QUICK),--quick)
+.PHONY: bench bench-programs
 
 # What only the tests use: tests/name.c becomes build/tests/name.
 test-programs: $(TEST_PROGRAMS)

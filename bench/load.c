@@ -567,23 +567,6 @@ static double server_memory(void)
 	return server_pid ? kilobytes_in(path, "Rss:") : 0;
 }
 
-/* Of the whole machine: sockets, epoll's and the ring's bookkeeping, at both ends. */
-static double kernel_memory(void)
-{
-	return kilobytes_in("/proc/meminfo", "Slab:");
-}
-
-static void print_memory(double server_bytes, double kernel_bytes)
-{
-	server_bytes /= connection_count;
-	kernel_bytes /= connection_count;
-	if (print_values)
-		printf("server_bytes=%.1f\nkernel_bytes=%.1f\n", server_bytes, kernel_bytes);
-	else
-		printf("memory for each: %.0f bytes in the server, %.0f in the kernel for both ends\n",
-		       server_bytes, kernel_bytes);
-}
-
 /*
  * --idle: holds the connections. One message over the last of them shows that the server has
  * accepted all, because it accepts them in order.
@@ -598,10 +581,9 @@ static void hold_idle(void)
 		{.fd = epoll_fd, .events = POLLIN},
 	};
 	char ignored[64];
-	double server_bytes, kernel_bytes;
+	double bytes_before, bytes;
 
-	server_bytes = server_memory();
-	kernel_bytes = kernel_memory();
+	bytes_before = server_memory();
 	for (unsigned i = 0; i < connection_count; i++) {
 		open_connection(&connections[i], 0);
 		watch(&connections[i], EPOLLIN);
@@ -612,9 +594,12 @@ static void hold_idle(void)
 		server_failed(last, "the server stalls: nothing came back for a while");
 	if (!receive(last))
 		server_failed(&connections[0], "the server closed one of the connections early");
-	printf("holding %u connections\n", connection_count);
+	bytes = (server_memory() - bytes_before) / connection_count;
+	printf(print_values ? "connections=%u\n" : "holding %u connections\n", connection_count);
 	if (server_pid)
-		print_memory(server_memory() - server_bytes, kernel_memory() - kernel_bytes);
+		printf(print_values ? "server_bytes=%.1f\n"
+				    : "server: %.0f bytes of memory for each of them\n",
+		       bytes);
 	fflush(stdout);
 
 	while (poll(ends, sizeof(ends) / sizeof(ends[0]), -1) > 0) {
@@ -646,18 +631,16 @@ static void print_results(void)
 	const char *unit = reconnecting ? "connections" : "messages";
 
 	if (print_values) {
-		printf("seconds=%.4f\n%s=%" PRIu64 "\nbytes=%" PRIu64 "\n"
-		       "total=%" PRIu64 "\n%s_per_s=%.0f\nbytes_per_s=%.0f\n"
+		printf("seconds=%.4f\nmessages=%" PRIu64 "\nbytes=%" PRIu64 "\n"
+		       "total=%" PRIu64 "\nmessages_per_s=%.0f\nbytes_per_s=%.0f\n"
 		       "p50_us=%.2f\np90_us=%.2f\np99_us=%.2f\np99.9_us=%.2f\nmax_us=%.2f\n"
 		       "load_cpu=%.3f\nload_saturated=%d\n",
-		       seconds, unit, messages, bytes, now_counts.messages, unit,
-		       per_second(messages), per_second(bytes), microseconds(50), microseconds(90),
-		       microseconds(99), microseconds(99.9), microseconds(100), cpu,
-		       cpu >= SATURATED);
+		       seconds, messages, bytes, now_counts.messages, per_second(messages),
+		       per_second(bytes), microseconds(50), microseconds(90), microseconds(99),
+		       microseconds(99.9), microseconds(100), cpu, cpu >= SATURATED);
 		if (server_pid)
-			printf("server_cpu=%.3f\nserver_ns_per_%.*s=%.0f\n",
-			       server / SECOND / seconds, (int)strlen(unit) - 1, unit,
-			       messages ? server / (double)messages : 0);
+			printf("server_cpu=%.3f\nserver_ns_per_message=%.0f\n",
+			       server / SECOND / seconds, messages ? server / (double)messages : 0);
 		return;
 	}
 	printf("%" PRIu64 " %s in %.2f s: %.0f %s/s, %.1f MB/s, every byte compared\n", messages,
@@ -732,7 +715,8 @@ static void print_help(void)
 	       "  --stall S         seconds without an answer that count as a failure (default 5)\n"
 	       "  --server PID      report the CPU time of this process, too, and with --idle its\n"
 	       "                    memory\n"
-	       "  --values          print name=value lines, for programs\n"
+	       "  --values          print name=value lines, for programs; a connection of\n"
+	       "                    --connect counts as a message\n"
 	       "  --help            this text\n\n"
 	       "Pin it and the server to different CPUs with taskset(1). Exit status 1 when the\n"
 	       "server corrupts, closes early or stalls.\n",

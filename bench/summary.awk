@@ -1,0 +1,93 @@
+# The comparison, as a table for people (table=1) or as CSV: for each load and figure the median of each
+# server with least and greatest value, the ratio taken round by round, and the goal.
+# Usage: awk -f bench/statistics.awk -f bench/summary.awk -v table=1 TITLES FIGURES samples.csv
+
+BEGIN { FS = "|" }
+
+FNR == 1 { part++ }
+part == 1 { title[$1] = $2 }
+part == 2 {
+	load[++count] = $1
+	figure[count] = $2
+	label[count] = $3
+	divisor[count] = $4
+	goal[count] = $5
+}
+
+# Sets middle, least and most; false where nothing was measured.
+function summarize(values, number, divide_by) {
+	if (!number)
+		return 0
+	middle = median(values, number) / divide_by
+	least = values[1] / divide_by
+	most = values[number] / divide_by
+	return 1
+}
+
+function spread(number) {
+	return number > 1 ? sprintf("%s (%s-%s)", short(middle), short(least), short(most)) : short(middle)
+}
+
+# "ratio <= 0.97" or "io_uring <= 512": which of the two figures, which way, how much.
+function verdict(of_ratio, of_io_uring, goal,    part, value) {
+	if (!goal)
+		return ""
+	split(goal, part, " ")
+	value = part[1] == "ratio" ? of_ratio : of_io_uring
+	if (value == "")
+		return "not measured"
+	return (part[2] == "<=" ? value <= part[3] + 0 : value >= part[3] + 0) ? "reached" : "missed"
+}
+
+function goal_text(goal,    part) {
+	if (!goal)
+		return ""
+	split(goal, part, " ")
+	return (part[2] == "<=" ? "at most " : "at least ") part[3]
+}
+
+function csv(number,    i, text) {
+	return number ? middle "," least "," most : ",,"
+}
+
+END {
+	if (table)
+		printf "%-35s %-26s %-22s %-22s %-18s %s\n", "load", "figure", "epoll", "io_uring",
+		       "ratio", "goal"
+	else
+		print "load,figure,epoll,epoll_least,epoll_most,io_uring,io_uring_least,io_uring_most," \
+		      "ratio,ratio_least,ratio_most,goal,verdict,load_saturated"
+	for (i = 1; i <= count; i++)
+		row(i)
+	if (table && any_saturated)
+		print "\n* the load generator was at its limit: the server may be able to do more"
+}
+
+function row(i,    values, number, epoll, ours, ratio, of_ratio, of_ours, saturated) {
+	number = samples_of(load[i], figure[i], "epoll", values)
+	summarize(values, number, divisor[i])
+	epoll = table ? (number ? spread(number) : "-") : csv(number)
+
+	number = samples_of(load[i], figure[i], "io_uring", values)
+	of_ours = summarize(values, number, divisor[i]) ? middle : ""
+	ours = table ? (number ? spread(number) : "-") : csv(number)
+
+	number = ratios_of(load[i], figure[i], "io_uring", "epoll", values)
+	of_ratio = summarize(values, number, 1) ? middle : ""
+	ratio = table ? (number ? spread(number) : "-") : csv(number)
+
+	if (epoll == "-" && ours == "-")
+		return
+	saturated = median_of(load[i], "load_saturated", "epoll") > 0 || \
+		    median_of(load[i], "load_saturated", "io_uring") > 0
+	if (!table) {
+		print load[i] "," figure[i] "," epoll "," ours "," ratio "," goal[i] "," \
+		      verdict(of_ratio, of_ours, goal[i]) "," saturated
+		return
+	}
+	saturated = saturated && figure[i] ~ /per_s$/
+	any_saturated = any_saturated || saturated
+	printf "%-35s %-26s %-22s %-22s %-18s %s\n", title[load[i]], label[i], epoll, ours,
+	       ratio (saturated ? " *" : ""),
+	       goal[i] ? goal_text(goal[i]) ": " verdict(of_ratio, of_ours, goal[i]) : ""
+}
