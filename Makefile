@@ -2,8 +2,8 @@
 # A program's source dayNN-topic/name.c becomes dayNN/name; objects go to build/.
 
 CFLAGS ?= -O2 -g
-WARNINGS = -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes -Wmissing-prototypes \
-	-Wpointer-arith -Wwrite-strings -Wvla $(if $(CI),-Werror)
+WARNINGS = -Wall -Wextra -Wno-missing-field-initializers -Wshadow -Wconversion -Wno-sign-conversion \
+	-Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings -Wvla $(if $(CI),-Werror)
 LIBURING = liburing
 
 # make SANITIZE=1: every program checks itself for memory errors and undefined behaviour.
@@ -96,11 +96,6 @@ tools/ringtrace: $(addprefix build/,$(addsuffix .o,tools/ringtrace tools/ringtra
 tools/libringtrace.so: $(PRELOAD_OBJECTS) tools/ringtrace.map
 	@echo "LD $@"
 	@$(CC) -shared $(LDFLAGS) -Wl,--version-script=tools/ringtrace.map $(PRELOAD_OBJECTS) -o $@
-
-# Programs that only tests run.
-test-programs: $(TEST_PROGRAMS)
-$(TEST_PROGRAMS): %: %.o
-.PHONY: test-programs
 
 -include $(wildcard build/*/*.d build/*/*/*.d)
 
