@@ -169,6 +169,7 @@ int main(int argc, char **argv)
 	struct io_uring_params params = {0};
 	const char *address = "127.0.0.1";
 	unsigned port;
+	int signal_fd;
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -190,12 +191,13 @@ int main(int argc, char **argv)
 
 	setvbuf(stdout, NULL, _IOLBF, 0); /* a line an event, also into a pipe */
 	ring_open(&ring, ENTRIES, &params);
+	signal_fd = signals_open(SIGINT, SIGTERM, 0);
 	listen_fd = listener_open(address, port, SOMAXCONN);
 	if (fcntl(listen_fd, F_SETFL, O_NONBLOCK) < 0)
 		error(EXIT_FAILURE, errno, "fcntl");
 	listener_announce(listen_fd);
 
-	serve(signals_open(SIGINT, SIGTERM, 0));
+	serve(signal_fd);
 
 	printf("connections: %lu, completions: %lu, system calls: %lu", connections, completions,
 	       system_calls);
