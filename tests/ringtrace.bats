@@ -1,0 +1,334 @@
+# tools/ringtrace: the programs of the days and foreign ones give what they give without it, and
+# the trace says what has passed through their rings.
+
+setup() {
+	load helpers
+	TRACE=$BATS_TEST_TMPDIR/trace
+}
+
+teardown() {
+	end_servers
+}
+
+traced() {
+	tools/ringtrace -o "$TRACE" "$@"
+}
+
+# in_order PATTERN...: the trace has lines that match these extended expressions, in this order.
+in_order() {
+	local from=1 pattern at
+
+	for pattern in "$@"; do
+		at=$(tail -n +$from "$TRACE" | grep -Enm 1 -- "$pattern" | cut -d : -f 1)
+		if [ -z "$at" ]; then
+			echo "after line $((from - 1)) nothing matches: $pattern"
+			cat "$TRACE"
+			return 1
+		fi
+		from=$((from + at))
+	done
+}
+
+# same_output COMMAND [ARG]...: the same on standard output and the same status with and without.
+# Addresses, and how often a loop looked in vain, differ from run to run anyway.
+same_output() {
+	local plain_status=0 traced_status=0
+
+	"$@" >"$BATS_TEST_TMPDIR/plain" 2>"$BATS_TEST_TMPDIR/plain.err" || plain_status=$?
+	traced "$@" >"$BATS_TEST_TMPDIR/traced" 2>"$BATS_TEST_TMPDIR/traced.err" || traced_status=$?
+	sed -i 's/0x[0-9a-f]*/ADDRESS/; s/[0-9]* times/N times/; s/after [0-9]* ms/after N ms/' \
+		"$BATS_TEST_TMPDIR/plain" "$BATS_TEST_TMPDIR/traced"
+	diff "$BATS_TEST_TMPDIR/plain" "$BATS_TEST_TMPDIR/traced"
+	diff "$BATS_TEST_TMPDIR/plain.err" "$BATS_TEST_TMPDIR/traced.err"
+	echo "status $plain_status, traced $traced_status"
+	((plain_status == traced_status))
+}
+
+# say_and_hear TEXT...: one connection to $PORT for each text; prints all that comes back.
+say_and_hear() {
+	local text
+
+	for text in "$@"; do
+		printf '%s' "$text" | socat -t 5 - "TCP:127.0.0.1:$PORT"
+	done
+}
+
+# same_answers PROGRAM PORT_ARGUMENT... -- TEXT...: a server gives the same to the same clients.
+same_answers() {
+	local server=()
+
+	while [ "$1" != -- ]; do
+		server+=("$1")
+		shift
+	done
+	shift
+	start_server "${server[@]}"
+	say_and_hear "$@" >"$BATS_TEST_TMPDIR/plain"
+	stop_server INT
+	((status == 0))
+	start_server traced_server "${server[@]}"
+	say_and_hear "$@" >"$BATS_TEST_TMPDIR/traced"
+	stop_server INT
+	((status == 0))
+	diff "$BATS_TEST_TMPDIR/plain" "$BATS_TEST_TMPDIR/traced"
+}
+
+# The server's process is the one that is signalled: the shell is replaced.
+traced_server() {
+	exec tools/ringtrace -o "$TRACE" "$@"
+}
+
+needs_jq() {
+	command -v jq >/dev/null || skip "jq is not installed"
+}
+
+# well_formed FILE: JSON, times that do not run backwards in a lane, and in each lane begin, end,
+# begin, end, ... with nothing open at the end.
+well_formed() {
+	jq -e '
+		[.[] | select(.ph == "B" or .ph == "E")]
+		| length > 0 and (group_by([.pid, .tid]) | all(
+			([.[].ts] | . == sort)
+			and (length % 2 == 0)
+			and (. as $lane | all(range(0; length);
+				$lane[.].ph == (if . % 2 == 0 then "B" else "E" end)))))' "$1"
+}
+
+@test "ringtrace: --help goes to standard output" {
+	run --separate-stderr tools/ringtrace --help
+	((status == 0))
+	[[ $output == Usage:* ]]
+	[ -z "$stderr" ]
+}
+
+@test "ringtrace: wrong usage is said, with status 2" {
+	run tools/ringtrace
+	((status == 2))
+	[[ $output == *"no PROGRAM to run"* ]]
+	run tools/ringtrace --only accept,receive ./day01/setup
+	((status == 2))
+	[[ $output == *"'receive' is no operation of io_uring"* ]]
+	run tools/ringtrace --user-data octal ./day01/setup
+	((status == 2))
+	[[ $output == *"'octal' is neither hex nor dec"* ]]
+	run tools/ringtrace --no-such-option
+	((status == 2))
+}
+
+@test "ringtrace: a program that it cannot trace gets a clear message" {
+	run tools/ringtrace "$BATS_TEST_TMPDIR/no-such-program"
+	((status == 1))
+	[[ $output == *"No such file or directory"* ]]
+
+	printf '#!/bin/sh\n' >"$BATS_TEST_TMPDIR/script"
+	chmod +x "$BATS_TEST_TMPDIR/script"
+	run tools/ringtrace "$BATS_TEST_TMPDIR/script"
+	((status == 1))
+	[[ $output == *"a script: only the program itself is traced"* ]]
+}
+
+@test "ringtrace: a statically linked program gets a clear message" {
+	"${CC:-cc}" -static -D_GNU_SOURCE -o "$BATS_TEST_TMPDIR/static" tests/foreign/links.c -luring ||
+		skip "no static libraries to link with"
+	run tools/ringtrace "$BATS_TEST_TMPDIR/static"
+	((status == 1))
+	[[ $output == *"statically linked: its liburing is a part of it"* ]]
+}
+
+@test "ringtrace: a program that makes the raw system calls runs, with a clear message" {
+	"${CC:-cc}" -o "$BATS_TEST_TMPDIR/raw" tests/foreign/raw.c
+	run --separate-stderr tools/ringtrace "$BATS_TEST_TMPDIR/raw"
+	((status == 0))
+	[ "$output" = "a ring" ]
+	[[ $stderr == *"not linked with liburing.so: if it makes the io_uring system calls itself"* ]]
+	[[ $stderr == *"the program has opened no ring through liburing"* ]]
+}
+
+@test "ringtrace: day 1, completions out of order are visible" {
+	same_output ./day01/setup
+	in_order 'SQE  timeout  0\.060000 s  user_data 0x0' 'SQE  timeout  0\.020000 s  user_data 0x1' \
+		'SQE  nop .*user_data 0x2' 'SQE  timeout  0\.040000 s  user_data 0x3' \
+		'submit\(\)  SQEs taken 4 of 4' \
+		'CQE  nop      = 0  user_data 0x2  after' \
+		'CQE  timeout  = -ETIME \(Timer expired\)  user_data 0x1  after 2[0-9]' \
+		'CQE  timeout .*user_data 0x3  after' 'CQE  timeout .*user_data 0x0  after' \
+		'^  timeout +3 +3  ETIME 3$' 'requests still without completion: 0'
+}
+
+@test "ringtrace: the trace goes to standard error without -o" {
+	run --separate-stderr tools/ringtrace ./day01/setup
+	((status == 0))
+	[[ $output != *"SQE  timeout"* ]]
+	[[ $stderr == *"SQE  timeout"* ]]
+}
+
+@test "ringtrace: day 1 with SQPOLL, submitting is a system call only to wake the thread" {
+	local woken awake
+
+	traced ./day01/setup --sqpoll 500 >"$BATS_TEST_TMPDIR/output"
+	woken=$(lines "$BATS_TEST_TMPDIR/output" '^system call .* io_uring_submit: a NOP')
+	awake=$(lines "$BATS_TEST_TMPDIR/output" '^memory .* io_uring_submit: a NOP')
+	((woken > 0 && awake > 0))
+	has_lines "$TRACE" 'SQEs for the SQPOLL thread 1, it slept and is woken, .* ms$' "$woken"
+	has_lines "$TRACE" 'SQEs for the SQPOLL thread 1, it is awake, .*, no system call$' "$awake"
+	in_order "calls that entered the kernel: $woken \\(submit $woken\\)"
+}
+
+@test "ringtrace: SQPOLL shows no submit call while the thread is awake" {
+	same_output build/tests/foreign/sqpoll
+	# Right after its creation the thread may have to be woken once.
+	in_order 'SQE  nop       user_data 0x0' 'submit\(\)  SQEs for the SQPOLL thread 1' \
+		'SQE  nop       user_data 0x1$'
+	sed -n '/SQE  nop       user_data 0x1$/,$p' "$TRACE" >"$BATS_TEST_TMPDIR/awake"
+	has_lines "$BATS_TEST_TMPDIR/awake" 'submit\(\) .*it is awake, .*no system call$' 99
+	has_lines "$BATS_TEST_TMPDIR/awake" 'is woken' 0
+	in_order '^  nop +100 +100$' 'calls that did not: (99|100) to submit'
+}
+
+@test "ringtrace: day 2, descriptors and slots are told apart" {
+	printf 'some text\n' >"$BATS_TEST_TMPDIR/file"
+	same_output ./day02/registered-files "$BATS_TEST_TMPDIR/file"
+	in_order 'register_files_sparse\([0-9]+ slots\) = 0' "SQE  openat   cwd '.*' into " \
+		'CQE  openat ' 'SQE  read     slot [0-9]+ len [0-9]+ addr .*FIXED_FILE' \
+		'CQE  read     = 10 ' 'SQE  close    slot' 'CQE  close    = 0'
+}
+
+@test "ringtrace: a failing operation shows its error's name" {
+	same_output ./day02/registered-files "$BATS_TEST_TMPDIR/no-such-file"
+	in_order 'SQE  openat ' 'CQE  openat   = -ENOENT \(No such file or directory\)' \
+		'^  openat +1 +1  ENOENT 1$'
+}
+
+@test "ringtrace: day 3, a multishot accept is one SQE and many CQEs with MORE" {
+	same_answers ./day03/accept 0 -- one two three
+	has_lines "$TRACE" 'SQE  accept ' 1
+	in_order 'SQE  accept   (fd|slot) [0-9]+ into any free slot .*MULTISHOT'
+	has_lines "$TRACE" 'CQE  accept   = slot [0-9]+  MORE ' 3
+}
+
+@test "ringtrace: day 3, a multishot poll answers with events" {
+	same_answers ./day03/poll-accept 0 -- one two
+	in_order 'SQE  poll_add .* for POLLIN' 'CQE  poll_add = POLLIN.*'
+}
+
+@test "ringtrace: day 4 gives the same answers" {
+	same_answers ./day04/event-loop 0 -- some 'more than some'
+	grep -q 'ack 14' "$BATS_TEST_TMPDIR/traced"
+	in_order 'SQE  accept ' 'CQE  accept   = slot 0' 'SQE  recv     slot 0' 'CQE  recv     = 4' \
+		'SQE  send     slot 0' 'CQE  send     = ' 'closed' 'summary'
+}
+
+@test "ringtrace: day 5 gives the same answers, and buffers are shown" {
+	same_answers ./day05/echo 0 -- some 'more than some'
+	in_order 'register_buf_ring\(group 0, ' 'SQE  accept ' \
+		'SQE  recv     slot 0 .*group 0  FIXED_FILE\|BUFFER_SELECT  MULTISHOT' \
+		'submit_and_wait\(1\)  SQEs taken [0-9]+ of [0-9]+, CQEs there [0-9]+, ' \
+		'CQE  recv     = 4  buffer [0-9]+ .*MORE' 'SQE  send     slot 0 len 4' 'CQE  send     = 4' \
+		'CQE  accept   = -ECANCELED \(Operation canceled\)' 'closed'
+}
+
+@test "ringtrace: day 5 stays correct under 50 connections" {
+	make -s bench-programs
+	start_server tools/ringtrace -o /dev/null ./day05/echo 0
+	bench/load --connections 50 --in-flight 4 --count 20000 "$PORT"
+	stop_server TERM
+	((status == 0))
+}
+
+@test "ringtrace: links, timeouts, provided buffers and shared user_data" {
+	same_output build/tests/foreign/links
+	in_order 'SQE  read     fd -1 .*LINK  user_data 0x1$' 'SQE  nop       LINK  user_data 0x2$' \
+		'CQE  read     = -EBADF .*0x1 ' 'CQE  nop      = -ECANCELED .*0x2 ' \
+		'SQE  link_timeout 0\.001000 s for the SQE before it' 'CQE  read     = -ECANCELED' \
+		'SQE  provide_buffers 4 of len 64 from buffer 0, group 7' \
+		'SQE  read .*group 7  BUFFER_SELECT' 'CQE  read     = 5  buffer 0' \
+		'SQE  nop       CQE_SKIP_SUCCESS  user_data 0x1e' \
+		'CQE  timeout .*\(of one of 2 SQEs with this user_data\)' 'CQE  timeout .* after 2' \
+		'wait_cqes\(1\) = -ETIME' 'submit_and_wait_timeout\(2\) ' \
+		'requests still without completion: 1: read user_data 0x3c' \
+		'CQE_SKIP_SUCCESS, a CQE only on failure: 1 \(nop 1\)' \
+		'requests still without completion: 1 \(read 1\)'
+	# What is silent on success is no request without a completion.
+	has_lines "$TRACE" 'CQE .*0x1e ' 0
+}
+
+@test "ringtrace: two rings in two threads" {
+	same_output build/tests/foreign/threads
+	has_lines "$TRACE" '^ +[0-9.]+  \[[0-9]+\]  ring 1  CQE  nop ' 2000
+	has_lines "$TRACE" '^ +[0-9.]+  \[[0-9]+\]  ring 2  CQE  nop ' 2000
+	# One write a line: none is torn.
+	run grep -Ev '^ +[0-9]+\.[0-9]{6}  (\[[0-9]+\]  )?ring(trace:| [12] ) ?[^ ]|^  [a-zC]' "$TRACE"
+	[ -z "$output" ]
+	in_order 'summary, rings: 2' '^  nop +4000 +4000$' '1000 \(submit_and_wait 1000\); 4\.00 completions'
+}
+
+@test "ringtrace: an overflow, and completions that nobody could see, are counted" {
+	same_output build/tests/foreign/overflow
+	in_order 'ring 2  12 CQEs were consumed and overwritten unseen' \
+		'ring 2  CQE  \? .*no SQE of this ring has this user_data' 'ring 2  CQ overflow' \
+		'^  nop +16 +16$' 'CQ overflows: 1; CQEs lost: 0; CQEs missed by ringtrace: 12'
+}
+
+@test "ringtrace: the program finds its surroundings unchanged, and a child is told apart" {
+	same_output build/tests/foreign/surroundings
+	in_order 'ring 1  closed' '\[[0-9]+\]  ring 2  opened' '\[[0-9]+\]  ringtrace: summary' \
+		'^ +[0-9.]+  ringtrace: summary, rings: 1'
+	LD_PRELOAD='' same_output build/tests/foreign/surroundings
+}
+
+@test "ringtrace: liburing's packaged examples" {
+	local examples=/usr/share/doc/liburing-dev/examples
+
+	[ -e $examples/io_uring-cp.c ] || skip "liburing's examples are not installed"
+	"${CC:-cc}" -D_GNU_SOURCE -w -o "$BATS_TEST_TMPDIR/cp" $examples/io_uring-cp.c -luring
+	"${CC:-cc}" -D_GNU_SOURCE -w -o "$BATS_TEST_TMPDIR/link-cp" $examples/link-cp.c -luring
+	head -c 300000 /dev/urandom >"$BATS_TEST_TMPDIR/from"
+	same_output "$BATS_TEST_TMPDIR/cp" "$BATS_TEST_TMPDIR/from" "$BATS_TEST_TMPDIR/to"
+	cmp "$BATS_TEST_TMPDIR/from" "$BATS_TEST_TMPDIR/to"
+	in_order 'SQE  readv    fd [0-9]+ vectors 1 ' 'CQE  readv    = ' 'SQE  writev ' 'CQE  writev   = '
+	same_output "$BATS_TEST_TMPDIR/link-cp" "$BATS_TEST_TMPDIR/from" "$BATS_TEST_TMPDIR/to"
+	cmp "$BATS_TEST_TMPDIR/from" "$BATS_TEST_TMPDIR/to"
+	in_order 'SQE  readv .*LINK' 'SQE  writev '
+}
+
+@test "ringtrace: --only and --user-data" {
+	tools/ringtrace -o "$TRACE" --only link_timeout,provide_buffers --user-data dec build/tests/foreign/links
+	has_lines "$TRACE" 'SQE  ' 2
+	has_lines "$TRACE" 'CQE  ' 2
+	has_lines "$TRACE" 'SQEs taken' 0
+	in_order 'CQE  link_timeout .*user_data 11 ' 'CQE  provide_buffers .*user_data 20 ' '^  nop +5 +4'
+	tools/ringtrace -o "$TRACE" --only nop,calls --user-data hex build/tests/foreign/links
+	in_order 'SQE  nop .*user_data 0x2$' 'SQEs taken'
+}
+
+@test "ringtrace: --json is valid, and every begin has its end" {
+	needs_jq
+	tools/ringtrace -o /dev/null --json "$BATS_TEST_TMPDIR/json" build/tests/foreign/links
+	well_formed "$BATS_TEST_TMPDIR/json"
+	# Requests that are outstanding at the same time have lanes of their own.
+	jq -e 'any(.[]; .name == "thread_name" and .args.name == "no descriptor (2)")' \
+		"$BATS_TEST_TMPDIR/json"
+	tools/ringtrace -o /dev/null --json "$BATS_TEST_TMPDIR/json" build/tests/foreign/threads
+	well_formed "$BATS_TEST_TMPDIR/json"
+}
+
+@test "ringtrace: --json has a connection's requests on its own track" {
+	needs_jq
+	start_server tools/ringtrace -o /dev/null --json "$BATS_TEST_TMPDIR/json" ./day05/echo 0
+	[ "$(say_and_hear first second)" = firstsecond ]
+	stop_server INT
+	well_formed "$BATS_TEST_TMPDIR/json"
+	jq -e '
+		[.[] | select(.name == "thread_name" and (.args.name | startswith("slot 0"))) | .tid] as $lanes
+		| [.[] | select(.ph == "B" and (.tid | IN($lanes[]))) | .name] as $requests
+		| ["close", "recv", "send"] - $requests == []' "$BATS_TEST_TMPDIR/json"
+}
+
+@test "ringtrace: --json is valid even when a signal ends the program" {
+	needs_jq
+	start_server tools/ringtrace -o /dev/null --json "$BATS_TEST_TMPDIR/json" ./day05/echo 0
+	[ "$(say_and_hear something)" = something ]
+	stop_server KILL
+	((status == 128 + 9))
+	jq -e 'length > 5' "$BATS_TEST_TMPDIR/json"
+}
