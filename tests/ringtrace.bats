@@ -82,8 +82,8 @@ needs_jq() {
 	command -v jq >/dev/null || skip "jq is not installed"
 }
 
-# well_formed FILE: JSON, times that do not run backwards in a lane, and in each lane begin, end,
-# begin, end, ... with nothing open at the end.
+# well_formed FILE: JSON, times that do not run backwards in a lane, and in each lane begin, the same
+# operation's end, begin, end, ... with nothing open at the end.
 well_formed() {
 	jq -e '
 		[.[] | select(.ph == "B" or .ph == "E")]
@@ -91,7 +91,8 @@ well_formed() {
 			([.[].ts] | . == sort)
 			and (length % 2 == 0)
 			and (. as $lane | all(range(0; length);
-				$lane[.].ph == (if . % 2 == 0 then "B" else "E" end)))))' "$1"
+				if . % 2 == 0 then $lane[.].ph == "B"
+				else $lane[.].ph == "E" and $lane[.].name == $lane[. - 1].name end))))' "$1"
 }
 
 @test "ringtrace: --help goes to standard output" {

@@ -227,6 +227,7 @@ void json_request_ends(struct request *request, const struct io_uring_cqe *cqe)
 	if (!json_is_wanted() || !request->lane)
 		return;
 	event = event_start("E", now(), lanes[request->lane].ring, request->lane);
+	text_add(&event, ",\"name\":\"%s\"", operation_name(request->opcode));
 	if (cqe)
 		add_cqe(&event, request, cqe);
 	else
