@@ -156,6 +156,19 @@ well_formed() {
 		'^  timeout +3 +3  ETIME 3$' 'requests still without completion: 0'
 }
 
+# What differs from run to run: times, and how often the loops looked.
+without_times() {
+	sed -E 's/^ +[0-9]+\.[0-9]{6} /TIME /; s/[0-9]+\.[0-9]{3} ms/N ms/; s/[0-9]+ to look/N to look/' |
+		sort -u
+}
+
+@test "ringtrace: the transcripts in its lesson are what is printed" {
+	tools/ringtrace ./day01/setup 2>&1 >/dev/null 3>&- 4>&- | without_times >"$BATS_TEST_TMPDIR/printed"
+	sed -n '/^\$ tools\/ringtrace .\/day01\/setup >/,/^```/p' tools/README.md | sed '1d; $d' |
+		without_times >"$BATS_TEST_TMPDIR/written"
+	diff "$BATS_TEST_TMPDIR/written" "$BATS_TEST_TMPDIR/printed"
+}
+
 @test "ringtrace: the trace goes to standard error without -o" {
 	run --separate-stderr tools/ringtrace ./day01/setup
 	((status == 0))
