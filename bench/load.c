@@ -185,6 +185,13 @@ static void server_failed(const struct connection *connection, const char *what)
 	      connection->serial, what, connection->sent, connection->received);
 }
 
+static void call_failed(const struct connection *connection)
+{
+	bool closed = errno == ECONNRESET || errno == EPIPE;
+
+	server_failed(connection, closed ? "the server closed it early" : strerror(errno));
+}
+
 static void watch(struct connection *connection, unsigned events)
 {
 	struct epoll_event event = {.events = events, .data.ptr = connection};
@@ -278,7 +285,7 @@ static void send_granted(struct connection *connection)
 				    MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (sent < 0 && errno != EAGAIN)
-			server_failed(connection, strerror(errno));
+			call_failed(connection);
 		if (sent < 0)
 			break;
 		connection->sent += (uint64_t)sent;
@@ -326,7 +333,7 @@ static bool receive(struct connection *connection)
 	if (length < 0 && errno == EAGAIN)
 		return false;
 	if (length < 0)
-		server_failed(connection, strerror(errno));
+		call_failed(connection);
 	if (length == 0)
 		server_failed(connection, "the server closed it early");
 	check_bytes(connection, buffer, (size_t)length);
@@ -339,7 +346,7 @@ static bool receive(struct connection *connection)
 static void finish(struct connection *connection)
 {
 	if (shutdown(connection->fd, SHUT_WR) < 0)
-		server_failed(connection, strerror(errno));
+		call_failed(connection);
 	connection->finished = true;
 	watch(connection, EPOLLIN);
 }
@@ -354,7 +361,7 @@ static void on_end(struct connection *connection)
 	if (length < 0 && errno == EAGAIN)
 		return;
 	if (length < 0)
-		server_failed(connection, strerror(errno));
+		call_failed(connection);
 	close(connection->fd);
 	connection->fd = -1;
 	unfinished--;
@@ -426,7 +433,7 @@ static void on_connect_event(struct connection *connection, unsigned events)
 		if (length < 0 && errno == EAGAIN)
 			return;
 		if (length < 0 && errno != ECONNRESET)
-			server_failed(connection, strerror(errno));
+			call_failed(connection);
 		complete_connection(connection);
 		return;
 	}

@@ -1,0 +1,370 @@
+#!/usr/bin/env bats
+# The benchmark's programs are right; how fast anything is, no test asserts.
+# shellcheck disable=SC2030,SC2031 # each test is a subshell, and meant to be
+
+load helpers
+
+teardown() {
+	end_servers
+}
+
+# --- bench/epoll-echo ---
+
+start_epoll_echo() {
+	start_server bench/epoll-echo "$@" 0
+}
+
+cpu_ticks_of() {
+	awk '{ print $14 + $15 }' "/proc/$1/stat"
+}
+
+@test "epoll-echo, load, ring-ops and run: --help goes to standard output" {
+	local program
+
+	for program in epoll-echo load ring-ops run; do
+		run -0 --separate-stderr "bench/$program" --help
+		[[ ${lines[0]} == "Usage: bench/$program"* ]]
+		[ -z "$stderr" ]
+	done
+}
+
+@test "epoll-echo, load, ring-ops and run: wrong usage is status 2 and says what is wrong" {
+	local wrong
+
+	for wrong in 'epoll-echo 70000' 'epoll-echo --connections 0' 'epoll-echo 1 2' 'epoll-echo --none' \
+		'load --connections 0' 'load --size x' 'load --stream --connect' 'load --in-flight 0' \
+		'load --duration 1' 'load --duration 100 --count 5' 'load --size 0' \
+		'load --stream --in-flight 2' 'load --reply' 'load --idle 5 --reply x' \
+		'ring-ops 1' 'ring-ops --duration 0' 'run --rounds 0' 'run --cpus 1' 'run --none' 'run --only'; do
+		# shellcheck disable=SC2086 # a command and its arguments
+		run -2 --separate-stderr bench/$wrong
+		[ -n "$stderr" ]
+		[ -z "$output" ]
+	done
+}
+
+@test "epoll-echo: ends with status 0 at SIGTERM and SIGINT, and its port is free at once" {
+	local port
+
+	start_epoll_echo
+	# shellcheck disable=SC2153 # start_server sets it
+	port=$PORT
+	run -0 bench/load --count 100 --connections 10 "$port"
+	stop_server TERM
+	[ "$status" -eq 0 ]
+
+	bench/epoll-echo "$port" >"$BATS_TEST_TMPDIR/again" 3>&- &
+	PID=$! LOG=$BATS_TEST_TMPDIR/again
+	SERVERS+=("$PID")
+	wait_until listens
+	stop_server INT
+	[ "$status" -eq 0 ]
+}
+
+@test "epoll-echo: serves IPv6" {
+	[ -e /proc/net/if_inet6 ] || skip "no IPv6 here"
+	start_epoll_echo --bind ::1
+	grep -q '^listening on \[::1\]:' "$LOG"
+	run -0 bench/load --host ::1 --count 100 "$PORT"
+}
+
+@test "epoll-echo: a peer that half-closes gets all its bytes, through socat" {
+	start_epoll_echo
+	head -c 20000000 /dev/urandom >"$BATS_TEST_TMPDIR/sent"
+	socat -t 60 - "TCP:127.0.0.1:$PORT" <"$BATS_TEST_TMPDIR/sent" >"$BATS_TEST_TMPDIR/received"
+	cmp "$BATS_TEST_TMPDIR/sent" "$BATS_TEST_TMPDIR/received"
+}
+
+# A peer that sends without reading: more than the sockets can hold, so that it gets stuck.
+start_deaf_peer() {
+	socat -u OPEN:/dev/zero "TCP:127.0.0.1:$PORT" 3>&- &
+	SERVERS+=($!)
+}
+
+is_idle() {
+	local before
+
+	before=$(cpu_ticks_of "$PID")
+	sleep 0.5
+	(($(cpu_ticks_of "$PID") - before <= 1))
+}
+
+@test "epoll-echo: peers that do not read keep nobody waiting, cost no CPU time and do not delay the end" {
+	local i
+
+	start_epoll_echo
+	for ((i = 0; i < 5; i++)); do
+		start_deaf_peer
+	done
+	wait_until is_idle
+	run -0 bench/load --count 1000 --connections 10 "$PORT"
+	SECONDS=0
+	stop_server TERM
+	[ "$status" -eq 0 ]
+	((SECONDS <= 4))
+}
+
+@test "epoll-echo: a second signal ends it at once" {
+	start_epoll_echo
+	start_deaf_peer
+	wait_until is_idle
+	kill -TERM "$PID"
+	wait_until refuses_connections
+	SECONDS=0
+	stop_server TERM
+	[ "$status" -eq 0 ]
+	((SECONDS <= 1))
+}
+
+refuses_connections() {
+	! bench/load --count 1 "$PORT" 2>/dev/null
+}
+
+# hold_idle N: as long as standard input, a pipe that stays open, does not end.
+hold_idle() {
+	mkfifo "$BATS_TEST_TMPDIR/fifo"
+	bench/load --idle "$1" "$PORT" <"$BATS_TEST_TMPDIR/fifo" >"$BATS_TEST_TMPDIR/idle" 3>&- &
+	IDLE_PID=$!
+	SERVERS+=("$IDLE_PID")
+	exec 9>"$BATS_TEST_TMPDIR/fifo"
+	wait_until grep -q "^holding $1 connections" "$BATS_TEST_TMPDIR/idle"
+}
+
+release_idle() {
+	exec 9>&-
+	wait "$IDLE_PID"
+}
+
+@test "epoll-echo: at its limit others wait, and are served when connections end" {
+	start_epoll_echo --connections 3
+	hold_idle 3
+	bench/load --count 10 "$PORT" >"$BATS_TEST_TMPDIR/load" 3>&- 9>&- &
+	SERVERS+=($!)
+	wait_until is_idle
+	[ ! -s "$BATS_TEST_TMPDIR/load" ]
+	release_idle
+	wait $!
+}
+
+first_free_descriptor_of() {
+	local fd=0
+
+	while [ -e "/proc/$1/fd/$fd" ]; do
+		fd=$((fd + 1))
+	done
+	echo "$fd"
+}
+
+@test "epoll-echo: without descriptors left it waits for some, and does not spin" {
+	start_epoll_echo
+	prlimit --pid "$PID" --nofile="$(first_free_descriptor_of "$PID"):"
+	bench/load --count 1000 --connections 10 "$PORT" >"$BATS_TEST_TMPDIR/load" 3>&- &
+	SERVERS+=($!)
+	wait_until is_idle
+	[ ! -s "$BATS_TEST_TMPDIR/load" ]
+	prlimit --pid "$PID" --nofile=100:
+	wait $!
+}
+
+@test "epoll-echo: a hard limit below what was asked for is said" {
+	bash -c 'ulimit -n 64; exec bench/epoll-echo --connections 100 0' >"$BATS_TEST_TMPDIR/out" \
+		2>"$BATS_TEST_TMPDIR/err" 3>&- &
+	PID=$! LOG=$BATS_TEST_TMPDIR/out
+	SERVERS+=("$PID")
+	wait_until listens
+	grep -q 'the hard limit on descriptors allows 48 connections' "$BATS_TEST_TMPDIR/err"
+}
+
+# --- bench/load ---
+
+@test "load: every kind of load passes on a server that is right" {
+	local options
+
+	start_epoll_echo
+	for options in '--size 1' '--connections 200 --size 512' '--connections 10 --in-flight 16' \
+		'--connections 5 --size 1000000' '--connections 5 --stream' '--connections 20 --connect' \
+		'--connections 5 --connect --size 200000' '--warm-up 50 --in-flight 3 --size 70000' \
+		'--size 2 --in-flight 100'; do
+		# shellcheck disable=SC2086 # several options
+		run -0 bench/load --duration 100 $options "$PORT"
+		[[ $output == *'every byte compared'* ]]
+	done
+	stop_server TERM
+	[ "$status" -eq 0 ]
+}
+
+@test "load: --count sends as many messages, whatever else is asked for" {
+	local options
+
+	start_epoll_echo
+	for options in '' '--connections 7' '--connections 30 --in-flight 5' '--stream' '--connect' \
+		'--connections 300 --count 20'; do
+		# shellcheck disable=SC2086 # several options
+		run -0 bench/load --values --count 20 $options "$PORT"
+		[[ $output == *$'\nmessages=20\n'* && $output == *$'\ntotal=20\n'* ]]
+	done
+}
+
+@test "load: --values prints name=value lines, percentiles in order" {
+	start_epoll_echo
+	run -0 bench/load --values --server "$PID" --count 5000 --connections 10 --size 100 "$PORT"
+	(($(grep -Evc '^[a-z0-9._]+=[0-9]+(\.[0-9]+)?$' <<<"$output") == 0))
+	[[ $output == *$'\nbytes=500000\n'* && $output == *$'\nserver_ns_per_message='* ]]
+	awk -F= '/_us=/ { if ($2 < last || $2 <= 0) exit 1; last = $2; count++ }
+		END { if (count != 5) exit 1 }' <<<"$output"
+}
+
+@test "load: --idle holds its connections until standard input ends" {
+	start_epoll_echo
+	hold_idle 100
+	(($(descriptors_of "$PID") >= 100))
+	release_idle
+	run -0 bench/load --values --server "$PID" --idle 50 "$PORT" </dev/null
+	[[ ${lines[0]} == connections=50 && ${lines[1]} == server_bytes=* ]]
+}
+
+@test "load: --reply expects another answer than the message" {
+	start_server day04/event-loop 0
+	run -0 bench/load --size 64 --reply $'ack 64\n' --connections 20 --count 1000 "$PORT"
+	run -1 bench/load --size 64 --reply $'ack 65\n' --count 10 "$PORT"
+	[[ $output == *'other bytes than it should'* ]]
+}
+
+@test "load: --connect --size 0 waits for a server that closes" {
+	start_server day03/accept 0
+	run -0 bench/load --connect --size 0 --connections 10 --count 500 "$PORT"
+	[[ $output == '500 connections '* ]]
+}
+
+# expect_failure FAULT MESSAGE: with messages and streaming, on a server with that fault.
+expect_failure() {
+	local options
+
+	for options in '--connections 2 --size 64' '--connections 4 --stream' '--connections 2 --size 4096'; do
+		start_server build/tests/broken-echo "$1" 0
+		# shellcheck disable=SC2086 # several options
+		run -1 --separate-stderr bench/load --stall 1 --duration 200 $options "$PORT"
+		[ -z "$output" ]
+		[[ $stderr =~ $2 ]]
+		end_servers
+	done
+}
+
+@test "load: another value of one byte is a failure" {
+	expect_failure corrupt 'other bytes than it should .* 1032 came back in order'
+}
+
+@test "load: blocks in another order are a failure" {
+	expect_failure reorder 'other bytes than it should .* 1024 came back in order'
+}
+
+@test "load: a block that comes twice is a failure" {
+	expect_failure repeat '(other bytes|more) than it should'
+}
+
+@test "load: a block that gets lost is a failure" {
+	expect_failure lose '(other bytes than it should|stalls)'
+}
+
+@test "load: another connection's bytes are a failure" {
+	expect_failure cross 'other bytes than it should .* 0 came back in order'
+}
+
+@test "load: bytes after the last are a failure" {
+	expect_failure extra 'more than it should'
+}
+
+@test "load: a server that closes early is a failure" {
+	expect_failure close 'the server closed it early'
+}
+
+@test "load: a server that stalls is a failure" {
+	expect_failure stall 'the server stalls'
+}
+
+@test "load: a server that dies or is not there is a failure" {
+	expect_failure crash 'the server closed it early|no server listens there'
+	run -1 bench/load --count 1 "$PORT"
+	[[ $output == *'no server listens there'* ]]
+	run -1 bench/load --connect --count 1 "$PORT"
+}
+
+@test "load: a server that never accepts is a failure" {
+	start_epoll_echo --connections 1
+	hold_idle 1
+	run -1 bench/load --stall 1 --count 1 "$PORT"
+	[[ $output == *'the server stalls'* ]]
+	run -1 bench/load --stall 1 --connect --count 1 "$PORT"
+	[[ $output == *'the server stalls'* ]]
+	release_idle
+}
+
+# --- bench/ring-ops and bench/run ---
+
+@test "ring-ops: prints a rate for every way" {
+	run -0 bench/ring-ops --duration 10 --values
+	((${#lines[@]} == 6))
+	(($(grep -Ec '^[a-z0-9_]+=[1-9][0-9]*$' <<<"$output") == 6))
+}
+
+bench_run() {
+	bench/run --quick --rounds 1 --round-ms 50 --results "$BATS_TEST_TMPDIR/results" "$@"
+}
+
+@test "run: a short run measures everything that the table shows" {
+	local results=$BATS_TEST_TMPDIR/results name
+
+	run -0 bench_run
+	for name in requests-50 requests-500 latency pipeline large stream connect; do
+		(($(grep -Ec "^$name,1,(epoll|io_uring),messages_per_s,[1-9]" "$results/samples.csv") == 2))
+	done
+	(($(grep -c '^idle,1,.*,server_bytes,' "$results/samples.csv") == 2))
+	(($(grep -c '^days,1,.*,operations_per_s,' "$results/samples.csv") == 6))
+	(($(grep -c '^day3,1,.*,messages_per_s,' "$results/samples.csv") == 2))
+	(($(grep -c '^day4-.*,calls_per_message,' "$results/samples.csv") == 4))
+	(($(wc -l <"$results/growth.csv") == 5))
+	awk -F, 'NF != 14 { exit 1 }' "$results/summary.csv"
+	grep -q '^kernel: Linux' "$results/machine.txt"
+	grep -q '^50 connections, 512 B .* CPU time a message' "$results/table.txt"
+	! command -v gnuplot || grep -q '</svg>' "$results/plot.svg"
+}
+
+@test "run: a server that is wrong is reported, not measured" {
+	# shellcheck disable=SC2016 # that is for the script to expand
+	printf '#!/bin/sh\nexec build/tests/broken-echo corrupt "$1"\n' >"$BATS_TEST_TMPDIR/server"
+	chmod +x "$BATS_TEST_TMPDIR/server"
+	run -1 bench_run --only pipeline --server "$BATS_TEST_TMPDIR/server"
+	[[ $output == *'FAILED: pipeline, io_uring: '*'other bytes than it should'* ]]
+
+	printf '#!/bin/sh\nexit 3\n' >"$BATS_TEST_TMPDIR/server"
+	run -1 bench_run --only pipeline,idle --server "$BATS_TEST_TMPDIR/server"
+	[[ $output == *'server does not listen'* ]]
+}
+
+children_of() {
+	pgrep -P "$1"
+}
+
+has_children() {
+	children_of "$1" >"$BATS_TEST_TMPDIR/children" && (($(wc -l <"$BATS_TEST_TMPDIR/children") >= $2))
+}
+
+@test "run: an interrupted run leaves no process behind" {
+	local signal pid child
+
+	for signal in INT TERM; do
+		# What is started in the background would ignore SIGINT otherwise.
+		env --default-signal=INT bench/run --quick --round-ms 3000 --only pipeline \
+			--results "$BATS_TEST_TMPDIR/results" >"$BATS_TEST_TMPDIR/out" 3>&- &
+		pid=$!
+		SERVERS+=("$pid")
+		wait_until has_children "$pid" 3
+		kill -s "$signal" "$pid"
+		status=0
+		wait "$pid" || status=$?
+		((status == 128 + $(kill -l "$signal")))
+		while read -r child; do
+			run -1 kill -0 "$child"
+		done <"$BATS_TEST_TMPDIR/children"
+	done
+}
