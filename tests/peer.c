@@ -34,15 +34,17 @@
 
 #include "common/options.h"
 
-#define PIECE_BYTES	65536 /* most that is sent or received by one call */
-#define EVENTS_A_TURN	512
-#define MOST_CONNECTING 256 /* at a time: fewer than any listen backlog */
-#define MOST_PEERS	1000000
-#define DEFAULT_BYTES	(1 << 20)
-#define SMALL_SEGMENT	536
-#define RETRY_MS	20
-#define IDLE_TICK_MS	50
-#define NEVER		UINT64_MAX
+#define PIECE_BYTES	  65536 /* most that is sent or received by one call */
+#define EVENTS_A_TURN	  512
+#define MOST_CONNECTING	  256 /* at a time: fewer than any listen backlog */
+#define MOST_PEERS	  1000000
+#define DEFAULT_BYTES	  (1 << 20)
+#define SMALL_SEGMENT	  536
+#define SMALL_SEND_BUFFER 16384
+#define DRAIN_WINDOW	  (1 << 20)
+#define RETRY_MS	  20
+#define IDLE_TICK_MS	  50
+#define NEVER		  UINT64_MAX
 
 enum kind {
 	STREAM,
@@ -329,28 +331,30 @@ static void on_talking(struct peer *peer)
 	connecting--;
 }
 
+static void set_option(int fd, int level, int name, int value)
+{
+	if (setsockopt(fd, level, name, &value, sizeof(value)) < 0)
+		error(EXIT_FAILURE, errno, "setsockopt");
+}
+
 /*
  * What the kernel keeps for a peer that does not read: megabytes each on the loopback interface,
  * where a segment is 64 KiB. With small segments and a small window it is some tens of kilobytes.
  */
 static void make_small(int fd)
 {
-	int segment = SMALL_SEGMENT, window = 1; /* the least there is */
-
-	if (setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment)) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &window, sizeof(window)) < 0)
-		error(EXIT_FAILURE, errno, "setsockopt");
+	set_option(fd, IPPROTO_TCP, TCP_MAXSEG, SMALL_SEGMENT);
+	set_option(fd, SOL_SOCKET, SO_RCVBUF, 1); /* becomes the least there is */
+	set_option(fd, SOL_SOCKET, SO_SNDBUF, SMALL_SEND_BUFFER);
 }
 
 static void begin_connection(struct peer *peer, const struct character *character)
 {
 	int fd = socket(server->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int on = 1;
 
 	if (fd < 0)
 		error(EXIT_FAILURE, errno, "socket %u", alive);
-	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
-		error(EXIT_FAILURE, errno, "TCP_NODELAY");
+	set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	if (options.small)
 		make_small(fd);
 	*peer = (struct peer){.character = *character, .number = next_number++, .fd = fd};
@@ -795,6 +799,8 @@ static void end_hold(void)
 	for (unsigned i = 0; i < options.connections; i++) {
 		if (peers[i].phase != TALKING)
 			continue;
+		if (options.small) /* or it takes minutes */
+			set_option(peers[i].fd, SOL_SOCKET, SO_RCVBUF, DRAIN_WINDOW);
 		peers[i].character.bytes = peers[i].sent;
 		peers[i].reading = true;
 		decide(&peers[i]);
