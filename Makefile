@@ -99,6 +99,23 @@ tools/libringtrace.so: $(PRELOAD_OBJECTS) tools/ringtrace.map
 
 -include $(wildcard build/*/*.d build/*/*/*.d)
 
+test: ## run all tests, like "bats tests"
+	bats tests
+
+tour: all ## run every day's programs against a real client
+	@tools/tour
+
+SOURCES = $(wildcard */*.[ch] tests/*/*.[ch])
+SCRIPTS = .ci/run $(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
+lint: ## check layout, and look for defects without running anything
+	clang-format --dry-run --Werror $(SOURCES)
+	printf '%s\n' $(filter %.c,$(SOURCES)) | xargs -P 2 -I FILE \
+		clang-tidy --quiet FILE -- -std=gnu11 -D_GNU_SOURCE -I. $(LIBURING_CFLAGS)
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+		--suppress=missingIncludeSystem --error-exitcode=1 -I. $(filter %.c,$(SOURCES))
+	shellcheck $(SCRIPTS) tests/*.bash tests/*.bats
+.PHONY: test tour lint
+
 clean: ## remove everything that make built
 	rm -rf build $(DAYS) $(BENCH_PROGRAMS) tools/ringtrace tools/libringtrace.so
 
