@@ -266,6 +266,28 @@ without_times() {
 	has_lines "$TRACE" 'CQE .*0x1e ' 0
 }
 
+@test "ringtrace: entries of twice the size, and the two completions of a zero copy send" {
+	same_output build/tests/foreign/large
+	in_order 'opened: .*SQE128\|CQE32' 'SQE  nop       user_data 0x1$' 'SQE  nop       user_data 0x3$' \
+		'CQE  nop      = 0  user_data 0x1 ' 'CQE  nop      = 0  user_data 0x3 ' \
+		'SQE  send_zc  fd [0-9]+ len 20 ' 'CQE  send_zc  = 20  MORE  user_data 0x4 ' \
+		'CQE  send_zc  = [0-9]+  NOTIF  user_data 0x4 ' '^  send_zc +1 +2$'
+}
+
+@test "ringtrace: strace counts the same system calls" {
+	local program calls
+
+	command -v strace >/dev/null || skip "strace is not installed"
+	strace -o /dev/null true || skip "strace may not trace here"
+	! sanitized || skip "the leak sanitizer does not work under strace"
+	for program in links overflow threads; do
+		strace -f -e trace=io_uring_enter -o "$BATS_TEST_TMPDIR/strace" \
+			tools/ringtrace -o "$TRACE" "build/tests/foreign/$program"
+		calls=$(lines "$BATS_TEST_TMPDIR/strace" 'io_uring_enter\(')
+		in_order "calls that entered the kernel: $calls "
+	done
+}
+
 @test "ringtrace: two rings in two threads" {
 	same_output build/tests/foreign/threads
 	has_lines "$TRACE" '^ +[0-9.]+  \[[0-9]+\]  ring 1  CQE  nop ' 2000
