@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/options.h"
@@ -29,9 +30,14 @@
 #define FILE_SLOT    42
 #define BUFFER_BYTES (128 * 1024)
 
-/* The offset that stands for "where the file is now", as in read(2): right for files and for pipes.
+/*
+ * Where the next read and the next write go. For files this program counts: the kernel would, too,
+ * but a request that meets a full disk or a bad block halfway returns the count of what it did and
+ * leaves the kernel's position where it was. Pipes and terminals have only the current position, as
+ * in read(2).
  */
 #define CURRENT_POSITION ((__u64)-1)
+static __u64 input_position, output_position;
 
 static char buffer[BUFFER_BYTES];
 static bool show;
@@ -59,6 +65,34 @@ static int result_of_one(struct io_uring *ring)
 	return result;
 }
 
+/* Of a descriptor that others, the shell for one, have used before; -1 where it cannot seek. */
+static __u64 position_of(int fd)
+{
+	return (__u64)lseek(fd, 0, SEEK_CUR);
+}
+
+/* Whoever uses the descriptor next goes on from there. */
+static void leave_position(int fd, __u64 position)
+{
+	if (position != CURRENT_POSITION)
+		lseek(fd, (off_t)position, SEEK_SET);
+}
+
+static __u64 start_of(const char *path)
+{
+	struct stat status;
+
+	if (stat(path, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)))
+		return 0;
+	return CURRENT_POSITION;
+}
+
+static void advance(__u64 *position, int count)
+{
+	if (*position != CURRENT_POSITION)
+		*position += (unsigned)count;
+}
+
 static int open_into_slot(struct io_uring *ring, const char *path)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
@@ -71,7 +105,7 @@ static int read_from_slot(struct io_uring *ring)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
-	io_uring_prep_read(sqe, FILE_SLOT, buffer, BUFFER_BYTES, CURRENT_POSITION);
+	io_uring_prep_read(sqe, FILE_SLOT, buffer, BUFFER_BYTES, input_position);
 	sqe->flags |= IOSQE_FIXED_FILE; /* FILE_SLOT is a slot, not a descriptor */
 	return result_of_one(ring);
 }
@@ -84,13 +118,14 @@ static void write_to_slot(struct io_uring *ring, const char *data, unsigned leng
 
 	while (length > 0) {
 		sqe = io_uring_get_sqe(ring);
-		io_uring_prep_write(sqe, OUTPUT_SLOT, data, length, CURRENT_POSITION);
+		io_uring_prep_write(sqe, OUTPUT_SLOT, data, length, output_position);
 		sqe->flags |= IOSQE_FIXED_FILE;
 		written = result_of_one(ring);
 		if (written == -EINTR)
 			continue;
 		if (written < 0)
 			error(EXIT_FAILURE, -written, "standard output: write");
+		advance(&output_position, written);
 		data += written;
 		length -= (unsigned)written;
 	}
@@ -157,6 +192,7 @@ static bool copy_slot(struct io_uring *ring, const char *path)
 			error(0, -count, "%s: read", path);
 		if (count <= 0)
 			return count == 0;
+		advance(&input_position, count);
 		write_to_slot(ring, buffer, (unsigned)count);
 	}
 }
@@ -171,6 +207,7 @@ static bool copy_file(struct io_uring *ring, const char *path)
 		error(0, -result, "%s: open", path);
 		return false;
 	}
+	input_position = start_of(path);
 	show_state("open  ", path);
 	show_slot_without_flag(ring);
 	complete = copy_slot(ring, path);
@@ -204,6 +241,7 @@ static void open_ring(struct io_uring *ring)
 	ring_check_register(result, "io_uring_register_files_sparse",
 			    "sparse tables, which Linux 5.19 has; day 2 needs them");
 	put_into_slot(ring, OUTPUT_SLOT, STDOUT_FILENO, "standard output");
+	output_position = position_of(STDOUT_FILENO);
 }
 
 static void print_help(void)
@@ -247,11 +285,14 @@ int main(int argc, char **argv)
 
 	if (optind == argc) {
 		put_into_slot(&ring, FILE_SLOT, STDIN_FILENO, "standard input");
+		input_position = position_of(STDIN_FILENO);
 		complete = copy_slot(&ring, "standard input");
+		leave_position(STDIN_FILENO, input_position);
 	}
 	for (; optind < argc; optind++)
 		complete = copy_file(&ring, argv[optind]) && complete;
 
+	leave_position(STDOUT_FILENO, output_position);
 	io_uring_queue_exit(&ring);
 	return complete ? EXIT_SUCCESS : EXIT_FAILURE;
 }
