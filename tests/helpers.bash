@@ -80,9 +80,8 @@ need_strace() {
 
 # injected SYSCALL HOW COMMAND [ARG]...: runs the command with system calls that strace falsifies; HOW
 # is what strace(1) calls a tampering, such as error=EPERM:when=1. LeakSanitizer needs ptrace(2) for
-# itself and has to be off then.
+# itself and has to be off then. For `run` and start_server: it takes the place of the shell it is in.
 injected() {
-	need_strace
-	ASAN_OPTIONS=detect_leaks=0 timeout 30 strace -f -qqq -o "$BATS_TEST_TMPDIR/strace" -e "trace=$1" \
+	exec env ASAN_OPTIONS=detect_leaks=0 timeout 30 strace -f -qqq -o "$BATS_TEST_TMPDIR/strace" -e "trace=$1" \
 		-e "inject=$1:$2" "${@:3}"
 }
