@@ -195,7 +195,6 @@ int main(int argc, char **argv)
 	listen_fd = listener_open(address, port, SOMAXCONN);
 	if (fcntl(listen_fd, F_SETFL, O_NONBLOCK) < 0)
 		error(EXIT_FAILURE, errno, "fcntl");
-	signal_fd = signals_open(SIGINT, SIGTERM, 0);
 	listener_announce(listen_fd);
 
 	serve(signal_fd);
