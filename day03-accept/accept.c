@@ -174,7 +174,7 @@ static void on_accept_error(int error_number)
 
 	printf("accept: %s (%s); slots in use: %u of %u\n", strerror(error_number),
 	       strerrorname_np(error_number), slots_in_use, options.slots);
-	if (slots_in_use == options.slots)
+	if (slots_in_use >= options.slots)
 		close_held(); /* a slot that gets free brings the next accept */
 	else
 		prepare_retry();

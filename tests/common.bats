@@ -170,7 +170,6 @@ teardown() {
 	for setting in 1 2; do
 		echo "$setting" >"$BATS_TEST_TMPDIR/setting"
 		# Only this program sees the setting: it is mounted in a namespace of its own.
-		# shellcheck disable=SC2016 # for the inner shell
 		run --separate-stderr injected io_uring_setup error=EPERM unshare --mount sh -c '
 			mount --bind "$1" /proc/sys/kernel/io_uring_disabled && exec ./day03/accept 0' \
 			sh "$BATS_TEST_TMPDIR/setting"
