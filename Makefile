@@ -74,6 +74,10 @@ build/%.o: %.c build/flags
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_CFLAGS) -c $< -o $@
 
+test-kernel: all test-programs bench-programs ## run the days' tests on Linux 6.1, in qemu
+	@tools/test-kernel; status=$$?; [ $$status -eq 77 ] || exit $$status
+.PHONY: test-kernel
+
 # Another compiler or other flags than last time rebuild everything.
 build/flags: FORCE
 	@mkdir -p build
