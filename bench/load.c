@@ -45,6 +45,7 @@
 #define CHECK_NS	 (100 * MILLISECOND)
 #define MILLISECOND	 UINT64_C(1000000)
 #define SECOND		 UINT64_C(1000000000)
+#define DISTURBED	 0.05 /* of the time */
 #define SATURATED	 0.95 /* of a CPU */
 
 struct connection {
@@ -72,7 +73,9 @@ struct counts {
 	uint64_t messages;
 	uint64_t bytes;
 	uint64_t own_cpu_ns;
+	uint64_t own_wait_ns; /* ready to run while something else had the CPU */
 	uint64_t server_cpu_ns;
+	uint64_t server_wait_ns;
 };
 
 /* The options. */
@@ -168,13 +171,34 @@ static uint64_t server_cpu_ns(void)
 	return clock_ns(clock);
 }
 
+/* The second number of schedstat, or 0 in a kernel that does not count it. */
+static uint64_t wait_ns(const char *process)
+{
+	char path[64];
+	uint64_t cpu_ns, waited_ns = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%s/schedstat", process);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%" SCNu64 " %" SCNu64, &cpu_ns, &waited_ns) != 2)
+		waited_ns = 0;
+	fclose(file);
+	return waited_ns;
+}
+
 static struct counts count_now(uint64_t now)
 {
 	struct counts counts = now_counts;
+	char server[sizeof("4294967295")];
 
 	counts.ns = now;
 	counts.own_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	counts.own_wait_ns = wait_ns("self");
 	counts.server_cpu_ns = server_cpu_ns();
+	snprintf(server, sizeof(server), "%u", server_pid);
+	counts.server_wait_ns = server_pid ? wait_ns(server) : 0;
 	return counts;
 }
 
@@ -618,9 +642,37 @@ static void hold_idle(void)
 	}
 }
 
-static double per_second(uint64_t amount)
+/* What was measured, in the units in which it is printed. */
+struct results {
+	double seconds;
+	double messages;
+	double per_second;
+	double bytes_per_second;
+	double cpu; /* of the load, as a share of one CPU */
+	double waited;
+	double server_cpu;
+	double server_waited;
+	double server_ns; /* for each message */
+};
+
+static struct results results(void)
 {
-	return (double)amount * SECOND / (double)(last_counts.ns - first_counts.ns);
+	double ns = (double)(last_counts.ns - first_counts.ns);
+	double messages = (double)(last_counts.messages - first_counts.messages);
+	double server_ns = (double)(last_counts.server_cpu_ns - first_counts.server_cpu_ns);
+
+	return (struct results){
+		.seconds = ns / SECOND,
+		.messages = messages,
+		.per_second = messages * SECOND / ns,
+		.bytes_per_second = (double)(last_counts.bytes - first_counts.bytes) * SECOND / ns,
+		.cpu = (double)(last_counts.own_cpu_ns - first_counts.own_cpu_ns) / ns,
+		.waited = (double)(last_counts.own_wait_ns - first_counts.own_wait_ns) / ns,
+		.server_cpu = server_ns / ns,
+		.server_waited =
+			(double)(last_counts.server_wait_ns - first_counts.server_wait_ns) / ns,
+		.server_ns = messages > 0 ? server_ns / messages : 0,
+	};
 }
 
 static double microseconds(double percent)
@@ -628,39 +680,52 @@ static double microseconds(double percent)
 	return (double)histogram_percentile(&latencies, percent) / 1000;
 }
 
-static void print_results(void)
+static void print_for_programs(const struct results *results)
 {
-	uint64_t messages = last_counts.messages - first_counts.messages;
-	uint64_t bytes = last_counts.bytes - first_counts.bytes;
-	double seconds = (double)(last_counts.ns - first_counts.ns) / SECOND;
-	double cpu = (double)(last_counts.own_cpu_ns - first_counts.own_cpu_ns) / SECOND / seconds;
-	double server = (double)(last_counts.server_cpu_ns - first_counts.server_cpu_ns);
+	printf("seconds=%.4f\nmessages=%.0f\nbytes=%" PRIu64 "\ntotal=%" PRIu64 "\n"
+	       "messages_per_s=%.0f\nbytes_per_s=%.0f\n"
+	       "p50_us=%.2f\np90_us=%.2f\np99_us=%.2f\np99.9_us=%.2f\nmax_us=%.2f\n"
+	       "load_cpu=%.3f\nload_waited=%.3f\nload_saturated=%d\n",
+	       results->seconds, results->messages, last_counts.bytes - first_counts.bytes,
+	       now_counts.messages, results->per_second, results->bytes_per_second,
+	       microseconds(50), microseconds(90), microseconds(99), microseconds(99.9),
+	       microseconds(100), results->cpu, results->waited,
+	       results->cpu + results->waited >= SATURATED);
+	if (server_pid)
+		printf("server_cpu=%.3f\nserver_waited=%.3f\nserver_ns_per_message=%.0f\n",
+		       results->server_cpu, results->server_waited, results->server_ns);
+}
+
+static void print_for_people(const struct results *results)
+{
 	const char *unit = reconnecting ? "connections" : "messages";
 
-	if (print_values) {
-		printf("seconds=%.4f\nmessages=%" PRIu64 "\nbytes=%" PRIu64 "\n"
-		       "total=%" PRIu64 "\nmessages_per_s=%.0f\nbytes_per_s=%.0f\n"
-		       "p50_us=%.2f\np90_us=%.2f\np99_us=%.2f\np99.9_us=%.2f\nmax_us=%.2f\n"
-		       "load_cpu=%.3f\nload_saturated=%d\n",
-		       seconds, messages, bytes, now_counts.messages, per_second(messages),
-		       per_second(bytes), microseconds(50), microseconds(90), microseconds(99),
-		       microseconds(99.9), microseconds(100), cpu, cpu >= SATURATED);
-		if (server_pid)
-			printf("server_cpu=%.3f\nserver_ns_per_message=%.0f\n",
-			       server / SECOND / seconds, messages ? server / (double)messages : 0);
-		return;
-	}
-	printf("%" PRIu64 " %s in %.2f s: %.0f %s/s, %.1f MB/s, every byte compared\n", messages,
-	       unit, seconds, per_second(messages), unit, per_second(bytes) / 1e6);
+	printf("%.0f %s in %.2f s: %.0f %s/s, %.1f MB/s, every byte compared\n", results->messages,
+	       unit, results->seconds, results->per_second, unit, results->bytes_per_second / 1e6);
 	if (latencies.total)
 		printf("latency, us: p50 %.1f, p90 %.1f, p99 %.1f, p99.9 %.1f, max %.1f\n",
 		       microseconds(50), microseconds(90), microseconds(99), microseconds(99.9),
 		       microseconds(100));
-	if (server_pid && messages)
+	if (server_pid)
 		printf("server: %.0f%% of a CPU, %.2f us of it for each of the %s\n",
-		       server / SECOND / seconds * 100, server / (double)messages / 1000, unit);
-	printf("load: %.0f%% of a CPU%s\n", cpu * 100,
-	       cpu >= SATURATED ? ": saturated, the server may be able to do more" : "");
+		       results->server_cpu * 100, results->server_ns / 1000, unit);
+	printf("load: %.0f%% of a CPU%s\n", results->cpu * 100,
+	       results->cpu + results->waited >= SATURATED
+		       ? ": saturated, the server may be able to do more"
+		       : "");
+	if (results->waited + results->server_waited >= DISTURBED)
+		printf("disturbed: the load waited %.0f%% of the time for its CPU, the server %.0f%%\n",
+		       results->waited * 100, results->server_waited * 100);
+}
+
+static void print_results(void)
+{
+	struct results measured = results();
+
+	if (print_values)
+		print_for_programs(&measured);
+	else
+		print_for_people(&measured);
 }
 
 static void raise_descriptor_limit(void)

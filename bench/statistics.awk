@@ -18,10 +18,22 @@ function median(values, count) {
 	return (values[count / 2] + values[count / 2 + 1]) / 2
 }
 
+# A round in which other programs took more than 5% of a CPU measures those. It is left out, unless most
+# rounds of that load are like that.
+function counts(load, round,    i, all, bad) {
+	if (!((load, round) in disturbed))
+		return 1
+	for (i = 1; i <= rounds; i++) {
+		all += (load, i) in measured
+		bad += (load, i) in disturbed
+	}
+	return 2 * bad > all
+}
+
 # Fills values[] with what was measured of a load, in the order of the rounds; returns how many.
 function samples_of(load, figure, server, values,    round, count) {
 	for (round = 1; round <= rounds; round++)
-		if ((load, figure, server, round) in samples)
+		if ((load, figure, server, round) in samples && counts(load, round))
 			values[++count] = samples[load, figure, server, round]
 	return count + 0
 }
@@ -29,8 +41,8 @@ function samples_of(load, figure, server, values,    round, count) {
 # The same for the ratio of two servers, round by round.
 function ratios_of(load, figure, server, to, values,    round, count) {
 	for (round = 1; round <= rounds; round++)
-		if ((load, figure, server, round) in samples &&
-		    samples[load, figure, to, round] > 0)
+		if ((load, figure, server, round) in samples && samples[load, figure, to, round] > 0 &&
+		    counts(load, round))
 			values[++count] = samples[load, figure, server, round] / samples[load, figure, to, round]
 	return count + 0
 }
@@ -64,6 +76,9 @@ function short(number) {
 FILENAME ~ /samples\.csv$/ && FNR > 1 {
 	split($0, field, ",")
 	samples[field[1], field[4], field[3], field[2]] = field[5] + 0
+	measured[field[1], field[2]] = 1
+	if (field[4] ~ /_waited$/ && field[5] > 0.05)
+		disturbed[field[1], field[2]] = 1
 	if (field[2] + 0 > rounds)
 		rounds = field[2] + 0
 }

@@ -61,6 +61,12 @@ END {
 		row(i)
 	if (table && any_saturated)
 		print "\n* the load generator was at its limit: the server may be able to do more"
+	for (key in measured)
+		all++
+	for (key in disturbed)
+		bad++
+	if (table && bad)
+		printf "\nWARNING: in %d of %d rounds other programs took more than 5%% of a CPU\n", bad, all
 }
 
 function row(i,    values, number, epoll, ours, ratio, of_ratio, of_ours, saturated) {
