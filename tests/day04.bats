@@ -1,0 +1,225 @@
+#!/usr/bin/env bats
+# Day 4: every chunk is acknowledged, to every kind of peer, and nobody takes the service from others.
+
+setup() {
+	load helpers.bash
+	load peers.bash
+}
+
+teardown() {
+	end_servers
+}
+
+# event_loop [OPTION]...: starts the server; sets PID, PORT and LOG.
+event_loop() {
+	start_server ./day04/event-loop "$@" 0
+}
+
+@test "day 4: nc gets an acknowledgement for every chunk" {
+	event_loop
+	need nc netcat-openbsd
+	[ "$(printf hello | nc -N 127.0.0.1 "$PORT")" = "ack 5" ]
+	stop_clean
+}
+
+@test "day 4: socat gets an acknowledgement for every chunk" {
+	event_loop
+	need socat socat
+	[ "$(printf 'hello world' | socat -t 5 - "TCP:127.0.0.1:$PORT")" = "ack 11" ]
+	stop_clean
+}
+
+@test "day 4: 500 peers at once, and the sums of what is acknowledged are what was sent" {
+	event_loop
+	peer stream --acks --connections 500 --bytes 20000 --chunk 1000
+	stop_clean
+}
+
+@test "day 4: 500 peers in a request-reply loop" {
+	event_loop
+	peer ping --acks --connections 500 --count 20 --chunk 300
+	stop_clean
+}
+
+@test "day 4: one byte at a time" {
+	event_loop
+	peer stream --acks --connections 20 --bytes 2000 --chunk 1
+	peer ping --acks --connections 5 --count 200 --chunk 1
+	stop_clean
+}
+
+@test "day 4: half-close: all replies still come, however slowly they are read, then end-of-file" {
+	event_loop
+	peer stream --acks --connections 50 --bytes 100000
+	peer stream --acks --connections 50 --bytes 3000 --chunk 100 --pace 10
+	stop_clean
+}
+
+@test "day 4: resets with data on the way, and peers that leave at once" {
+	event_loop
+	peer reset --acks --connections 50 --total 300 --bytes 100000
+	peer flash --connections 100 --total 2000
+	peer ping --acks --connections 10 --count 10 --chunk 100
+	stop_clean
+}
+
+@test "day 4: 100 MB without reading any reply, in a server that does not grow" {
+	event_loop
+	peer ping --acks --connections 2 --count 10 --chunk 5000
+	before=$(rss_kib)
+	peer stream --acks --late --bytes "$(scaled 100000000)"
+	echo "memory: $before KiB before, $(rss_kib) KiB after"
+	sanitized || (($(rss_kib) - before <= 256))
+	stop_clean
+}
+
+@test "day 4: peers that do not read are not read from; the others do not notice" {
+	event_loop
+	before=$(rss_kib)
+	start_peers absent --acks --small --connections 4
+	cat "$PEERS_LOG"
+	peer ping --acks --connections 10 --count 100 --chunk 100 --reply-ms "$(within 1000)"
+	is_quiet
+	echo "memory: $before KiB before, $(rss_kib) KiB after"
+	sanitized || (($(rss_kib) - before <= 512))
+	stop_clean
+}
+
+@test "day 4: peers that did not read get every acknowledgement once they do" {
+	event_loop
+	start_peers absent --acks --drain --small --connections 2
+	release_peers
+	stop_clean
+}
+
+@test "day 4: SIGTERM with 500 peers, 50 of which do not read: status 0 within a second" {
+	event_loop
+	start_peers ping --acks --connections 450 --count 2 --chunk 100 --hold
+	start_peers absent --acks --connections 46 --bytes 50000
+	start_peers absent --acks --small --connections 4
+	stop_within TERM "$(within 1000)"
+	[ ! -s "$LOG.err" ]
+}
+
+@test "day 4: SIGTERM while everybody is sending: status 0 within a second" {
+	event_loop
+	launch_peers stream --acks --cut-short --connections 100 --bytes 1000000000
+	wait_until some_are_connected
+	stop_within TERM "$(within 1000)"
+	finish_peers
+}
+
+some_are_connected() {
+	(($(ss -Htn state established "sport = :$PORT" | wc -l) >= 50))
+}
+
+@test "day 4: 50 peers in a request-reply loop: more than 5 completions a wait" {
+	event_loop
+	peer ping --acks --connections 50 --count "$(scaled 1000)" --chunk 100
+	stop_clean
+	cat "$LOG"
+	grep -Eq 'completions a wait: ([6-9]|5\.[1-9]|[1-9][0-9]+\.)' "$LOG"
+}
+
+@test "day 4: 100 idle peers cost no processor time" {
+	event_loop
+	start_peers ping --acks --connections 100 --count 1 --chunk 10 --hold
+	is_quiet
+	stop_clean
+}
+
+@test "day 4: a full table: accepting pauses, is quiet, and resumes when a slot is free" {
+	event_loop --slots 4
+	start_peers ping --acks --connections 4 --count 5 --chunk 100 --hold --drain
+	seated=$PEERS
+	launch_peers stream --acks --turned-away --connections 20 --bytes 5000
+	wait_until everybody_came
+	is_quiet 60 # those who were turned away come back now and then
+	kill -0 "$PEERS"
+	release_peers "$seated"
+	finish_peers
+	stop_clean
+}
+
+everybody_came() {
+	(($(ss -Htn state established "dport = :$PORT" | wc -l) >= 20))
+}
+
+@test "day 4: a small table under peers of every kind" {
+	event_loop --slots 4
+	peer random --acks --turned-away --connections 12 --seconds 2
+	peer flash --connections 50 --total 1000
+	peer ping --acks --connections 1 --count 10 --chunk 100
+	stop_clean
+}
+
+@test "day 4: random peers (a failure names the seed)" {
+	event_loop
+	peer random --acks --connections 30 --seconds 3
+	stop_clean
+}
+
+@test "day 4: SIGUSR1 prints what has happened so far, and the service goes on" {
+	event_loop
+	peer ping --acks --connections 3 --count 10 --chunk 10
+	kill -USR1 "$PID"
+	wait_until has_lines "$LOG" '^connections: 3, completions: [0-9]+, waits: [0-9]+, completions a wait: [0-9.]+' 1
+	peer ping --acks --connections 3 --count 10 --chunk 10
+	stop_clean
+	has_lines "$LOG" '^connections: 3, ' 1
+	has_lines "$LOG" '^connections: 6, ' 1
+}
+
+@test "day 4: SIGINT ends it like SIGTERM, and the port can be bound again at once" {
+	event_loop
+	start_peers ping --acks --connections 20 --count 1 --chunk 10 --hold
+	stop_within INT "$(within 1000)"
+	start_server ./day04/event-loop "$PORT"
+	peer ping --acks --connections 2 --count 2 --chunk 10
+	stop_clean
+}
+
+@test "day 4: IPv6" {
+	[ -e /proc/net/if_inet6 ] && grep -q 'lo$' /proc/net/if_inet6 || skip "no IPv6 here"
+	event_loop --bind ::1
+	grep -qF "listening on [::1]:$PORT" "$LOG"
+	peer ping --acks --to ::1 --connections 2 --count 2 --chunk 10
+	stop_clean
+}
+
+# is_usage_error [ARGUMENT]...: status 2, a message on standard error and nothing on standard output.
+is_usage_error() {
+	run --separate-stderr timeout 10 ./day04/event-loop "$@"
+	echo "$* -> $status: $output $stderr"
+	[ "$status" = 2 ]
+	[ -z "$output" ]
+	[[ $stderr == *"--help"* ]]
+}
+
+@test "day 4: bad options" {
+	is_usage_error --slots 0
+	is_usage_error --slots -1
+	is_usage_error --slots 4x
+	is_usage_error --slots 40000
+	is_usage_error --slots
+	is_usage_error --nonsense
+	is_usage_error 70000
+	is_usage_error 7004x
+	is_usage_error ''
+	is_usage_error 7004 7005
+}
+
+@test "day 4: --help goes to standard output" {
+	run --separate-stderr ./day04/event-loop --help
+	[ "$status" = 0 ]
+	[[ $output == Usage:* ]]
+	[ -z "$stderr" ]
+}
+
+@test "day 4: a port that is taken is said so" {
+	event_loop
+	run --separate-stderr timeout 10 ./day04/event-loop "$PORT"
+	[ "$status" = 1 ]
+	[[ $stderr == *"in use"* ]]
+	stop_clean
+}

@@ -1,0 +1,123 @@
+# Crowds of peers (tests/peer.c) against the server that was started last, and what can be seen of it.
+
+PEER=./build/tests/peer
+
+# peer KIND [OPTION]...: runs a crowd to its end; fails unless everything held.
+peer() {
+	"$PEER" "$@" "$PORT"
+}
+
+# start_peers KIND [OPTION]...: starts a crowd that holds, and waits until it is ready. Sets PEERS, its
+# process id, and PEERS_LOG, its output.
+start_peers() {
+	launch_peers "$@"
+	wait_until are_ready
+}
+
+# launch_peers KIND [OPTION]...: the same, but does not wait.
+launch_peers() {
+	PEERS_LOG=$BATS_TEST_TMPDIR/peers.${#SERVERS[@]}
+	"$PEER" "$@" "$PORT" >"$PEERS_LOG" 2>&1 3>&- &
+	PEERS=$!
+	SERVERS+=("$PEERS")
+}
+
+are_ready() {
+	if ! kill -0 "$PEERS"; then
+		cat "$PEERS_LOG"
+		exit 1
+	fi
+	grep -q '^ready' "$PEERS_LOG"
+}
+
+# finish_peers [PID]: waits for the end of a crowd (default: the last) and fails unless everything held.
+finish_peers() {
+	local pid=${1:-$PEERS}
+
+	wait "$pid" || {
+		cat "$BATS_TEST_TMPDIR"/peers.*
+		return 1
+	}
+}
+
+# release_peers [PID]: ends the hold of a crowd and waits for its end.
+release_peers() {
+	kill -USR1 "${1:-$PEERS}"
+	finish_peers "${1:-$PEERS}"
+}
+
+# scaled N: N, or a tenth of it where the programs check themselves and are slow.
+scaled() {
+	sanitized && echo $(($1 / 10)) || echo "$1"
+}
+
+# within MS: the limit in milliseconds, four times as long where the programs check themselves.
+within() {
+	sanitized && echo $(($1 * 4)) || echo "$1"
+}
+
+now_ms() {
+	echo $(($(date +%s%N) / 1000000))
+}
+
+# stop_within SIGNAL MS: stops the server and fails unless that takes at most MS and the status is 0.
+stop_within() {
+	local begin took
+
+	begin=$(now_ms)
+	stop_server "$1"
+	took=$(($(now_ms) - begin))
+	echo "status $status after $took ms"
+	cat "$LOG.err"
+	((status == 0 && took <= $2))
+}
+
+# stop_clean: what every server has to do in the end: status 0 and not a word on standard error.
+stop_clean() {
+	stop_within TERM "$(within 2500)"
+	[ ! -s "$LOG.err" ]
+}
+
+rss_kib() {
+	sed -n 's/^VmRSS:[ \t]*\([0-9]*\) kB/\1/p' "/proc/$PID/status"
+}
+
+# How often the server was given the processor: a server that sleeps is not.
+switches() {
+	sed -n 's/^\(non\)\?voluntary_ctxt_switches:[ \t]*//p' "/proc/$PID/status" | paste -sd+ | bc
+}
+
+# Processor time in clock ticks of 10 ms.
+cpu_ticks() {
+	cut -d ' ' -f 14,15 "/proc/$PID/stat" | tr ' ' '+' | bc
+}
+
+# is_quiet: for two seconds the server neither uses the processor nor is woken.
+is_quiet() {
+	local ticks switches
+
+	ticks=$(cpu_ticks)
+	switches=$(switches)
+	sleep 2 # the time that is measured
+	echo "in two seconds: $(($(cpu_ticks) - ticks)) ticks, $(($(switches) - switches)) switches"
+	(($(cpu_ticks) - ticks <= 1 && $(switches) - switches <= ${1:-2}))
+}
+
+# The server has read all that has come: nothing waits in the receive queues of its sockets.
+has_read_all() {
+	ss -Htn state established "sport = :$PORT" | awk '$1 > 0 { waits = 1 } END { exit waits }'
+}
+
+# Nobody listens on the port any more.
+is_closed() {
+	[ -z "$(ss -Htln "sport = :$PORT")" ]
+}
+
+need_descriptors() {
+	(($(ulimit -Hn) >= $1)) || skip "the hard limit on descriptors is below $1 (ulimit -Hn)"
+}
+
+# need PROGRAM PACKAGE
+need() {
+	command -v "$1" >/dev/null || skip "$1 is not installed (apt-get install $2)"
+}
