@@ -123,7 +123,7 @@ lint: ## check layout, and look for defects without running anything
 clean: ## remove everything that make built
 	rm -rf build $(DAYS) $(BENCH_PROGRAMS) tools/ringtrace tools/libringtrace.so
 
-help: ## this list
+help: ## this list; SANITIZE=1 with any of them: programs that check themselves
 	@sed -n 's/^\([a-z$$(A-Z)-]*\):.* ## /\1\t/p' Makefile | sed 's/^$$(DAYS)\tdayNN: /day01 .. day05\t/' | \
 		expand -t 16
 .PHONY: clean help

@@ -218,3 +218,31 @@ teardown() {
 		esac
 	done
 }
+
+@test "make: a missing compiler, pkg-config or liburing is one line with the package's name" {
+	run make --no-print-directory LIBURING=no-such-library day01
+	[ "$status" -eq 2 ]
+	[[ "$output" == *"no liburing 2.3 or later: apt-get install liburing-dev"* ]]
+	[ "${#lines[@]}" -eq 1 ]
+
+	run make --no-print-directory CC=no-such-compiler day01
+	[ "$status" -eq 2 ]
+	[[ "$output" == *"no C compiler 'no-such-compiler': apt-get install gcc"* ]]
+	[ "${#lines[@]}" -eq 1 ]
+
+	# A PATH with nothing but make and a shell.
+	mkdir "$BATS_TEST_TMPDIR/bin"
+	ln -s "$(command -v make)" "$(command -v sh)" "$(command -v gcc)" "$BATS_TEST_TMPDIR/bin"
+	run env PATH="$BATS_TEST_TMPDIR/bin" make --no-print-directory CC=gcc day01
+	[ "$status" -eq 2 ]
+	[[ "$output" == *"no pkg-config: apt-get install pkg-config"* ]]
+	[ "${#lines[@]}" -eq 1 ]
+}
+
+@test "make help lists what can be made, also without liburing" {
+	run make --no-print-directory LIBURING=no-such-library help
+	[ "$status" -eq 0 ]
+	for target in all day01 test tour lint clean help SANITIZE; do
+		grep -qw "$target" <<<"$output"
+	done
+}
