@@ -82,25 +82,28 @@ rss_kib() {
 	sed -n 's/^VmRSS:[ \t]*\([0-9]*\) kB/\1/p' "/proc/$PID/status"
 }
 
-# How often the server was given the processor: a server that sleeps is not.
+# How often the server went to sleep or was put aside: one that sleeps all the time is not.
 switches() {
-	sed -n 's/^\(non\)\?voluntary_ctxt_switches:[ \t]*//p' "/proc/$PID/status" | paste -sd+ | bc
+	awk '/ctxt_switches/ { sum += $2 } END { print sum }' "/proc/$PID/status"
 }
 
 # Processor time in clock ticks of 10 ms.
 cpu_ticks() {
-	cut -d ' ' -f 14,15 "/proc/$PID/stat" | tr ' ' '+' | bc
+	awk '{ print $14 + $15 }' "/proc/$PID/stat"
 }
 
-# is_quiet: for two seconds the server neither uses the processor nor is woken.
+# is_quiet [SWITCHES]: for two seconds the server neither uses the processor nor is woken, or not more
+# than so many times.
 is_quiet() {
 	local ticks switches
 
 	ticks=$(cpu_ticks)
 	switches=$(switches)
 	sleep 2 # the time that is measured
-	echo "in two seconds: $(($(cpu_ticks) - ticks)) ticks, $(($(switches) - switches)) switches"
-	(($(cpu_ticks) - ticks <= 1 && $(switches) - switches <= ${1:-2}))
+	ticks=$(($(cpu_ticks) - ticks))
+	switches=$(($(switches) - switches))
+	echo "in two seconds: $ticks ticks, $switches switches"
+	((ticks <= 1 && switches <= ${1:-2}))
 }
 
 # The server has read all that has come: nothing waits in the receive queues of its sockets.

@@ -1,0 +1,53 @@
+#!/usr/bin/env bats
+# The epoll server that day 5 is measured against keeps the same promises: the comparison is fair.
+
+setup_file() {
+	cd "$BATS_TEST_DIRNAME/.." || return 1
+	make -s bench-programs
+}
+
+setup() {
+	load helpers.bash
+	load peers.bash
+	load conformance.bash
+	ECHO=(./bench/epoll-echo)
+}
+
+teardown() {
+	end_servers
+}
+
+@test "epoll echo: streams, messages, late readers, half-closes" {
+	STREAM_BYTES=10000000
+	echoes_streams
+	echoes_messages
+	echoes_to_late_readers
+	half_closes
+}
+
+@test "epoll echo: 100 peers that do not read harm nobody" {
+	absent_peers_harm_nobody 100
+}
+
+@test "epoll echo: resets, flashes and random peers" {
+	SECONDS_OF_RANDOM=1
+	survives_resets
+	survives_flashes
+	survives_random_peers
+}
+
+@test "epoll echo: resumes at the limit" {
+	resumes_at_the_limit
+}
+
+@test "epoll echo: ends in order" {
+	sends_what_it_received
+	ends_despite_absent_peers
+	ends_under_load
+	ends_at_once_on_the_second_signal
+	frees_the_port_at_once
+}
+
+@test "epoll echo: TCP_NODELAY" {
+	does_not_delay
+}

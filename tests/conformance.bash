@@ -1,0 +1,231 @@
+# What is true of a right echo server, whatever its peers do. The tests of day 5 and of the epoll server
+# that it is measured against call these, each of which starts ECHO, an array of words, with the
+# options given.
+
+# echo_server [OPTION]...: starts it; sets PID, PORT and LOG.
+echo_server() {
+	start_server "${ECHO[@]}" "$@" 0
+}
+
+echoes_streams() {
+	echo_server "$@"
+	peer stream --connections 4 --bytes "$(scaled "${STREAM_BYTES:-20000000}")"
+	peer stream --connections 50 --bytes "$(scaled 500000)" --chunk 777
+	stop_clean
+}
+
+echoes_to_late_readers() {
+	echo_server "$@"
+	peer stream --late --connections 4 --bytes "$(scaled "${STREAM_BYTES:-20000000}")"
+	peer stream --late --small --connections 20 --bytes "$(scaled 300000)"
+	stop_clean
+}
+
+echoes_messages() {
+	echo_server "$@"
+	peer ping --connections 100 --count 20 --chunk 512
+	peer ping --connections 2 --count 20 --chunk 100000
+	peer stream --connections 20 --bytes 1000 --chunk 1
+	stop_clean
+}
+
+# The peer has sent and half-closed long before it has read: all comes back, then end-of-file.
+half_closes() {
+	echo_server "$@"
+	peer stream --connections 50 --bytes 1
+	peer stream --connections 50 --bytes 0
+	peer stream --connections 50 --bytes 100000
+	peer stream --connections 20 --bytes 60000 --pace 300
+	peer stream --small --connections 20 --bytes 60000 --pace 300
+	stop_clean
+}
+
+# absent_peers_harm_nobody PEERS [OPTION]...: all but one refuse to read, and that one is answered at
+# once; nothing is busy meanwhile, and no byte is lost once the others read.
+absent_peers_harm_nobody() {
+	local peers=$1
+
+	shift
+	echo_server "$@"
+	start_peers absent --small --drain --connections "$peers"
+	cat "$PEERS_LOG"
+	peer ping --connections 1 --count 200 --chunk 2000 --reply-ms "$(within 1000)"
+	peer stream --connections 1 --bytes "$(scaled 5000000)"
+	is_quiet
+	release_peers
+	stop_clean
+}
+
+# The same without limits on what the kernel takes.
+absent_peers_with_large_windows() {
+	echo_server "$@"
+	start_peers absent --drain --connections 4
+	cat "$PEERS_LOG"
+	peer ping --connections 5 --count 100 --chunk 2000 --reply-ms "$(within 1000)"
+	release_peers
+	stop_clean
+}
+
+survives_resets() {
+	echo_server "$@"
+	start_peers ping --connections 3 --count 5 --chunk 1000 --hold --drain
+	peer reset --connections 40 --total 200 --bytes 300000
+	peer reset --small --connections 40 --total 200 --bytes 100000
+	peer ping --connections 10 --count 20 --chunk 1000 --reply-ms "$(within 1000)"
+	release_peers
+	stop_clean
+}
+
+survives_flashes() {
+	echo_server "$@"
+	peer flash --connections 200 --total "$(scaled 5000)"
+	peer ping --connections 10 --count 10 --chunk 1000
+	stop_clean
+}
+
+# serves_a_crowd PEERS [OPTION]...
+serves_a_crowd() {
+	local peers=$1
+
+	need_descriptors $((peers + 100))
+	shift
+	echo_server "$@"
+	peer ping --connections "$peers" --count 3 --chunk 500
+	stop_clean
+}
+
+survives_random_peers() {
+	echo_server "$@"
+	peer random --connections 40 --seconds "${SECONDS_OF_RANDOM:-2}"
+	stop_clean
+}
+
+# A table of two: further peers wait or are turned away before they are answered; nobody is forgotten,
+# and waiting is quiet.
+resumes_at_the_limit() {
+	echo_server "$@" --connections 2
+	start_peers ping --connections 2 --count 5 --chunk 1000 --hold --drain
+	local seated=$PEERS
+	launch_peers stream --turned-away --connections 30 --bytes 5000
+	wait_until are_connected 30
+	is_quiet 200 # those who were turned away come back now and then
+	kill -0 "$PEERS"
+	release_peers "$seated"
+	finish_peers
+	cat "$PEERS_LOG"
+	peer random --turned-away --connections 10 --seconds 1
+	stop_clean
+}
+
+# are_connected COUNT: so many peers are, whether they have half-closed or not.
+are_connected() {
+	(($(ss -Htn state established state fin-wait-1 state fin-wait-2 "dport = :$PORT" |
+		wc -l) >= $1))
+}
+
+# What the server has received before the signal is sent, then end-of-file, to peers that read as soon
+# as the signal has come.
+sends_what_it_received() {
+	echo_server "$@"
+	start_peers absent --small --drain --server-ends --connections 20 --bytes 100000
+	wait_until has_read_all
+	kill -TERM "$PID"
+	wait_until is_closed
+	release_peers
+	ends_with_status_0
+}
+
+ends_with_status_0() {
+	status=0
+	wait "$PID" || status=$?
+	cat "$LOG.err"
+	[ "$status" = 0 ]
+}
+
+# Peers that do not read, some of which have sent more than is taken, get the time of grace.
+ends_despite_absent_peers() {
+	echo_server "$@"
+	start_peers absent --small --cut-short --connections 50
+	start_peers absent --connections 20 --bytes 50000 --hold
+	stop_within TERM "$(within 2500)"
+	[ ! -s "$LOG.err" ]
+}
+
+# What comes back from a server that ends under load is right as far as it goes.
+ends_under_load() {
+	echo_server "$@"
+	launch_peers stream --cut-short --connections 30 --bytes 1000000000
+	wait_until are_connected 30
+	stop_within TERM "$(within 2500)"
+	finish_peers
+	[ ! -s "$LOG.err" ]
+}
+
+ends_at_once_on_the_second_signal() {
+	local begin took
+
+	echo_server "$@"
+	start_peers absent --small --cut-short --connections 10
+	kill -TERM "$PID"
+	wait_until is_closed
+	begin=$(now_ms)
+	stop_server TERM
+	took=$(($(now_ms) - begin))
+	echo "ended $took ms after the second signal, status $status"
+	((took <= $(within 500)))
+}
+
+# While it still waits for its peers, the port is free for its successor.
+frees_the_port_at_once() {
+	local predecessor
+
+	echo_server "$@"
+	start_peers absent --small --cut-short --connections 10
+	predecessor=$PID
+	kill -TERM "$PID"
+	wait_until is_closed
+	start_server "${ECHO[@]}" "$@" "$PORT"
+	kill -0 "$predecessor"
+	peer ping --connections 3 --count 3 --chunk 1000
+	stop_clean
+	PID=$predecessor
+	ends_with_status_0
+}
+
+is_quiet_when_idle() {
+	echo_server "$@"
+	start_peers ping --connections 100 --count 2 --chunk 1000 --hold --drain
+	is_quiet
+	release_peers
+	stop_clean
+}
+
+# A message that the server sends back in several pieces: without TCP_NODELAY each piece waits until the
+# one before is acknowledged, which the peer's kernel does 40 ms later.
+mean_reply_to_large_messages() {
+	peer ping --connections 4 --count 30 --chunk 40000 |
+		sed -n 's/.*mean reply: \([0-9]*\) us.*/\1/p'
+}
+
+does_not_delay() {
+	local with without
+
+	need strace strace
+	echo_server "$@"
+	with=$(mean_reply_to_large_messages)
+	stop_clean
+	# Its setsockopt(2) made to do nothing: if that made no difference, there would be nothing to see.
+	start_server strace -D -qq -f -o "$BATS_TEST_TMPDIR/strace" -e trace=setsockopt \
+		-e inject=setsockopt:retval=0 "${ECHO[@]}" "$@" 0
+	without=$(mean_reply_to_large_messages)
+	echo "mean reply: $with us, without TCP_NODELAY: $without us"
+	((with < 15000 && without > 20000))
+}
+
+is_usage_error() {
+	run --separate-stderr timeout 10 "${ECHO[@]}" "$@"
+	echo "$* -> $status: $output $stderr"
+	[ "$status" = 2 ]
+	[ -z "$output" ]
+	[[ $stderr == *"--help"* ]]
+}

@@ -1,0 +1,329 @@
+#!/usr/bin/env bats
+# Day 5: what is true of the echo server whatever the peers do, point by point, with many buffers and
+# with so few that every shortage happens. tests/conformance.bash says what is done.
+
+setup() {
+	load helpers.bash
+	load peers.bash
+	load conformance.bash
+	ECHO=(./day05/echo)
+	FEW=(--buffers 4)
+	FEW_SMALL=(--buffers 4 --buffer-size 512)
+	LEAST=(--buffers 1 --buffer-size 1)
+}
+
+teardown() {
+	end_servers
+}
+
+# 1. Every byte comes back, once, in order, to the peer that sent it.
+
+@test "day 5: streams of tens of megabytes come back byte for byte" {
+	echoes_streams
+}
+
+@test "day 5: streams, 4 buffers" {
+	echoes_streams "${FEW[@]}"
+}
+
+@test "day 5: streams, 4 buffers of 512 bytes" {
+	STREAM_BYTES=5000000
+	echoes_streams "${FEW_SMALL[@]}"
+}
+
+@test "day 5: streams, one buffer of one byte" {
+	echo_server "${LEAST[@]}"
+	peer stream --connections 4 --bytes 50000
+	peer stream --late --connections 4 --bytes 50000
+	peer ping --connections 50 --count 5 --chunk 512
+	stop_clean
+}
+
+@test "day 5: messages, also one byte at a time" {
+	echoes_messages
+	echoes_messages "${FEW[@]}"
+}
+
+@test "day 5: late readers" {
+	echoes_to_late_readers
+	echoes_to_late_readers "${FEW[@]}"
+	STREAM_BYTES=5000000
+	echoes_to_late_readers "${FEW_SMALL[@]}"
+}
+
+@test "day 5: random peers (a failure names the seed)" {
+	survives_random_peers
+	SECONDS_OF_RANDOM=1
+	survives_random_peers "${FEW[@]}"
+	survives_random_peers "${FEW_SMALL[@]}"
+}
+
+# 2. Half-close.
+
+@test "day 5: half-closed peers get all their bytes, then end-of-file, however slowly they read" {
+	half_closes
+	half_closes "${FEW[@]}"
+	half_closes "${FEW_SMALL[@]}"
+}
+
+# 3. Backpressure, per peer.
+
+@test "day 5: one peer that does not read" {
+	absent_peers_harm_nobody 1
+}
+
+@test "day 5: 300 peers that do not read: the one that does is answered at once" {
+	absent_peers_harm_nobody "$(scaled 300)"
+}
+
+@test "day 5: 100 peers that do not read, 4 buffers" {
+	absent_peers_harm_nobody "$(scaled 100)" "${FEW[@]}"
+}
+
+@test "day 5: 100 peers that do not read, 4 buffers of 512 bytes" {
+	absent_peers_harm_nobody "$(scaled 100)" "${FEW_SMALL[@]}"
+}
+
+@test "day 5: peers that do not read, and windows of megabytes" {
+	absent_peers_with_large_windows
+	absent_peers_with_large_windows "${FEW[@]}"
+}
+
+@test "day 5: memory stays below the bound that is printed at start" {
+	local before bound
+
+	sanitized && skip "the sanitizers' own memory is not bounded"
+	echo_server --connections 600 --buffers 16 --buffer-size 4096
+	bound=$(sed -n 's/^memory: at most \([0-9]*\) KiB.*/\1/p' "$LOG")
+	before=$(rss_kib)
+	start_peers absent --small --connections 400
+	start_peers ping --connections 150 --count 5 --chunk 5000 --hold
+	peer reset --connections 40 --total 100 --bytes 100000
+	echo "bound: $bound KiB, before: $before KiB, now: $(rss_kib) KiB"
+	((bound > 0 && bound < 5000))
+	(($(rss_kib) - before <= bound + 256)) # with the rings, of which it was not yet all touched
+	stop_clean
+}
+
+# 4. Buffers never leak: with assertions in the program, and a pool of four that would be gone soon.
+
+@test "day 5: resets with data on the way in either direction" {
+	survives_resets
+	survives_resets "${FEW[@]}"
+	survives_resets "${FEW_SMALL[@]}"
+}
+
+@test "day 5: peers that connect and leave at once" {
+	survives_flashes
+	survives_flashes "${FEW[@]}"
+}
+
+# 5. Limits.
+
+@test "day 5: 5,000 peers at once" {
+	serves_a_crowd 5000
+}
+
+@test "day 5: 2,000 peers at once, 4 buffers" {
+	serves_a_crowd 2000 "${FEW[@]}"
+}
+
+@test "day 5: the number of busy peers does not decide how long one waits, 4 buffers" {
+	echo_server "${FEW[@]}" --stats
+	peer ping --connections 2000 --count 3 --chunk 500
+	stop_clean
+	# Nobody tries again and again what only a few can have: a receive or two a message find the ring
+	# of buffers empty.
+	grep 'ring of buffers empty' "$LOG"
+	(($(sed -n 's/.*ring of buffers empty: \([0-9]*\).*/\1/p' "$LOG") <= 4 * 2000 * 3))
+}
+
+@test "day 5: two connections: others wait, and service resumes" {
+	resumes_at_the_limit
+	resumes_at_the_limit "${FEW[@]}"
+}
+
+@test "day 5: the soft limit on descriptors is raised" {
+	start_server prlimit --nofile=64:2000 ./day05/echo --connections 1500 0
+	peer ping --connections 1500 --count 2 --chunk 100
+	stop_clean
+}
+
+@test "day 5: a hard limit that is too low is said, and fewer connections are served" {
+	start_server prlimit --nofile=64:64 ./day05/echo 0
+	grep -q 'hard limit' "$LOG" "$LOG.err"
+	peer stream --turned-away --connections 200 --bytes 5000
+	stop_within TERM "$(within 2500)"
+}
+
+@test "day 5: 10,000 connections are the default" {
+	./day05/echo --help | grep -q -- '--connections.*default 10000'
+	need_descriptors 10100
+	sanitized && skip "too slow with sanitizers"
+	echo_server
+	peer ping --connections 10000 --count 1 --chunk 100
+	stop_clean
+}
+
+# 6. Ends in order.
+
+@test "day 5: SIGTERM: what was received is sent, then end-of-file" {
+	sends_what_it_received
+	sends_what_it_received "${FEW[@]}"
+	sends_what_it_received "${FEW_SMALL[@]}"
+}
+
+@test "day 5: SIGTERM: peers that do not read get at most two seconds" {
+	ends_despite_absent_peers
+	ends_despite_absent_peers "${FEW[@]}"
+}
+
+@test "day 5: SIGTERM under load" {
+	ends_under_load
+	ends_under_load "${FEW[@]}"
+}
+
+@test "day 5: SIGINT with idle peers: status 0 at once" {
+	echo_server
+	start_peers ping --server-ends --connections 50 --count 2 --chunk 100 --hold
+	stop_within INT "$(within 1000)"
+	finish_peers
+}
+
+@test "day 5: a second signal ends it at once" {
+	ends_at_once_on_the_second_signal
+}
+
+@test "day 5: the port is free at once, also while peers are waited for" {
+	frees_the_port_at_once
+}
+
+# 7. Quiet.
+
+@test "day 5: idle peers cost no processor time" {
+	is_quiet_when_idle
+}
+
+@test "day 5: no output per message, nor per connection" {
+	local before
+
+	echo_server
+	before=$(cat "$LOG")
+	peer ping --connections 50 --count 20 --chunk 1000
+	peer reset --connections 20 --total 60 --bytes 100000
+	[ "$(cat "$LOG")" = "$before" ]
+	stop_clean
+}
+
+@test "day 5: no allocation in the steady state" {
+	local trace=$BATS_TEST_TMPDIR/trace
+
+	need strace strace
+	sanitized && skip "the sanitizers allocate on their own"
+	echo_server
+	peer ping --connections 50 --count 20 --chunk 5000
+	strace -qq -o "$trace" -e trace=memory,io_uring_enter -p "$PID" 3>&- &
+	SERVERS+=($!)
+	wait_until is_traced
+	peer ping --connections 50 --count 20 --chunk 5000
+	peer stream --connections 4 --bytes 1000000
+	kill "$!"
+	wait "$!" || true
+	stop_clean
+	grep -q io_uring_enter "$trace" # the trace has seen the server at work
+	! grep -E '^(mmap|munmap|mremap|brk|madvise|mprotect)' "$trace"
+}
+
+is_traced() {
+	! grep -q '^TracerPid:[[:space:]]*0$' "/proc/$PID/status"
+}
+
+# 8. TCP_NODELAY.
+
+@test "day 5: TCP_NODELAY is on: no reply waits 40 ms" {
+	does_not_delay --buffers 64 --buffer-size 512
+}
+
+# Real clients.
+
+@test "day 5: nc" {
+	need nc netcat-openbsd
+	echo_server
+	head -c 3000000 /dev/urandom >"$BATS_TEST_TMPDIR/sent"
+	nc -N 127.0.0.1 "$PORT" <"$BATS_TEST_TMPDIR/sent" | cmp - "$BATS_TEST_TMPDIR/sent"
+	stop_clean
+}
+
+@test "day 5: socat, and gzip through it" {
+	need socat socat
+	echo_server
+	head -c 3000000 /dev/urandom >"$BATS_TEST_TMPDIR/sent"
+	gzip -1 <"$BATS_TEST_TMPDIR/sent" | socat -t 10 - "TCP:127.0.0.1:$PORT" | gunzip |
+		cmp - "$BATS_TEST_TMPDIR/sent"
+	stop_clean
+}
+
+# A command of the Redis protocol, sent back, is an array of strings: redis-cli takes it as the reply.
+@test "day 5: a real protocol's client: redis-cli" {
+	need redis-cli redis-tools
+	echo_server
+	run redis-cli -p "$PORT" set greeting "hello, world"
+	[ "$status" = 0 ]
+	[ "${lines[*]}" = "set greeting hello, world" ]
+	run redis-cli -p "$PORT" -r 100 ping
+	[ "${#lines[@]}" = 100 ]
+	stop_clean
+}
+
+@test "day 5: IPv6" {
+	[ -e /proc/net/if_inet6 ] || skip "no IPv6 here"
+	grep -q ' lo$' /proc/net/if_inet6 || skip "no IPv6 on the loopback interface"
+	echo_server --bind ::1
+	grep -qF "listening on [::1]:$PORT" "$LOG"
+	peer ping --to ::1 --connections 2 --count 2 --chunk 1000
+	stop_clean
+}
+
+# Options.
+
+@test "day 5: bad options" {
+	is_usage_error --buffers 3
+	[[ $stderr == *"power of two"* ]]
+	is_usage_error --buffers 0
+	is_usage_error --buffers 65536
+	is_usage_error --buffers
+	is_usage_error --buffer-size 0
+	is_usage_error --buffer-size 16k
+	is_usage_error --buffer-size 4294967296
+	is_usage_error --connections 0
+	is_usage_error --connections -1
+	is_usage_error --connections 99999999999
+	is_usage_error --nonsense
+	is_usage_error 70000
+	is_usage_error 7005x
+	is_usage_error ''
+	is_usage_error 7005 7006
+}
+
+@test "day 5: --connections 1000000 is refused or adjusted to the hard limit, and says so" {
+	(($(ulimit -Hn) < 1000000)) || skip "the hard limit allows them"
+	run --separate-stderr timeout 2 ./day05/echo --connections 1000000 0
+	echo "$status: $output $stderr"
+	[[ $output$stderr == *"$(ulimit -Hn)"* ]]
+	[[ $output$stderr == *"hard limit"* ]]
+}
+
+@test "day 5: --help goes to standard output" {
+	run --separate-stderr ./day05/echo --help
+	[ "$status" = 0 ]
+	[[ $output == Usage:* ]]
+	[ -z "$stderr" ]
+}
+
+@test "day 5: --stats says what the kernel has and what was done" {
+	echo_server --stats
+	grep -q 'DEFER_TASKRUN.*: \(on\|off\)' "$LOG"
+	peer ping --connections 3 --count 10 --chunk 1000
+	stop_clean
+	grep -q '^connections: 3, bytes: 30000, ' "$LOG"
+}
