@@ -76,6 +76,7 @@ struct counts {
 	uint64_t own_wait_ns; /* ready to run while something else had the CPU */
 	uint64_t server_cpu_ns;
 	uint64_t server_wait_ns;
+	uint64_t stolen_ns; /* taken from this virtual machine, on any of its CPUs */
 };
 
 /* The options. */
@@ -188,6 +189,20 @@ static uint64_t wait_ns(const char *process)
 	return waited_ns;
 }
 
+/* The eighth number of the first line of /proc/stat, or 0. */
+static uint64_t stolen_ns(void)
+{
+	uint64_t ticks = 0;
+	FILE *file = fopen("/proc/stat", "re");
+
+	if (!file)
+		return 0;
+	if (fscanf(file, "cpu %*u %*u %*u %*u %*u %*u %*u %" SCNu64, &ticks) != 1)
+		ticks = 0;
+	fclose(file);
+	return ticks * (SECOND / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
 static struct counts count_now(uint64_t now)
 {
 	struct counts counts = now_counts;
@@ -199,6 +214,7 @@ static struct counts count_now(uint64_t now)
 	counts.server_cpu_ns = server_cpu_ns();
 	snprintf(server, sizeof(server), "%u", server_pid);
 	counts.server_wait_ns = server_pid ? wait_ns(server) : 0;
+	counts.stolen_ns = stolen_ns();
 	return counts;
 }
 
@@ -653,6 +669,9 @@ struct results {
 	double server_cpu;
 	double server_waited;
 	double server_ns; /* for each message */
+	double stolen;
+	bool saturated;
+	bool disturbed;
 };
 
 static struct results results(void)
@@ -660,8 +679,7 @@ static struct results results(void)
 	double ns = (double)(last_counts.ns - first_counts.ns);
 	double messages = (double)(last_counts.messages - first_counts.messages);
 	double server_ns = (double)(last_counts.server_cpu_ns - first_counts.server_cpu_ns);
-
-	return (struct results){
+	struct results results = {
 		.seconds = ns / SECOND,
 		.messages = messages,
 		.per_second = messages * SECOND / ns,
@@ -672,7 +690,12 @@ static struct results results(void)
 		.server_waited =
 			(double)(last_counts.server_wait_ns - first_counts.server_wait_ns) / ns,
 		.server_ns = messages > 0 ? server_ns / messages : 0,
+		.stolen = (double)(last_counts.stolen_ns - first_counts.stolen_ns) / ns,
 	};
+
+	results.saturated = results.cpu + results.waited >= SATURATED;
+	results.disturbed = results.waited + results.server_waited + results.stolen >= DISTURBED;
+	return results;
 }
 
 static double microseconds(double percent)
@@ -685,12 +708,12 @@ static void print_for_programs(const struct results *results)
 	printf("seconds=%.4f\nmessages=%.0f\nbytes=%" PRIu64 "\ntotal=%" PRIu64 "\n"
 	       "messages_per_s=%.0f\nbytes_per_s=%.0f\n"
 	       "p50_us=%.2f\np90_us=%.2f\np99_us=%.2f\np99.9_us=%.2f\nmax_us=%.2f\n"
-	       "load_cpu=%.3f\nload_waited=%.3f\nload_saturated=%d\n",
+	       "load_cpu=%.3f\nload_waited=%.3f\nload_saturated=%d\nstolen=%.3f\ndisturbed=%d\n",
 	       results->seconds, results->messages, last_counts.bytes - first_counts.bytes,
 	       now_counts.messages, results->per_second, results->bytes_per_second,
 	       microseconds(50), microseconds(90), microseconds(99), microseconds(99.9),
-	       microseconds(100), results->cpu, results->waited,
-	       results->cpu + results->waited >= SATURATED);
+	       microseconds(100), results->cpu, results->waited, results->saturated,
+	       results->stolen, results->disturbed);
 	if (server_pid)
 		printf("server_cpu=%.3f\nserver_waited=%.3f\nserver_ns_per_message=%.0f\n",
 		       results->server_cpu, results->server_waited, results->server_ns);
@@ -710,12 +733,11 @@ static void print_for_people(const struct results *results)
 		printf("server: %.0f%% of a CPU, %.2f us of it for each of the %s\n",
 		       results->server_cpu * 100, results->server_ns / 1000, unit);
 	printf("load: %.0f%% of a CPU%s\n", results->cpu * 100,
-	       results->cpu + results->waited >= SATURATED
-		       ? ": saturated, the server may be able to do more"
-		       : "");
-	if (results->waited + results->server_waited >= DISTURBED)
-		printf("disturbed: the load waited %.0f%% of the time for its CPU, the server %.0f%%\n",
-		       results->waited * 100, results->server_waited * 100);
+	       results->saturated ? ": saturated, the server may be able to do more" : "");
+	if (results->disturbed)
+		printf("disturbed: of the time, the load waited %.0f%% for its CPU, the server %.0f%%; "
+		       "%.0f%% were stolen from this virtual machine\n",
+		       results->waited * 100, results->server_waited * 100, results->stolen * 100);
 }
 
 static void print_results(void)

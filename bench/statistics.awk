@@ -18,16 +18,14 @@ function median(values, count) {
 	return (values[count / 2] + values[count / 2 + 1]) / 2
 }
 
-# A round in which other programs took more than 5% of a CPU measures those. It is left out, unless most
-# rounds of that load are like that.
-function counts(load, round,    i, all, bad) {
+# A round in which something else took much of a CPU measures that. It is left out where enough others are
+# left.
+function counts(load, round,    i, good) {
 	if (!((load, round) in disturbed))
 		return 1
-	for (i = 1; i <= rounds; i++) {
-		all += (load, i) in measured
-		bad += (load, i) in disturbed
-	}
-	return 2 * bad > all
+	for (i = 1; i <= rounds; i++)
+		good += (load, i) in measured && !((load, i) in disturbed)
+	return good < 3
 }
 
 # Fills values[] with what was measured of a load, in the order of the rounds; returns how many.
@@ -77,7 +75,7 @@ FILENAME ~ /samples\.csv$/ && FNR > 1 {
 	split($0, field, ",")
 	samples[field[1], field[4], field[3], field[2]] = field[5] + 0
 	measured[field[1], field[2]] = 1
-	if (field[4] ~ /_waited$/ && field[5] > 0.05)
+	if (field[4] == "disturbed" && field[5])
 		disturbed[field[1], field[2]] = 1
 	if (field[2] + 0 > rounds)
 		rounds = field[2] + 0

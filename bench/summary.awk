@@ -28,7 +28,8 @@ function spread(number) {
 	return number > 1 ? sprintf("%s (%s-%s)", short(middle), short(least), short(most)) : short(middle)
 }
 
-# "ratio <= 0.97" or "io_uring <= 512": which of the two figures, which way, how much.
+# "ratio <= 0.97" or "io_uring <= 512": which of the two figures, which way, how much. Ratios are judged as
+# they are shown, to a hundredth: closer than that no two runs agree.
 function verdict(of_ratio, of_io_uring, goal,    part, value) {
 	if (!goal)
 		return ""
@@ -36,6 +37,8 @@ function verdict(of_ratio, of_io_uring, goal,    part, value) {
 	value = part[1] == "ratio" ? of_ratio : of_io_uring
 	if (value == "")
 		return "not measured"
+	if (part[1] == "ratio")
+		value = sprintf("%.2f", value) + 0
 	return (part[2] == "<=" ? value <= part[3] + 0 : value >= part[3] + 0) ? "reached" : "missed"
 }
 
@@ -66,7 +69,7 @@ END {
 	for (key in disturbed)
 		bad++
 	if (table && bad)
-		printf "\nWARNING: in %d of %d rounds other programs took more than 5%% of a CPU\n", bad, all
+		printf "\nWARNING: in %d of %d rounds something else took more than 5%% of a CPU\n", bad, all
 }
 
 function row(i,    values, number, epoll, ours, ratio, of_ratio, of_ours, saturated) {
