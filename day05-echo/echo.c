@@ -88,6 +88,7 @@ struct connection {
 	unsigned first_sent;  /* bytes of the first that are sent already */
 	__u8 receive;	      /* the receive in flight: RECV, RECV_RESERVE, DISCARD or NONE */
 	bool cancelled;	      /* it is asked to end */
+	bool starved;	      /* it found no buffer in the ring: the next one uses the reserve */
 	bool sending;	      /* a send is in flight; a second one could overtake it */
 	bool at_end;	      /* nothing more is received */
 	bool lost;	      /* nor can anything be sent */
@@ -315,6 +316,7 @@ static void prepare_recv_reserve(unsigned slot)
 	sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data64(sqe, user_data_pack(RECV_RESERVE, slot));
 	connections[slot].receive = RECV_RESERVE;
+	connections[slot].starved = false;
 }
 
 static void on_recv(unsigned slot, const struct io_uring_cqe *cqe)
@@ -344,7 +346,8 @@ static void on_recv(unsigned slot, const struct io_uring_cqe *cqe)
 	case 0: /* the peer will send no more */
 		connection->at_end = true;
 		break;
-	case ENOBUFS: /* the ring was empty: the reserve takes over */
+	case ENOBUFS:
+		connection->starved = true;
 		count.shortages++;
 		break;
 	case ECANCELED: /* paused */
@@ -481,7 +484,7 @@ static void advance_receive(unsigned slot)
 			count.pauses++;
 		}
 	} else if (wanted && connection->receive == NONE) {
-		if (buffers_in_ring > 0)
+		if (buffers_in_ring > 0 && !connection->starved)
 			prepare_recv(slot);
 		else if (connection->queued == 0)
 			prepare_recv_reserve(slot);
