@@ -6,10 +6,11 @@ setup_file() {
 	make -s bench-programs
 }
 
+load helpers
+load peers
+load conformance
+
 setup() {
-	load helpers.bash
-	load peers.bash
-	load conformance.bash
 	ECHO=(./bench/epoll-echo)
 }
 

@@ -108,7 +108,7 @@ resumes_at_the_limit() {
 	local seated=$PEERS
 	launch_peers stream --turned-away --connections 30 --bytes 5000
 	wait_until are_connected 30
-	is_quiet 200 # those who were turned away come back now and then
+	is_quiet 100 # those who were turned away come back now and then
 	kill -0 "$PEERS"
 	release_peers "$seated"
 	finish_peers
@@ -195,7 +195,7 @@ frees_the_port_at_once() {
 is_quiet_when_idle() {
 	echo_server "$@"
 	start_peers ping --connections 100 --count 2 --chunk 1000 --hold --drain
-	is_quiet
+	is_quiet 2 2
 	release_peers
 	stop_clean
 }
@@ -220,12 +220,4 @@ does_not_delay() {
 	without=$(mean_reply_to_large_messages)
 	echo "mean reply: $with us, without TCP_NODELAY: $without us"
 	((with < 15000 && without > 20000))
-}
-
-is_usage_error() {
-	run --separate-stderr timeout 10 "${ECHO[@]}" "$@"
-	echo "$* -> $status: $output $stderr"
-	[ "$status" = 2 ]
-	[ -z "$output" ]
-	[[ $stderr == *"--help"* ]]
 }

@@ -1,10 +1,8 @@
 #!/usr/bin/env bats
 # Day 4: every chunk is acknowledged, to every kind of peer, and nobody takes the service from others.
 
-setup() {
-	load helpers.bash
-	load peers.bash
-}
+load helpers
+load peers
 
 teardown() {
 	end_servers
@@ -123,7 +121,7 @@ some_are_connected() {
 @test "day 4: 100 idle peers cost no processor time" {
 	event_loop
 	start_peers ping --acks --connections 100 --count 1 --chunk 10 --hold
-	is_quiet
+	is_quiet 2 2
 	stop_clean
 }
 
@@ -186,26 +184,17 @@ everybody_came() {
 	stop_clean
 }
 
-# is_usage_error [ARGUMENT]...: status 2, a message on standard error and nothing on standard output.
-is_usage_error() {
-	run --separate-stderr timeout 10 ./day04/event-loop "$@"
-	echo "$* -> $status: $output $stderr"
-	[ "$status" = 2 ]
-	[ -z "$output" ]
-	[[ $stderr == *"--help"* ]]
-}
-
 @test "day 4: bad options" {
-	is_usage_error --slots 0
-	is_usage_error --slots -1
-	is_usage_error --slots 4x
-	is_usage_error --slots 40000
-	is_usage_error --slots
-	is_usage_error --nonsense
-	is_usage_error 70000
-	is_usage_error 7004x
-	is_usage_error ''
-	is_usage_error 7004 7005
+	refuses ./day04/event-loop --slots 0
+	refuses ./day04/event-loop --slots -1
+	refuses ./day04/event-loop --slots 4x
+	refuses ./day04/event-loop --slots 40000
+	refuses ./day04/event-loop --slots
+	refuses ./day04/event-loop --nonsense
+	refuses ./day04/event-loop 70000
+	refuses ./day04/event-loop 7004x
+	refuses ./day04/event-loop ''
+	refuses ./day04/event-loop 7004 7005
 }
 
 @test "day 4: --help goes to standard output" {

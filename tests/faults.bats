@@ -2,9 +2,10 @@
 # Faults in the middle: io_uring_enter(2) fails for a moment, signals come in a storm, the server is
 # stopped and continued, a debugger attaches. No byte is lost, nothing hangs, and it still ends in order.
 
+load helpers
+load peers
+
 setup() {
-	load helpers.bash
-	load peers.bash
 	need strace strace
 	strace -D -qq -o /dev/null true 2>/dev/null || skip "strace may not trace here"
 }

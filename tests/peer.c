@@ -327,7 +327,7 @@ static void watch(struct peer *peer, uint32_t events)
 static void on_talking(struct peer *peer)
 {
 	peer->phase = TALKING;
-	peer->sent_ns = now_ns;
+	peer->sent_ns = peer->read_ns = now_ns;
 	connecting--;
 }
 
@@ -517,15 +517,22 @@ static void on_answer(struct peer *peer, const unsigned char *bytes, size_t leng
 	}
 }
 
+/* All there is, or as much as the time since the last read allows. */
+static size_t next_read(struct peer *peer)
+{
+	uint64_t late_ms = (now_ns - peer->read_ns) / milliseconds(1);
+
+	if (!peer->character.pace)
+		return PIECE_BYTES;
+	peer->read_ns = now_ns + milliseconds(1);
+	return lesser(peer->character.pace * (late_ms + 1), PIECE_BYTES);
+}
+
 static void on_readable(struct peer *peer)
 {
 	static unsigned char piece[PIECE_BYTES];
-	uint64_t most = peer->character.pace;
-	ssize_t length;
+	ssize_t length = recv(peer->fd, piece, next_read(peer), 0);
 
-	if (most)
-		peer->read_ns = now_ns + milliseconds(1);
-	length = recv(peer->fd, piece, most ? lesser(most, PIECE_BYTES) : PIECE_BYTES, 0);
 	if (length > 0)
 		on_answer(peer, piece, (size_t)length);
 	else if (length == 0)
@@ -678,8 +685,8 @@ static void draw_reading(struct character *character, uint64_t *state)
 	case 0:
 		character->reading = READ_LATE;
 		break;
-	case 1: /* a second at most */
-		character->pace = draw_size(state, 14) + character->bytes / 1000 + 1;
+	case 1: /* half a second at most */
+		character->pace = draw_size(state, 14) + character->bytes / 500 + 1;
 		break;
 	default:
 		break;
@@ -720,7 +727,7 @@ static struct character character_random(unsigned number)
 	if (draw(&state) % 3 == 0)
 		character.message = draw_size(&state, 18) + 1 + character.bytes / 1000;
 	if (draw(&state) % 3 == 0) {
-		character.pause_every = draw_size(&state, 18) + 1 + character.bytes / 20;
+		character.pause_every = draw_size(&state, 18) + 1 + character.bytes / 10;
 		character.pause_ms = (unsigned)(draw(&state) % 50) + 1;
 	}
 	draw_reading(&character, &state);

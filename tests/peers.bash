@@ -92,18 +92,27 @@ cpu_ticks() {
 	awk '{ print $14 + $15 }' "/proc/$PID/stat"
 }
 
-# is_quiet [SWITCHES]: for two seconds the server neither uses the processor nor is woken, or not more
-# than so many times.
+# is_quiet [SWITCHES [SECONDS]]: for so many seconds (1) the server neither uses the processor nor is
+# woken more than so many times (2).
 is_quiet() {
 	local ticks switches
 
 	ticks=$(cpu_ticks)
 	switches=$(switches)
-	sleep 2 # the time that is measured
+	sleep "${2:-1}" # the time that is measured
 	ticks=$(($(cpu_ticks) - ticks))
 	switches=$(($(switches) - switches))
-	echo "in two seconds: $ticks ticks, $switches switches"
+	echo "in ${2:-1} s: $ticks ticks, $switches switches"
 	((ticks <= 1 && switches <= ${1:-2}))
+}
+
+# refuses COMMAND [ARG]...: status 2, a message on standard error and nothing on standard output.
+refuses() {
+	run --separate-stderr timeout 10 "$@"
+	echo "$* -> $status: $output $stderr"
+	[ "$status" = 2 ]
+	[ -z "$output" ]
+	[[ $stderr == *"--help"* ]]
 }
 
 # The server has read all that has come: nothing waits in the receive queues of its sockets.
