@@ -3,6 +3,7 @@
 # shellcheck disable=SC2030,SC2031 # each test is a subshell, and meant to be
 
 load helpers
+load peers
 
 teardown() {
 	end_servers
@@ -47,7 +48,6 @@ cpu_ticks_of() {
 	local port
 
 	start_epoll_echo
-	# shellcheck disable=SC2153 # start_server sets it
 	port=$PORT
 	run -0 bench/load --count 100 --connections 10 "$port"
 	stop_server TERM
@@ -118,6 +118,21 @@ is_idle() {
 
 refuses_connections() {
 	! bench/load --count 1 "$PORT" 2>/dev/null
+}
+
+@test "epoll-echo: every byte comes back, whatever the peers do" {
+	start_epoll_echo
+	peer stream --connections 20 --bytes 2000000 --late
+	peer stream --connections 100 --bytes 100000 --small
+	peer ping --connections 20 --split
+	peer reset --total 100 --connections 10
+	peer flash --total 1000 --connections 50
+	start_peers absent --connections 50
+	peer ping --connections 10
+	peer random --connections 30 --seconds 2
+	kill -KILL "$PEERS"
+	stop_server TERM
+	[ "$status" -eq 0 ]
 }
 
 # hold_idle N: as long as standard input, a pipe that stays open, does not end.
@@ -330,7 +345,6 @@ bench_run() {
 }
 
 @test "run: a server that is wrong is reported, not measured" {
-	# shellcheck disable=SC2016 # that is for the script to expand
 	printf '#!/bin/sh\nexec build/tests/broken-echo corrupt "$1"\n' >"$BATS_TEST_TMPDIR/server"
 	chmod +x "$BATS_TEST_TMPDIR/server"
 	run -1 bench_run --only pipeline --server "$BATS_TEST_TMPDIR/server"
