@@ -103,6 +103,12 @@ void ring_check_register(int result, const char *what, const char *needs)
 		      "for less)",
 		      what, strerror(-result));
 		break;
+	case ENOSYS:
+	case EPERM:
+	case EACCES:
+		error(EXIT_FAILURE, 0, "%s: %s (%s)", what, strerror(-result),
+		      ring_setup_advice(-result));
+		break;
 	default:
 		if (result < 0)
 			error(EXIT_FAILURE, -result, "%s", what);

@@ -1,0 +1,358 @@
+#!/usr/bin/env bats
+# Hostile surroundings: io_uring that is forbidden, missing or used up, signals, debuggers, tight limits,
+# and networks that lack something.
+
+setup() {
+	load helpers.bash
+	load peers.bash
+	PROGRAMS=(day01/setup day01/probe "day02/registered-files LICENSE" "day03/accept 0"
+		"day03/poll-accept 0" "day04/event-loop 0" "day05/echo 0")
+	SERVER_PROGRAMS=(day03/accept day03/poll-accept day04/event-loop day05/echo)
+	# Then come shell commands that prepare it, and a command with its arguments.
+	# shellcheck disable=SC2016 # for the inner shell
+	IN_NETWORK=(unshare --net bash -c 'eval "$1" && exec "${@:2}"' bash)
+	NOBODY=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+}
+
+teardown() {
+	end_servers
+}
+
+# refuses COMMAND [ARG]...: the program ends at once with status 1, and one line on standard error that
+# begins with its name says why; the line is left in `reason`.
+refuses() {
+	declare -F "$1" >/dev/null || set -- timeout 20 "$@"
+	run --separate-stderr "$@"
+	echo "$*: status $status: $stderr"
+	[ "$status" -eq 1 ]
+	[ "${#stderr_lines[@]}" -eq 1 ]
+	[[ "$stderr" == ./day0[1-5]/* ]]
+	reason=${stderr#*: }
+}
+
+# serves SERVER [PREFIX]...: what the server started last is for happens, to the byte; PREFIX is a command
+# that starts the clients.
+serves() {
+	case $1 in
+	day03/*) "${@:2}" build/tests/connect --count 20 "$PORT" ;;
+	day04/*) "${@:2}" "$PEER" stream --acks --connections 5 --bytes 20000 "$PORT" ;;
+	day05/*) "${@:2}" "$PEER" stream --connections 5 --bytes 200000 "$PORT" ;;
+	esac
+}
+
+# disturb SERVER COMMAND [ARG]...: runs the command again and again while the server is under load, for
+# three seconds, and then fails unless every byte came back and the server ends in order.
+disturb() {
+	local server=$1 end=$((SECONDS + 3)) count=0
+
+	start_server "./$server" 0
+	case $server in
+	day04/*) launch_peers random --acks --connections 30 --seconds 3 ;;
+	day05/*) launch_peers random --connections 30 --seconds 3 ;;
+	*) launch_peers stream --bytes 0 --connections 50 --total 1000000 --seconds 3 ;;
+	esac
+	while ((SECONDS < end)); do
+		"${@:2}"
+		((++count))
+	done
+	echo "disturbed $count times"
+	((count > 2))
+	finish_peers
+	stop_within TERM "$(within 2500)"
+	[ ! -s "$LOG.err" ]
+}
+
+# storm SIGNAL...: each of them to the server, 30 times.
+storm() {
+	local i signal
+
+	for ((i = 0; i < 30; i++)); do
+		for signal; do
+			kill -s "$signal" "$PID"
+		done
+	done
+}
+
+is_stopped() {
+	[ "$(cut -d ' ' -f 3 "/proc/$PID/stat")" = T ]
+}
+
+stop_and_continue() {
+	kill -STOP "$PID"
+	wait_until is_stopped
+	sleep 0.05 # the peers go on filling its sockets meanwhile
+	kill -CONT "$PID"
+}
+
+# strace detaches when it is interrupted.
+attach_strace() {
+	timeout --signal INT 0.2 strace -qqq -f -o "$BATS_TEST_TMPDIR/attached" -p "$PID" || true
+}
+
+attach_gdb() {
+	gdb -p "$PID" --batch -nx -iex 'set debuginfod enabled off' -iex 'set auto-load off' -ex detach \
+		>/dev/null 2>&1
+}
+
+backlog_is_full() {
+	(($(inside ss -Htln "sport = :$PORT" | awk '{ print $2 }') > 2))
+}
+
+need_root() {
+	[ "$(id -u)" -eq 0 ] || skip "needs root, $1"
+}
+
+need_user() {
+	need_root "to become an ordinary user"
+	command -v setpriv >/dev/null || skip "needs setpriv (package util-linux)"
+	"${NOBODY[@]}" ./day01/setup --help >/dev/null || skip "an ordinary user cannot run programs in this directory"
+}
+
+# A network of one's own, in which a test may set what it likes.
+need_network() {
+	command -v ip >/dev/null || skip "needs ip (package iproute2)"
+	unshare --net true 2>/dev/null || skip "this user may not make a network namespace"
+}
+
+# inside COMMAND [ARG]...: the command in the network of the server started last.
+inside() {
+	nsenter --target "$PID" --net "$@"
+}
+
+@test "io_uring is denied by a seccomp filter, as in a container: the reason and the way out" {
+	for program in "${PROGRAMS[@]}"; do
+		# shellcheck disable=SC2086 # a program and its arguments
+		refuses ./build/tests/deny EPERM io_uring_setup -- ./$program
+		[[ "$reason" == *"Operation not permitted (the container's seccomp profile forbids io_uring"* ]] ||
+			[[ "$reason" == *"Operation not permitted (kernel.io_uring_disabled is "[12]* ]]
+		# shellcheck disable=SC2086
+		refuses ./build/tests/deny ENOSYS io_uring_setup -- ./$program
+		[[ "$reason" == *"Function not implemented (this kernel, or the container"* ]]
+	done
+}
+
+@test "only registering is denied: those that register say so, the others run" {
+	for program in "day02/registered-files LICENSE" "day03/accept 0" "day04/event-loop 0" "day05/echo 0"; do
+		# shellcheck disable=SC2086 # a program and its arguments
+		refuses ./build/tests/deny EPERM io_uring_register -- ./$program
+		[[ "$reason" == io_uring_register_*": Operation not permitted ("* ]]
+	done
+	./build/tests/deny EPERM io_uring_register -- ./day01/setup
+	start_server ./build/tests/deny EPERM io_uring_register -- ./day03/poll-accept 0
+	serves day03/poll-accept
+}
+
+@test "only submitting is denied: no program waits for what will never come" {
+	for program in day01/setup "day02/registered-files LICENSE" "day03/accept 0" "day03/poll-accept 0" \
+		"day04/event-loop 0" "day05/echo 0"; do
+		# shellcheck disable=SC2086 # a program and its arguments
+		refuses ./build/tests/deny EPERM io_uring_enter -- ./$program
+		[[ "$reason" == "io_uring_submit"*": Operation not permitted" ]]
+	done
+}
+
+@test "io_uring is switched off by kernel.io_uring_disabled" {
+	# The setting is the whole machine's: everything else that uses io_uring would notice.
+	[ "${ALONE_ON_THIS_MACHINE:-0}" = 1 ] || skip "changes the whole machine: only with ALONE_ON_THIS_MACHINE=1"
+	[ -w /proc/sys/kernel/io_uring_disabled ] || skip "this kernel has no such setting (Linux 6.6 has), or not for us"
+	local before setting
+	before=$(</proc/sys/kernel/io_uring_disabled)
+	for setting in 1 2; do
+		for program in "${PROGRAMS[@]}"; do
+			echo "$setting" >/proc/sys/kernel/io_uring_disabled
+			# shellcheck disable=SC2086 # a program and its arguments
+			run --separate-stderr timeout 20 "${NOBODY[@]}" ./$program
+			echo "$before" >/proc/sys/kernel/io_uring_disabled
+			[ "$status" -eq 1 ]
+			[ "${#stderr_lines[@]}" -eq 1 ]
+			[[ "$stderr" == *"Operation not permitted (kernel.io_uring_disabled is $setting: "* ]]
+		done
+	done
+}
+
+@test "io_uring_setup fails: days 4 and 5 give the one line, too" {
+	for error in ENOSYS EPERM ENOMEM EMFILE ENFILE EINVAL; do
+		for program in "day04/event-loop 0" "day05/echo 0"; do
+			# shellcheck disable=SC2086 # a program and its arguments
+			refuses injected io_uring_setup "error=$error" ./$program
+			[[ "$reason" == "opening a ring: "*" ("*")" ]]
+		done
+	done
+}
+
+@test "each call of io_uring_register fails in every way: one line that names it, and nothing left behind" {
+	local program calls call error
+	# liburing itself tries again after an EMFILE, with a raised limit: all from there on fail.
+	while IFS='|' read -r program calls; do
+		call=0
+		for name in $calls; do
+			((++call))
+			for error in ENOSYS EPERM ENOMEM EMFILE EINVAL EBUSY; do
+				# shellcheck disable=SC2086 # a program and its arguments
+				refuses injected io_uring_register "error=$error:when=$call+" ./$program
+				[[ "$reason" == *"io_uring_register_$name: "* ]]
+				[ -z "$output" ] || [[ "$output" != *listening* ]]
+			done
+		done
+	done <<-END
+		day02/registered-files LICENSE|ring_fd files_sparse files_update
+		day03/accept 0|files_sparse
+		day04/event-loop 0|files_sparse
+		day05/echo 0|ring_fd files_sparse buf_ring
+	END
+}
+
+@test "day 5 without DEFER_TASKRUN, as on Linux 6.0: says so, and loses nothing" {
+	need_strace
+	local trace=$BATS_TEST_TMPDIR/trace
+	ASAN_OPTIONS=detect_leaks=0 start_server strace -f -qqq -o "$trace" -e trace=io_uring_setup \
+		-e inject=io_uring_setup:error=EINVAL:when=1 ./day05/echo --stats 0
+	grep -q 'DEFER_TASKRUN (Linux 6.1): off' "$LOG"
+	(($(lines "$trace" '^[0-9]+ +io_uring_setup') == 2))
+	# --seccomp-bpf would let the others run at full speed, but not together with an injection.
+	peer random --connections 20 --seconds 2
+	peer stream --connections 20 --bytes 1000000 --late
+	# The signal goes to the server itself, which is the child of strace.
+	kill -TERM "$(pgrep -P "$PID")"
+	wait "$PID"
+	[ ! -s "$LOG.err" ]
+}
+
+@test "a storm of signals under load: no byte is lost" {
+	for server in day04/event-loop day05/echo; do
+		disturb "$server" storm WINCH URG CONT CHLD
+	done
+}
+
+@test "a storm of SIGUSR1: day 4 prints its counts, and no byte is lost" {
+	disturb day04/event-loop storm USR1
+	(($(lines "$LOG" '^connections: ') > 2))
+}
+
+@test "SIGSTOP and SIGCONT under load: no byte is lost" {
+	for server in day04/event-loop day05/echo; do
+		disturb "$server" stop_and_continue
+	done
+}
+
+@test "a debugger that comes and goes under load: no byte is lost" {
+	need_strace
+	for server in day04/event-loop day05/echo; do
+		disturb "$server" attach_strace
+		grep -q io_uring_enter "$BATS_TEST_TMPDIR/attached"
+	done
+}
+
+@test "gdb attaches under load, stops the server and lets it go on" {
+	command -v gdb >/dev/null || skip "needs gdb (package gdb)"
+	disturb day05/echo attach_gdb
+}
+
+@test "8 to 64 descriptors: a server says what it needs, or serves as many as it can" {
+	for limit in 8 9 12 16 64; do
+		# The table of direct descriptors counts against the limit, before there is a connection.
+		refuses prlimit --nofile="$limit" ./day03/accept 0
+		[[ "$reason" == "io_uring_register_files_sparse: Too many open files (raise the limit on descriptors"* ]]
+		refuses prlimit --nofile="$limit" ./day04/event-loop 0
+		[[ "$reason" == "io_uring_register_files_sparse: Too many open files (raise the limit on descriptors"* ]]
+
+		start_server prlimit --nofile="$limit" ./day03/accept --slots 8 0
+		serves day03/accept
+		start_server prlimit --nofile="$limit" ./day03/poll-accept 0
+		serves day03/poll-accept
+		start_server prlimit --nofile="$limit" ./day04/event-loop --slots 8 0
+		peer stream --acks --connections 8 --bytes 20000
+		start_server prlimit --nofile="$limit" ./day05/echo 0
+		[[ "$(<"$LOG")" == *"connections: $limit instead of "*"ulimit -Hn)"* ]]
+		peer stream --connections "$limit" --bytes 200000
+	done
+}
+
+@test "no locked memory, as an ordinary user: the rings fit, or the limit is named" {
+	need_user
+	for program in "${PROGRAMS[@]}"; do
+		# Linux 5.12 to 6.13 count rings as ordinary memory, later ones as locked memory again.
+		# shellcheck disable=SC2086 # a program and its arguments
+		run --separate-stderr prlimit --memlock=0 "${NOBODY[@]}" timeout --preserve-status 1 ./$program
+		[ "$status" -eq 0 ] || {
+			[ "$status" -eq 1 ]
+			[ "${#stderr_lines[@]}" -eq 1 ]
+			[[ "$stderr" == *"(the limit on locked memory, or memory itself, is too small for this ring: raise the limit with ulimit -l"* ]]
+		}
+	done
+	# With what Debian gives everybody the servers serve.
+	for server in "${SERVER_PROGRAMS[@]}"; do
+		start_server prlimit --memlock=8388608 "${NOBODY[@]}" "./$server" 0
+		serves "$server"
+	done
+}
+
+@test "little address space: the allocation that failed is named" {
+	sanitized && skip "the sanitizers need address space themselves"
+	refuses prlimit --as=20000000 ./day05/echo 0
+	[[ "$reason" == "mmap of "*" bytes: Cannot allocate memory" ]]
+	refuses prlimit --as=40000000 ./day04/event-loop --slots 16384 0
+	[[ "$reason" == "calloc: Cannot allocate memory" ]]
+	start_server prlimit --as=30000000 ./day05/echo --connections 100 0
+	serves day05/echo
+}
+
+@test "an address in use, and a port of the system's for an ordinary user" {
+	need_user
+	local server
+	start_server ./day03/poll-accept 0
+	for server in "${SERVER_PROGRAMS[@]}"; do
+		refuses "./$server" "$PORT"
+		[[ "$reason" == *": bind: Address already in use (another program listens there: "* ]]
+	done
+	[ "$(</proc/sys/net/ipv4/ip_unprivileged_port_start)" -gt 1 ] || skip "here ordinary users may take any port"
+	for server in "${SERVER_PROGRAMS[@]}"; do
+		refuses "${NOBODY[@]}" "./$server" 1
+		[[ "$reason" == *": bind: Permission denied (ports below 1024 need root or CAP_NET_BIND_SERVICE: "* ]]
+	done
+}
+
+@test "a network without IPv6: IPv4 is served, and asking for IPv6 is refused with a reason" {
+	need_network
+	local server no_ipv6='ip link set lo up; echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6'
+	[ -d /proc/sys/net/ipv6 ] || no_ipv6='ip link set lo up'
+	for server in "${SERVER_PROGRAMS[@]}"; do
+		refuses "${IN_NETWORK[@]}" "$no_ipv6" "./$server" --bind ::1 0
+		[[ "$reason" == "listening on '::1' port 0: "*" ("*")" ]]
+		start_server "${IN_NETWORK[@]}" "$no_ipv6" "./$server" 0
+		serves "$server" inside
+	done
+}
+
+@test "no loopback: a server waits for it, and serves once it is there" {
+	need_network
+	for server in "${SERVER_PROGRAMS[@]}"; do
+		start_server "${IN_NETWORK[@]}" true "./$server" 0
+		run ! inside "$PEER" stream --bytes 1 "$PORT"
+		inside ip link set lo up
+		serves "$server" inside
+		stop_clean
+	done
+}
+
+@test "a listen backlog that is full: who waits outside is served once there is room" {
+	need_network
+	# With SYN cookies the kernel resets connections whose handshake it has forgotten.
+	local narrow='ip link set lo up
+		echo 2 >/proc/sys/net/core/somaxconn
+		echo 0 >/proc/sys/net/ipv4/tcp_syncookies'
+	for server in day04/event-loop day05/echo; do
+		start_server "${IN_NETWORK[@]}" "$narrow" "./$server" 0
+		kill -STOP "$PID"
+		wait_until is_stopped
+		local acks=()
+		[ "$server" = day05/echo ] || acks=(--acks)
+		inside "$PEER" stream --connections 12 --bytes 10000 "${acks[@]}" "$PORT" 3>&- &
+		local crowd=$!
+		SERVERS+=("$crowd")
+		wait_until backlog_is_full
+		kill -CONT "$PID"
+		wait "$crowd"
+		stop_clean
+	done
+}
