@@ -238,8 +238,7 @@ static void turn(int timeout_ms)
 	}
 }
 
-/* How long to wait for events: until the listener is to be tried again after a shortage, or
- * forever. */
+/* How long to wait: until the listener is tried again after a shortage, or forever. */
 static int accept_timeout_ms(void)
 {
 	long left = accept_again_ms - now_ms();

@@ -57,8 +57,7 @@ static const struct bit features[] = {
 	{1U << 17, "NO_IOWAIT"},
 };
 
-/* The two flags that place a ring in the program's own memory need that memory: they are not tried.
- */
+/* Not tried: the two flags that place a ring in memory that the program has to bring along. */
 static const struct bit setup_flags[] = {
 	{IORING_SETUP_IOPOLL, "IOPOLL"},
 	{IORING_SETUP_SQPOLL, "SQPOLL"},
@@ -168,8 +167,7 @@ static void print_limits(void)
 		printf("  kernel.io_uring_disabled: %d\n", disabled);
 }
 
-/* Submits what was prepared, a single request, and returns its result; -errno also where that
- * fails. */
+/* Submits the one request that was prepared, and returns its result, or why that failed. */
 static int result_of_one(struct io_uring *ring)
 {
 	struct io_uring_cqe *cqe;

@@ -77,8 +77,7 @@ static void open_ring(struct io_uring *ring, unsigned entries, unsigned sqpoll_i
 	say("", "  both are the kernel's memory too: writing there needs no system call");
 }
 
-/* Prepares as many of the requests as the submission queue holds, and returns how many those are.
- */
+/* Prepares as many of the requests as the submission queue holds, and returns how many. */
 static unsigned prepare_requests(struct io_uring *ring)
 {
 	/* The kernel reads a timespec when its SQE is submitted: until then it has to stay. */
@@ -169,8 +168,7 @@ static void show_life_of_requests(struct io_uring *ring)
 		reaped < 2 ? reap_waiting(ring) : reap_peeking(ring);
 }
 
-/* With IORING_SETUP_SQPOLL a kernel thread polls the submission queue and sets a flag when it
- * sleeps. */
+/* The thread that polls the submission queue, with IORING_SETUP_SQPOLL, flags its sleep there. */
 static bool kernel_thread_sleeps(const struct io_uring *ring)
 {
 	return io_uring_smp_load_acquire(ring->sq.kflags) & IORING_SQ_NEED_WAKEUP;

@@ -277,8 +277,7 @@ int main(int argc, char **argv)
 		}
 	}
 
-	/* Writing to a closed pipe then ends with EPIPE, which gets a message, and not in silence.
-	 */
+	/* Writing to a closed pipe then fails with EPIPE, and is not the end in silence. */
 	signal(SIGPIPE, SIG_IGN);
 	open_ring(&ring);
 	show_state("start ", NULL);

@@ -225,8 +225,7 @@ static void on_recv(unsigned slot, int result)
 	}
 }
 
-/* While a reply cannot be sent the peer is not read either: that is all the backpressure there is.
- */
+/* While a reply cannot be sent its peer is not read: that is all the backpressure there is. */
 static void prepare_send(unsigned slot)
 {
 	struct connection *connection = &connections[slot];

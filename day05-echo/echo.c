@@ -11,8 +11,7 @@
  *
  * A connection's bytes go round in this order:
  *
- *   the buffer ring --kernel receives--> the connection's queue --one send at a time--> the buffer
- * ring
+ *   buffer ring --the kernel receives--> connection's queue --one send at a time--> buffer ring
  *
  * A turn of the loop reaps all completions, which only notes what has happened to each connection,
  * and then advances every connection something happened to: that is where all its requests are
@@ -295,8 +294,7 @@ static void on_accept(const struct io_uring_cqe *cqe)
 
 /* ---- Receiving ---- */
 
-/* One request, a completion and a buffer from the ring for all that arrives, until something ends
- * it. */
+/* One request, and a completion with a buffer for all that arrives, until something ends it. */
 static void prepare_recv(unsigned slot)
 {
 	struct io_uring_sqe *sqe = get_sqe();
@@ -363,8 +361,7 @@ static void on_recv(unsigned slot, const struct io_uring_cqe *cqe)
 
 /* ---- Sending ---- */
 
-/* As much of the queue as one send takes, as one request: two in flight could arrive in any order.
- */
+/* As much of the queue as one send takes; what arrives meanwhile waits for its completion. */
 static void prepare_send(unsigned slot)
 {
 	struct connection *connection = &connections[slot];
@@ -399,9 +396,9 @@ static void on_send(unsigned slot, int result)
 	assert(connection->open && connection->sending);
 	connection->sending = false;
 	count.sends++;
+	/* A short send is no error: what it left is the first part of the next. */
 	if (result > 0)
-		release_sent(connection,
-			     (unsigned)result); /* what a short send left goes with the next */
+		release_sent(connection, (unsigned)result);
 	else if (result != -EINTR && result != -EAGAIN)
 		connection->at_end = connection->lost = true;
 	touch(slot);

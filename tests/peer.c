@@ -626,8 +626,7 @@ static struct character character_ping(void)
 	return character;
 }
 
-/* Reset at once, with data on the way in one direction, in both, and when nothing moves any more.
- */
+/* Reset at once, with data on the way in one direction, in both, and when all has stopped. */
 static struct character character_reset(unsigned number)
 {
 	struct character character = character_plain();

@@ -18,8 +18,7 @@
 struct settings settings = {.output_fd = STDERR_FILENO, .json_fd = -1, .show_calls = true};
 
 static uint64_t time_origin;
-/* In a child of fork(2) every line has the process's number, and in a second thread the thread's.
- */
+/* A line of a child of fork(2) has the process's number, one of a second thread the thread's. */
 static bool in_forked_child;
 /* initial-exec: an access must not allocate the thread's block, which would be the heap's. */
 static __thread pid_t thread_id __attribute__((tls_model("initial-exec")));

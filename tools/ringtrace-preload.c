@@ -212,8 +212,7 @@ TRACED(io_uring_wait_cqes, "wait_cqes", CALL_WAITS, wait_nr,
 TRACED(io_uring_wait_cqe_timeout, "wait_cqe_timeout", CALL_WAITS, 1,
        (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, struct __kernel_timespec *ts),
        (ring, cqe_ptr, ts), NOTHING)
-/* What the inline io_uring_wait_cqe(), io_uring_wait_cqe_nr() and io_uring_peek_cqe() come to when
- * the CQ is empty. */
+/* What the inline io_uring_wait_cqe() and io_uring_peek_cqe() come to when the CQ is empty. */
 TRACED(__io_uring_get_cqe, wait_nr ? "wait_cqe" : "peek_cqe", CALL_WAITS, wait_nr,
        (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, unsigned submit, unsigned wait_nr,
 	sigset_t *sigmask),
@@ -430,8 +429,7 @@ __attribute__((constructor)) static void start(void)
 	errno = saved_errno;
 }
 
-/* A child of vfork(2) has its parent's memory, and with it its parent's summary: not its to print.
- */
+/* A child of vfork(2) has its parent's memory and so its summary, which is not its to print. */
 __attribute__((destructor)) static void finish(void)
 {
 	int saved_errno = errno;

@@ -53,8 +53,7 @@ extern struct settings settings;
 
 void settings_read_environment(void);
 
-/* Marks the operations in the comma-separated `list`; false, with the offending word, for others.
- */
+/* Marks the operations in the comma-separated `list`; false, with the wrong word, for others. */
 bool settings_parse_only(const char *list, char word[ONE_WORD_LENGTH]);
 
 /* Nanoseconds of CLOCK_MONOTONIC. */
