@@ -38,6 +38,12 @@ ticks() {
 	awk '{ print $14 + $15 }' "/proc/$PID/stat"
 }
 
+# pause_server: clients that connect from here on wait to be accepted, until kill -CONT.
+pause_server() {
+	kill -STOP "$PID"
+	wait_until grep -q '^State:.T' "/proc/$PID/status"
+}
+
 # slots_ever_used: how many different slots the log names.
 slots_ever_used() {
 	sed -n 's/^connection .*: slot //p' "$LOG" | sort -u | wc -l
@@ -110,7 +116,7 @@ connection 2: slot 0" ]
 	run build/tests/connect --count 10000 "$PORT"
 	[ "$output" = "connections closed by the server: 10000" ]
 	# Every slot can still be filled: four connections are open at the same time.
-	kill -STOP "$PID"
+	pause_server
 	client build/tests/connect --count 4 --at-once "$PORT"
 	kill -CONT "$PID"
 	wait_for_clients
@@ -174,7 +180,7 @@ accept: armed again" ]
 	start_server ./day03/accept 0
 	local before
 	before=$(descriptors_of "$PID")
-	kill -STOP "$PID"
+	pause_server
 	run build/tests/connect --count 100 --reset "$PORT"
 	[ "$output" = "connections reset: 100" ]
 	kill -CONT "$PID"
@@ -238,7 +244,7 @@ accept: armed again" ]
 
 @test "accept --count: of more clients at once it serves N" {
 	start_server ./day03/accept --count 10 0
-	kill -STOP "$PID"
+	pause_server
 	client build/tests/connect --count 50 --at-once "$PORT"
 	kill -CONT "$PID"
 	wait "$PID"
@@ -249,7 +255,7 @@ accept: armed again" ]
 
 @test "accept: one request accepts many: completions and system calls by the connection" {
 	start_server ./day03/accept 0
-	kill -STOP "$PID"
+	pause_server
 	client build/tests/connect --count 500 --at-once "$PORT"
 	# Half of them wait in the listener's backlog before the server sees the first.
 	kill -CONT "$PID"
@@ -333,7 +339,7 @@ accept: armed again" ]
 	start_server ./day03/poll-accept 0
 	local before
 	before=$(descriptors_of "$PID")
-	kill -STOP "$PID"
+	pause_server
 	build/tests/connect --count 100 --reset "$PORT"
 	kill -CONT "$PID"
 	run build/tests/connect --count 3 "$PORT"
@@ -382,7 +388,7 @@ accept: armed again" ]
 @test "the multishot way takes fewer system calls a connection than the readiness way" {
 	calls_of() {
 		start_server "$1" 0
-		kill -STOP "$PID"
+		pause_server
 		client build/tests/connect --count 300 --at-once "$PORT"
 		wait_until backlog_is 300
 		kill -CONT "$PID"
