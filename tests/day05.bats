@@ -90,6 +90,14 @@ teardown() {
 	absent_peers_with_large_windows "${FEW[@]}"
 }
 
+@test "day 5: one peer that does not read holds a few buffers, not the pool" {
+	echo_server --stats
+	start_peers absent --connections 1
+	peer ping --connections 10 --count 50 --chunk 10000
+	stop_within TERM "$(within 2500)"
+	grep 'ring of buffers empty: 0,' "$LOG"
+}
+
 @test "day 5: memory stays below the bound that is printed at start" {
 	local before bound
 
