@@ -136,9 +136,7 @@ sends_what_it_received() {
 }
 
 ends_with_status_0() {
-	status=0
-	wait "$PID" || status=$?
-	cat "$LOG.err"
+	wait_for_end
 	[ "$status" = 0 ]
 }
 
@@ -169,7 +167,8 @@ ends_at_once_on_the_second_signal() {
 	kill -TERM "$PID"
 	wait_until is_closed
 	begin=$(now_ms)
-	stop_server TERM
+	kill -TERM "$PID"
+	wait_for_end
 	took=$(($(now_ms) - begin))
 	echo "ended $took ms after the second signal, status $status"
 	((took <= $(within 500)))

@@ -65,11 +65,23 @@ stop_within() {
 	local begin took
 
 	begin=$(now_ms)
-	stop_server "$1"
+	kill -s "$1" "$PID"
+	wait_for_end
 	took=$(($(now_ms) - begin))
 	echo "status $status after $took ms"
-	cat "$LOG.err"
 	((status == 0 && took <= $2))
+}
+
+# wait_for_end: leaves the server's exit status in `status`; fails if it does not end.
+wait_for_end() {
+	wait_until has_ended "$PID"
+	status=0
+	wait "$PID" || status=$?
+	cat "$LOG.err"
+}
+
+has_ended() {
+	[ ! -e "/proc/$1" ] || grep -q '^State:[[:space:]]*Z' "/proc/$1/status"
 }
 
 # stop_clean: what every server has to do in the end: status 0 and not a word on standard error.
