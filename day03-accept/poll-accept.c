@@ -9,6 +9,7 @@
  *        ./day03/poll-accept --peek
  *        nc 127.0.0.1 7003        (in another terminal)
  */
+#include <assert.h>
 #include <errno.h>
 #include <error.h>
 #include <fcntl.h>
@@ -29,6 +30,8 @@
 #define DEFAULT_PORT 7003
 #define ENTRIES	     8	 /* three requests at most are in flight */
 #define RETRY_MS     100 /* pause after an accept4(2) that failed for want of resources */
+
+static_assert(ENTRIES >= 2, "at first two requests are prepared before they are submitted");
 
 enum {
 	USER_DATA_LISTENER,

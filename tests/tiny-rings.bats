@@ -1,0 +1,101 @@
+#!/usr/bin/env bats
+# The servers with rings of one and two entries and the smallest completion queues: copies of their sources
+# with other constants. The submission queue is full and the completion queue overflows all the time, and
+# no byte may be lost.
+
+setup() {
+	load helpers.bash
+	load peers.bash
+}
+
+teardown() {
+	end_servers
+}
+
+# build_with SOURCE CONSTANT=VALUE...: builds the program with its named constants changed, into PROGRAM.
+build_with() {
+	local source flags=() setting
+
+	source=$BATS_TEST_TMPDIR/$(basename "$1")
+	PROGRAM=${source%.c}
+	cp "$1" "$source"
+	for setting in "${@:2}"; do
+		grep -Eq "^#define ${setting%=*}[[:space:]]+[0-9]+" "$source"
+		sed -Ei "s/^(#define ${setting%=*}[[:space:]]+)[0-9]+/\1${setting#*=}/" "$source"
+	done
+	! sanitized || flags=(-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined)
+	# shellcheck disable=SC2046 # several flags
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -g "${flags[@]}" -I. "$source" common/*.c -o "$PROGRAM" \
+		$(pkg-config --cflags --libs liburing)
+}
+
+# was_tight: at its end the server has said that its queues were full.
+was_tight() {
+	local name
+
+	for name; do
+		grep -Eq "$name: [1-9]" "$LOG" || {
+			cat "$LOG"
+			return 1
+		}
+	done
+}
+
+@test "day 2 with a ring of one entry" {
+	build_with day02-registered-files/registered-files.c ENTRIES=1
+	head -c 3000000 /dev/urandom >"$BATS_TEST_TMPDIR/data"
+	"$PROGRAM" "$BATS_TEST_TMPDIR/data" LICENSE | cmp - <(cat "$BATS_TEST_TMPDIR/data" LICENSE)
+}
+
+@test "day 3's accept with the smallest table, and so the smallest ring" {
+	for slots in 1 2; do
+		start_server ./day03/accept --slots "$slots" 0
+		build/tests/connect --count 200 "$PORT"
+		stop_clean
+		grep -q 'slots in use: 0$' "$LOG"
+	done
+}
+
+@test "day 3's poll-accept with a ring of two entries; with one it does not build, and says why" {
+	build_with day03-accept/poll-accept.c ENTRIES=2
+	start_server "$PROGRAM" 0
+	build/tests/connect --count 200 "$PORT"
+	stop_clean
+
+	run ! build_with day03-accept/poll-accept.c ENTRIES=1
+	[[ "$output" == *"static assertion failed"*"prepared before they are submitted"* ]]
+}
+
+@test "day 4 with rings of one and two entries: every chunk is acknowledged" {
+	for entries in 1 2; do
+		build_with day04-event-loop/event-loop.c RING_ENTRIES=$entries
+		start_server "$PROGRAM" 0
+		peer stream --acks --connections 100 --bytes 20000 --chunk 1000
+		peer random --acks --connections 50 --seconds 2
+		start_peers absent --acks --small --connections 2
+		stop_clean
+		was_tight 'submission queue full' 'completion queue overflowed'
+	done
+}
+
+@test "day 5 with rings of one and two entries and the smallest completion queues: the streams are equal" {
+	for entries in 1 2; do
+		build_with day05-echo/echo.c RING_ENTRIES=$entries COMPLETION_ENTRIES=$entries
+		start_server "$PROGRAM" --stats 0
+		grep -q "^ring: $entries and $entries entries" "$LOG"
+		peer stream --connections 100 --bytes "$(scaled 300000)"
+		peer random --connections 50 --seconds 2
+		start_peers absent --small --connections 30
+		stop_clean
+		was_tight 'completion queue overflowed'
+	done
+}
+
+@test "day 5 with every bound at its smallest: the streams are equal" {
+	build_with day05-echo/echo.c RING_ENTRIES=1 COMPLETION_ENTRIES=1 BUFFERS_A_SEND=1 PAUSE_BUFFERS=1 RESERVE_BYTES=1
+	start_server "$PROGRAM" --stats --buffers 1 --buffer-size 100 0
+	peer stream --connections 20 --bytes "$(scaled 20000)"
+	peer random --connections 20 --seconds 2
+	stop_clean
+	was_tight 'completion queue overflowed' 'ring of buffers empty' pauses
+}
