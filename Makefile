@@ -74,6 +74,10 @@ build/%.o: %.c build/flags
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_CFLAGS) -c $< -o $@
 
+soak: all test-programs ## a minute of random peers (SECONDS=600: ten)
+	@tests/soak $(SECONDS)
+.PHONY: soak
+
 test-kernel: all test-programs bench-programs ## run the days' tests on Linux 6.1, in qemu
 	@tools/test-kernel; status=$$?; [ $$status -eq 77 ] || exit $$status
 .PHONY: test-kernel

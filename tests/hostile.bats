@@ -356,3 +356,20 @@ inside() {
 		stop_clean
 	done
 }
+
+@test "random peers for five seconds against four servers at once (a failure names the seed)" {
+	SEED=7 run tests/soak 5
+	echo "$output"
+	[ "$status" -eq 0 ]
+	[ "${lines[0]}" = "seed: 7, for 5 seconds" ]
+	[ "$(grep -c '^ok: day0' <<<"$output")" -eq 4 ]
+}
+
+@test "random peers: a server that is wrong is noticed, and the seed that shows it is said" {
+	for fault in corrupt lose crash; do
+		SEED=7 run tests/soak 2 "build/tests/broken-echo $fault"
+		[ "$status" -eq 1 ]
+		[[ "$output" == *"FAILED: build/tests/broken-echo $fault: "* ]]
+		[[ "$output" == *"to repeat it: "*" --seed 7 "* ]]
+	done
+}
