@@ -18,9 +18,9 @@ teardown() {
 	end_servers
 }
 
-# refuses COMMAND [ARG]...: the program ends at once with status 1, and one line on standard error that
+# gives_up COMMAND [ARG]...: the program ends at once with status 1, and one line on standard error that
 # begins with its name says why; the line is left in `reason`.
-refuses() {
+gives_up() {
 	declare -F "$1" >/dev/null || set -- timeout 20 "$@"
 	run --separate-stderr "$@"
 	echo "$*: status $status: $stderr"
@@ -122,11 +122,11 @@ inside() {
 @test "io_uring is denied by a seccomp filter, as in a container: the reason and the way out" {
 	for program in "${PROGRAMS[@]}"; do
 		# shellcheck disable=SC2086 # a program and its arguments
-		refuses ./build/tests/deny EPERM io_uring_setup -- ./$program
+		gives_up ./build/tests/deny EPERM io_uring_setup -- ./$program
 		[[ "$reason" == *"Operation not permitted (the container's seccomp profile forbids io_uring"* ]] ||
 			[[ "$reason" == *"Operation not permitted (kernel.io_uring_disabled is "[12]* ]]
 		# shellcheck disable=SC2086
-		refuses ./build/tests/deny ENOSYS io_uring_setup -- ./$program
+		gives_up ./build/tests/deny ENOSYS io_uring_setup -- ./$program
 		[[ "$reason" == *"Function not implemented (this kernel, or the container"* ]]
 	done
 }
@@ -134,7 +134,7 @@ inside() {
 @test "only registering is denied: those that register say so, the others run" {
 	for program in "day02/registered-files LICENSE" "day03/accept 0" "day04/event-loop 0" "day05/echo 0"; do
 		# shellcheck disable=SC2086 # a program and its arguments
-		refuses ./build/tests/deny EPERM io_uring_register -- ./$program
+		gives_up ./build/tests/deny EPERM io_uring_register -- ./$program
 		[[ "$reason" == io_uring_register_*": Operation not permitted ("* ]]
 	done
 	./build/tests/deny EPERM io_uring_register -- ./day01/setup
@@ -146,7 +146,7 @@ inside() {
 	for program in day01/setup "day02/registered-files LICENSE" "day03/accept 0" "day03/poll-accept 0" \
 		"day04/event-loop 0" "day05/echo 0"; do
 		# shellcheck disable=SC2086 # a program and its arguments
-		refuses ./build/tests/deny EPERM io_uring_enter -- ./$program
+		gives_up ./build/tests/deny EPERM io_uring_enter -- ./$program
 		[[ "$reason" == "io_uring_submit"*": Operation not permitted" ]]
 	done
 }
@@ -174,7 +174,7 @@ inside() {
 	for error in ENOSYS EPERM ENOMEM EMFILE ENFILE EINVAL; do
 		for program in "day04/event-loop 0" "day05/echo 0"; do
 			# shellcheck disable=SC2086 # a program and its arguments
-			refuses injected io_uring_setup "error=$error" ./$program
+			gives_up injected io_uring_setup "error=$error" ./$program
 			[[ "$reason" == "opening a ring: "*" ("*")" ]]
 		done
 	done
@@ -189,7 +189,7 @@ inside() {
 			((++call))
 			for error in ENOSYS EPERM ENOMEM EMFILE EINVAL EBUSY; do
 				# shellcheck disable=SC2086 # a program and its arguments
-				refuses injected io_uring_register "error=$error:when=$call+" ./$program
+				gives_up injected io_uring_register "error=$error:when=$call+" ./$program
 				[[ "$reason" == *"io_uring_register_$name: "* ]]
 				[ -z "$output" ] || [[ "$output" != *listening* ]]
 			done
@@ -251,9 +251,9 @@ inside() {
 @test "8 to 64 descriptors: a server says what it needs, or serves as many as it can" {
 	for limit in 8 9 12 16 64; do
 		# The table of direct descriptors counts against the limit, before there is a connection.
-		refuses prlimit --nofile="$limit" ./day03/accept 0
+		gives_up prlimit --nofile="$limit" ./day03/accept 0
 		[[ "$reason" == "io_uring_register_files_sparse: Too many open files (raise the limit on descriptors"* ]]
-		refuses prlimit --nofile="$limit" ./day04/event-loop 0
+		gives_up prlimit --nofile="$limit" ./day04/event-loop 0
 		[[ "$reason" == "io_uring_register_files_sparse: Too many open files (raise the limit on descriptors"* ]]
 
 		start_server prlimit --nofile="$limit" ./day03/accept --slots 8 0
@@ -289,9 +289,9 @@ inside() {
 
 @test "little address space: the allocation that failed is named" {
 	sanitized && skip "the sanitizers need address space themselves"
-	refuses prlimit --as=20000000 ./day05/echo 0
+	gives_up prlimit --as=20000000 ./day05/echo 0
 	[[ "$reason" == "mmap of "*" bytes: Cannot allocate memory" ]]
-	refuses prlimit --as=40000000 ./day04/event-loop --slots 16384 0
+	gives_up prlimit --as=40000000 ./day04/event-loop --slots 16384 0
 	[[ "$reason" == "calloc: Cannot allocate memory" ]]
 	start_server prlimit --as=30000000 ./day05/echo --connections 100 0
 	serves day05/echo
@@ -302,12 +302,12 @@ inside() {
 	local server
 	start_server ./day03/poll-accept 0
 	for server in "${SERVER_PROGRAMS[@]}"; do
-		refuses "./$server" "$PORT"
+		gives_up "./$server" "$PORT"
 		[[ "$reason" == *": bind: Address already in use (another program listens there: "* ]]
 	done
 	[ "$(</proc/sys/net/ipv4/ip_unprivileged_port_start)" -gt 1 ] || skip "here ordinary users may take any port"
 	for server in "${SERVER_PROGRAMS[@]}"; do
-		refuses "${NOBODY[@]}" "./$server" 1
+		gives_up "${NOBODY[@]}" "./$server" 1
 		[[ "$reason" == *": bind: Permission denied (ports below 1024 need root or CAP_NET_BIND_SERVICE: "* ]]
 	done
 }
@@ -317,7 +317,7 @@ inside() {
 	local server no_ipv6='ip link set lo up; echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6'
 	[ -d /proc/sys/net/ipv6 ] || no_ipv6='ip link set lo up'
 	for server in "${SERVER_PROGRAMS[@]}"; do
-		refuses "${IN_NETWORK[@]}" "$no_ipv6" "./$server" --bind ::1 0
+		gives_up "${IN_NETWORK[@]}" "$no_ipv6" "./$server" --bind ::1 0
 		[[ "$reason" == "listening on '::1' port 0: "*" ("*")" ]]
 		start_server "${IN_NETWORK[@]}" "$no_ipv6" "./$server" 0
 		serves "$server" inside
