@@ -43,6 +43,7 @@ teardown() {
 
 @test "epoll echo: ends in order" {
 	sends_what_it_received
+	sends_what_it_received_of_more
 	ends_despite_absent_peers
 	ends_under_load
 	ends_at_once_on_the_second_signal

@@ -135,6 +135,36 @@ sends_what_it_received() {
 	ends_with_status_0
 }
 
+# The peers have sent more than the server takes, and all is at rest: it has received what was sent, but
+# for what is still on its way. At least so much comes back.
+sends_what_it_received_of_more() {
+	local received answered
+
+	echo_server "$@"
+	start_peers absent --small --drain --cut-short --connections 5
+	received=$(($(number_after 'bytes sent' "$PEERS_LOG") - $(bytes_on_the_way)))
+	kill -TERM "$PID"
+	wait_until is_closed
+	release_peers
+	answered=$(number_after 'bytes answered' "$PEERS_LOG")
+	echo "received before the signal: $received, sent back: $answered"
+	((received > 0 && answered >= received))
+	ends_with_status_0
+}
+
+# number_after TEXT FILE: the number that follows on TEXT, the last time that it comes.
+number_after() {
+	sed -n "s/.*$1: \([0-9]*\).*/\1/p" "$2" | tail -n 1
+}
+
+# What the peers have sent and the server has not received: not yet acknowledged, or not yet read.
+bytes_on_the_way() {
+	{
+		ss -Htn state established "dport = :$PORT" | awk '{ print $2 }'
+		ss -Htn state established "sport = :$PORT" | awk '{ print $1 }'
+	} | awk '{ sum += $1 } END { print sum }'
+}
+
 ends_with_status_0() {
 	wait_for_end
 	[ "$status" = 0 ]

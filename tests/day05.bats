@@ -181,6 +181,11 @@ teardown() {
 	sends_what_it_received "${FEW_SMALL[@]}"
 }
 
+@test "day 5: SIGTERM: what was received is sent, also where the peers have sent more" {
+	sends_what_it_received_of_more
+	sends_what_it_received_of_more "${FEW[@]}"
+}
+
 @test "day 5: SIGTERM: peers that do not read get at most two seconds" {
 	ends_despite_absent_peers
 	ends_despite_absent_peers "${FEW[@]}"
