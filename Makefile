@@ -34,7 +34,8 @@ endif
 ifneq ($(shell pkg-config --atleast-version=2.3 $(LIBURING) && echo found),found)
 $(error no liburing 2.3 or later: apt-get install liburing-dev)
 endif
-LIBURING_CFLAGS := $(shell pkg-config --cflags $(LIBURING)) \
+# Its headers, wherever they lie, are not ours to be warned about.
+LIBURING_CFLAGS := $(patsubst -I%,-isystem%,$(shell pkg-config --cflags $(LIBURING))) \
 	-DLIBURING_VERSION='"$(shell pkg-config --modversion $(LIBURING))"'
 LIBURING_LIBS := $(shell pkg-config --libs $(LIBURING))
 endif
@@ -76,7 +77,9 @@ build/%.o: %.c build/flags
 
 soak: all test-programs ## a minute of random peers (SECONDS=600: ten)
 	@tests/soak $(SECONDS)
-.PHONY: soak
+coverage: ## which lines and branches the tests do not reach
+	@tests/coverage
+.PHONY: soak coverage
 
 test-kernel: all test-programs bench-programs ## run the days' tests on Linux 6.1, in qemu
 	@tools/test-kernel; status=$$?; [ $$status -eq 77 ] || exit $$status

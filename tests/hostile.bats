@@ -373,3 +373,22 @@ inside() {
 		[[ "$output" == *"to repeat it: "*" --seed 7 "* ]]
 	done
 }
+
+@test "a peer that ends while another is idle gets its end-of-file, and its socket is gone" {
+	for server in day04/event-loop day05/echo; do
+		local acks=()
+		[ "$server" = day05/echo ] || acks=(--acks)
+		start_server "./$server" 0
+		start_peers ping --count 1 --hold "${acks[@]}"
+		# Until Linux 6.12 a request in flight on a direct descriptor keeps every one that is closed
+		# after it from being released.
+		peer stream --connections 10 --bytes 10000 --deadline 5 "${acks[@]}"
+		wait_until no_socket_is_half_closed
+		release_peers
+		stop_clean
+	done
+}
+
+no_socket_is_half_closed() {
+	[ -z "$(ss -Htn state close-wait "sport = :$PORT")" ]
+}
