@@ -61,11 +61,7 @@ struct connection {
 	uint64_t *started_ns; /* of each message in flight, a circle of `in_flight` */
 };
 
-enum phase {
-	WARMING_UP,
-	MEASURING,
-	FINISHING
-};
+enum phase { WARMING_UP, MEASURING, FINISHING };
 
 /* What is counted while measuring. */
 struct counts {

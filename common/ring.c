@@ -71,6 +71,13 @@ bool ring_try_again(int result)
 	return result == -EINTR || result == -EAGAIN || result == -ENOMEM || result == -EBUSY;
 }
 
+bool ring_releases_late(const struct io_uring *ring)
+{
+	const unsigned feat_rw_attr = 1U << 16; /* liburing 2.3 has no name for it */
+
+	return !(ring->features & feat_rw_attr);
+}
+
 struct io_uring_sqe *ring_get_sqe(struct io_uring *ring)
 {
 	struct io_uring_sqe *sqe;

@@ -35,6 +35,15 @@ int ring_disabled_setting(void);
 bool ring_try_again(int result);
 
 /*
+ * Whether this kernel may release a direct descriptor late. Up to Linux 6.12 one that is closed
+ * lives on until all requests on direct descriptors that are older than the close have completed,
+ * those of other connections, too: its slot is free at once, but the peer waits for its
+ * end-of-file. There a shutdown (io_uring_prep_shutdown(3)) before the close tells the peer. Judged
+ * by a feature that came soon after, IORING_FEAT_RW_ATTR of Linux 6.14.
+ */
+bool ring_releases_late(const struct io_uring *ring);
+
+/*
  * Day 4's way to get an SQE: hands a full submission queue to the kernel, which makes room, and so
  * never returns NULL. Prints the reason and exits with status 1 where io_uring_submit(3) fails for
  * good.

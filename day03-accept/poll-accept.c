@@ -33,11 +33,7 @@
 
 static_assert(ENTRIES >= 2, "at first two requests are prepared before they are submitted");
 
-enum {
-	USER_DATA_LISTENER,
-	USER_DATA_SIGNAL,
-	USER_DATA_RETRY
-};
+enum { USER_DATA_LISTENER, USER_DATA_SIGNAL, USER_DATA_RETRY };
 
 static struct io_uring ring;
 static int listen_fd;

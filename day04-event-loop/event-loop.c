@@ -36,27 +36,14 @@
 #define GRACE_MS      500 /* at the end, for replies to peers that do not read */
 
 /* What a completion is of. With the connection's slot it makes the user_data. */
-enum operation {
-	ACCEPT,
-	RECV,
-	SEND,
-	CLOSE,
-	SIGNAL,
-	CANCEL,
-	RETRY,
-	GRACE
-};
+enum operation { ACCEPT, RECV, SEND, SHUTDOWN, CLOSE, SIGNAL, CANCEL, RETRY, GRACE };
 
 /*
  * A connection has one request in flight, so one buffer serves it: a chunk is received into it, and
  * the reply takes the chunk's place. While RECEIVING and SENDING the buffer is the kernel's.
  */
 struct connection {
-	enum {
-		FREE,
-		RECEIVING,
-		SENDING
-	} state;
+	enum { FREE, RECEIVING, SENDING, ENDING } state;
 	unsigned reply_bytes;
 	unsigned sent_bytes;
 	char buffer[BUFFER_BYTES];
@@ -141,7 +128,7 @@ static void prepare_timeout(struct __kernel_timespec *duration, enum operation o
 
 static void prepare_recv(unsigned slot);
 static void prepare_send(unsigned slot);
-static void prepare_close(unsigned slot);
+static void prepare_end(unsigned slot);
 
 /* Accepting pauses while every slot is in use; further peers wait in the listen backlog. */
 static void prepare_accept(void)
@@ -187,7 +174,7 @@ static void on_accept(const struct io_uring_cqe *cqe)
 		count.connections++;
 		slots_in_use++;
 		if (stopping)
-			prepare_close(slot);
+			prepare_end(slot);
 		else
 			prepare_recv(slot);
 		if (accepting && slots_in_use == options.slots)
@@ -220,8 +207,7 @@ static void on_recv(unsigned slot, int result)
 	} else if (result == -EINTR) {
 		prepare_recv(slot);
 	} else {
-		prepare_close(slot); /* 0: the peer has closed; otherwise it is lost, or we are
-					stopping */
+		prepare_end(slot); /* the peer has closed or is lost, or we are stopping */
 	}
 }
 
@@ -244,7 +230,7 @@ static void on_send(unsigned slot, int result)
 
 	assert(connection->state == SENDING);
 	if (result < 0 && result != -EINTR) {
-		prepare_close(slot);
+		prepare_end(slot);
 		return;
 	}
 	if (result > 0)
@@ -253,7 +239,7 @@ static void on_send(unsigned slot, int result)
 	if (connection->sent_bytes < connection->reply_bytes)
 		prepare_send(slot);
 	else if (stopping)
-		prepare_close(slot);
+		prepare_end(slot);
 	else
 		prepare_recv(slot);
 }
@@ -270,6 +256,28 @@ static void prepare_close(unsigned slot)
 	io_uring_prep_close_direct(sqe, slot);
 	io_uring_sqe_set_data64(sqe, pack(CLOSE, slot));
 	connections[slot].state = FREE;
+}
+
+/* Where a close alone may not reach the peer, it is told first: see ring_releases_late(). */
+static void prepare_end(unsigned slot)
+{
+	struct io_uring_sqe *sqe;
+
+	if (!ring_releases_late(&ring)) {
+		prepare_close(slot);
+		return;
+	}
+	sqe = get_sqe();
+	io_uring_prep_shutdown(sqe, (int)slot, SHUT_RDWR);
+	sqe->flags |= IOSQE_FIXED_FILE;
+	io_uring_sqe_set_data64(sqe, pack(SHUTDOWN, slot));
+	connections[slot].state = ENDING;
+}
+
+static void on_shutdown(unsigned slot)
+{
+	assert(connections[slot].state == ENDING);
+	prepare_close(slot); /* whatever the result: a peer that is lost needs no telling */
 }
 
 static void on_close(unsigned slot, int result)
@@ -353,6 +361,9 @@ static void on_completion(const struct io_uring_cqe *cqe)
 		break;
 	case SEND:
 		on_send(slot, cqe->res);
+		break;
+	case SHUTDOWN:
+		on_shutdown(slot);
 		break;
 	case CLOSE:
 		on_close(slot, cqe->res);

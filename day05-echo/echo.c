@@ -61,11 +61,12 @@ enum operation {
 	RECV_RESERVE, /* into the connection's own buffer */
 	SEND,
 	DISCARD, /* a receive at the end of the program, of what nobody will send back */
+	SHUTDOWN,
 	CLOSE,
 	SIGNAL,
 	RETRY,
 	GRACE,
-	IGNORED, /* cancels and shutdowns: what they bring about has a completion of its own */
+	IGNORED, /* something else completes for it: a cancel, or the shutdown before DISCARD */
 };
 
 /*
@@ -406,6 +407,15 @@ static void on_send(unsigned slot, int result)
 
 /* ---- Closing ---- */
 
+static void prepare_shutdown(unsigned slot, int how, enum operation operation)
+{
+	struct io_uring_sqe *sqe = get_sqe();
+
+	io_uring_prep_shutdown(sqe, (int)slot, how);
+	sqe->flags |= IOSQE_FIXED_FILE;
+	io_uring_sqe_set_data64(sqe, user_data_pack(operation, slot));
+}
+
 static void prepare_close(unsigned slot)
 {
 	struct io_uring_sqe *sqe = get_sqe();
@@ -413,6 +423,15 @@ static void prepare_close(unsigned slot)
 	io_uring_prep_close_direct(sqe, slot);
 	io_uring_sqe_set_data64(sqe, user_data_pack(CLOSE, slot));
 	connections[slot].open = false;
+}
+
+/* As on day 4: where a close alone may not reach the peer, it is told first. */
+static void prepare_end(unsigned slot)
+{
+	if (ring_releases_late(&ring))
+		prepare_shutdown(slot, SHUT_RDWR, SHUTDOWN);
+	else
+		prepare_close(slot);
 }
 
 static void on_close(unsigned slot, int result)
@@ -443,15 +462,6 @@ static void prepare_discard(unsigned slot)
 	connection->receive = DISCARD;
 }
 
-static void prepare_shutdown(unsigned slot)
-{
-	struct io_uring_sqe *sqe = get_sqe();
-
-	io_uring_prep_shutdown(sqe, (int)slot, SHUT_WR);
-	sqe->flags |= IOSQE_FIXED_FILE;
-	io_uring_sqe_set_data64(sqe, user_data_pack(IGNORED, slot));
-}
-
 static void on_discard(unsigned slot, int result)
 {
 	struct connection *connection = &connections[slot];
@@ -460,7 +470,7 @@ static void on_discard(unsigned slot, int result)
 	connection->receive = NONE;
 	if (result > 0 && !connection->lingering) {
 		connection->lingering = true;
-		prepare_shutdown(slot);
+		prepare_shutdown(slot, SHUT_WR, IGNORED);
 	} else if (result <= 0 && result != -EINTR) {
 		connection->at_end = true;
 	}
@@ -510,7 +520,7 @@ static void advance(unsigned slot)
 	if (connection->receive != NONE || connection->sending)
 		return;
 	if (connection->at_end) {
-		prepare_close(slot);
+		prepare_end(slot);
 	} else {
 		assert(stopping); /* otherwise a receive would have been forgotten */
 		prepare_discard(slot);
@@ -579,6 +589,9 @@ static void on_completion(const struct io_uring_cqe *cqe)
 		break;
 	case DISCARD:
 		on_discard(slot, cqe->res);
+		break;
+	case SHUTDOWN:
+		prepare_close(slot);
 		break;
 	case CLOSE:
 		on_close(slot, cqe->res);

@@ -392,3 +392,23 @@ inside() {
 no_socket_is_half_closed() {
 	[ -z "$(ss -Htn state close-wait "sport = :$PORT")" ]
 }
+
+@test "a kernel that releases closed sockets late: peers are told first, and all else is the same" {
+	local source program
+
+	for source in day04-event-loop/event-loop.c day05-echo/echo.c; do
+		program=$BATS_TEST_TMPDIR/$(basename "$source" .c)
+		sed 's/ring_releases_late(&ring)/true/' "$source" >"$program.c"
+		! cmp -s "$source" "$program.c"
+		# shellcheck disable=SC2046 # several flags
+		"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -g -I. "$program.c" common/*.c -o "$program" \
+			$(pkg-config --cflags --libs liburing)
+		local acks=()
+		[[ $source == day05* ]] || acks=(--acks)
+		start_server "$program" 0
+		peer stream --connections 20 --total 500 --bytes 10000 "${acks[@]}"
+		peer reset --connections 20 --total 200 "${acks[@]}"
+		start_peers ping --connections 100 --count 1 --hold "${acks[@]}"
+		stop_clean
+	done
+}

@@ -46,26 +46,9 @@
 #define IDLE_TICK_MS	  50
 #define NEVER		  UINT64_MAX
 
-enum kind {
-	STREAM,
-	PING,
-	ABSENT,
-	RESET,
-	FLASH,
-	RANDOM,
-	KINDS
-};
-enum reading {
-	READ_NOW,
-	READ_LATE,
-	READ_NEVER
-};
-enum ending {
-	END_HALF_CLOSE,
-	END_CLOSE,
-	END_RESET,
-	END_SERVER
-};
+enum kind { STREAM, PING, ABSENT, RESET, FLASH, RANDOM, KINDS };
+enum reading { READ_NOW, READ_LATE, READ_NEVER };
+enum ending { END_HALF_CLOSE, END_CLOSE, END_RESET, END_SERVER };
 
 /* What a peer is going to do, settled at its birth. */
 struct character {
@@ -81,11 +64,7 @@ struct character {
 	uint64_t reset_answered; /* ... or once so many are answered */
 };
 
-enum phase {
-	UNBORN,
-	CONNECTING,
-	TALKING
-};
+enum phase { UNBORN, CONNECTING, TALKING };
 
 struct peer {
 	struct character character;
