@@ -9,17 +9,18 @@
 
 static sigset_t set;
 
-int signals_open(int signal, ...)
+int signals_open(int first, ...)
 {
 	va_list more;
 	int fd;
 
 	sigemptyset(&set);
-	va_start(more, signal);
-	for (; signal; signal = va_arg(more, int))
-		sigaddset(&set, signal);
+	va_start(more, first);
+	for (int signal_number = first; signal_number; signal_number = va_arg(more, int))
+		sigaddset(&set, signal_number);
 	va_end(more);
 
+	signal(SIGPIPE, SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		error(EXIT_FAILURE, errno, "sigprocmask");
 	fd = signalfd(-1, &set, SFD_CLOEXEC);

@@ -6,10 +6,11 @@
 
 /*
  * Blocks the signals given, a list ended by 0, and returns a descriptor from which each arrives as
- * a struct signalfd_siginfo (man 2 signalfd). Does not return on failure: prints the reason and
+ * a struct signalfd_siginfo (man 2 signalfd). Also ignores SIGPIPE: a program whose output nobody
+ * reads any more goes on serving. Does not return on failure: prints the reason and
  * exits with status 1.
  */
-int signals_open(int signal, ...);
+int signals_open(int first, ...);
 
 /*
  * Gives the signals of signals_open() back their ordinary effect, which for one that is pending is

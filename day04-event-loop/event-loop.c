@@ -61,7 +61,8 @@ static int signal_fd;
 static struct connection *connections; /* by slot */
 
 static unsigned slots_in_use; /* from the accept's completion to the close's */
-static bool accepting;	      /* the multishot accept is with the kernel */
+static bool accepting;	      /* the accept is with the kernel */
+static bool crowded;	      /* the table was full, and is still half full */
 static bool retry_pending;    /* so is a timeout, after which it is armed again */
 static bool stopping;
 
@@ -130,15 +131,26 @@ static void prepare_recv(unsigned slot);
 static void prepare_send(unsigned slot);
 static void prepare_end(unsigned slot);
 
-/* Accepting pauses while every slot is in use; further peers wait in the listen backlog. */
+/*
+ * Accepting pauses while every slot is in use; further peers wait in the listen backlog. After that
+ * it goes on one by one: a multishot accept would take the next peer even when it has no slot for
+ * it.
+ */
 static void prepare_accept(void)
 {
 	struct io_uring_sqe *sqe;
 
-	if (accepting || retry_pending || stopping || slots_in_use == options.slots)
+	if (accepting || retry_pending || stopping || slots_in_use >= options.slots)
 		return;
+	if (slots_in_use < options.slots / 2)
+		crowded = false;
 	sqe = get_sqe();
-	io_uring_prep_multishot_accept_direct(sqe, listen_fd, NULL, NULL, 0);
+	if (crowded) {
+		io_uring_prep_accept(sqe, listen_fd, NULL, NULL, 0);
+		sqe->file_index = IORING_FILE_INDEX_ALLOC;
+	} else {
+		io_uring_prep_multishot_accept_direct(sqe, listen_fd, NULL, NULL, 0);
+	}
 	io_uring_sqe_set_data64(sqe, pack(ACCEPT, 0));
 	accepting = true;
 }
@@ -150,8 +162,10 @@ static void on_accept_error(int error_number)
 	if (error_number == ECANCELED)
 		return;
 	/* A peer that came before the pause took effect: the kernel has closed its connection. */
-	if (error_number == ENFILE && slots_in_use == options.slots)
+	if (error_number == ENFILE && slots_in_use >= options.slots) {
+		crowded = true;
 		return;
+	}
 	if (error_number == EINVAL)
 		error(EXIT_FAILURE, 0,
 		      "accept: %s (this kernel lacks multishot accept, which Linux 5.19 "
@@ -177,7 +191,8 @@ static void on_accept(const struct io_uring_cqe *cqe)
 			prepare_end(slot);
 		else
 			prepare_recv(slot);
-		if (accepting && slots_in_use == options.slots)
+		crowded = crowded || slots_in_use >= options.slots;
+		if (accepting && slots_in_use >= options.slots)
 			prepare_cancel(ACCEPT, 0);
 	}
 	prepare_accept();

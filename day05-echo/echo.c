@@ -126,7 +126,8 @@ static unsigned touched_count;
 static int listen_fd;
 static int signal_fd;
 static unsigned slots_in_use; /* from the accept's completion to the close's */
-static bool accepting;	      /* the multishot accept is with the kernel */
+static bool accepting;	      /* the accept is with the kernel */
+static bool crowded;	      /* the table was full, and is still half full */
 static bool retry_pending;    /* so is a timeout, after which it is armed again */
 static bool stopping;
 static bool grace_over;
@@ -241,8 +242,15 @@ static void prepare_accept(void)
 
 	if (accepting || retry_pending || stopping || slots_in_use >= options.connections)
 		return;
+	if (slots_in_use < options.connections / 2)
+		crowded = false;
 	sqe = get_sqe();
-	io_uring_prep_multishot_accept_direct(sqe, listen_fd, NULL, NULL, 0);
+	if (crowded) {
+		io_uring_prep_accept(sqe, listen_fd, NULL, NULL, 0);
+		sqe->file_index = IORING_FILE_INDEX_ALLOC;
+	} else {
+		io_uring_prep_multishot_accept_direct(sqe, listen_fd, NULL, NULL, 0);
+	}
 	io_uring_sqe_set_data64(sqe, user_data_pack(ACCEPT, 0));
 	accepting = true;
 }
@@ -256,6 +264,7 @@ static void on_connection(unsigned slot)
 	count.connections++;
 	slots_in_use++;
 	touch(slot);
+	crowded = crowded || slots_in_use >= options.connections;
 	if (accepting && slots_in_use >= options.connections)
 		prepare_cancel(ACCEPT, 0);
 }
@@ -267,8 +276,10 @@ static void on_accept_error(int error_number)
 	if (error_number == ECANCELED)
 		return;
 	/* A peer that came before the pause took effect: the kernel has closed its connection. */
-	if (error_number == ENFILE && slots_in_use >= options.connections)
+	if (error_number == ENFILE && slots_in_use >= options.connections) {
+		crowded = true;
 		return;
+	}
 	if (error_number == EINVAL)
 		error(EXIT_FAILURE, 0,
 		      "accept: %s (this kernel lacks multishot accept, which Linux 5.19 "
@@ -352,6 +363,12 @@ static void on_recv(unsigned slot, const struct io_uring_cqe *cqe)
 	case ECANCELED: /* paused */
 	case EAGAIN:
 	case EINTR:
+		break;
+	case EINVAL:
+		error(EXIT_FAILURE, 0,
+		      "receive: %s (this kernel lacks multishot receive, which Linux 6.0 has; day 5 "
+		      "needs it)",
+		      strerror(EINVAL));
 		break;
 	default:
 		if (cqe->res < 0)
@@ -685,6 +702,8 @@ static void *map_memory(size_t count_of, size_t size)
 /* All the memory the program will ever have: nothing is allocated while it serves. */
 static void allocate_memory(void)
 {
+	size_t rings = RING_ENTRIES * sizeof(struct io_uring_sqe) +
+		       COMPLETION_ENTRIES * sizeof(struct io_uring_cqe);
 	size_t a_buffer = options.buffer_bytes + sizeof(buffers[0]) + sizeof(struct io_uring_buf);
 	size_t a_connection =
 		sizeof(connections[0]) + sizeof(touched[0]) + RESERVE_BYTES + sizeof(buffers[0]);
@@ -697,7 +716,7 @@ static void allocate_memory(void)
 	touched = map_memory(options.connections, sizeof(touched[0]));
 
 	printf("memory: at most %zu KiB: %u buffers of %zu bytes, %u connections of %zu bytes\n",
-	       (options.buffers * a_buffer + options.connections * a_connection) / 1024,
+	       (rings + options.buffers * a_buffer + options.connections * a_connection) / 1024,
 	       options.buffers, a_buffer, options.connections, a_connection);
 }
 

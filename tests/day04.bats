@@ -211,3 +211,22 @@ everybody_came() {
 	[[ $stderr == *"in use"* ]]
 	stop_clean
 }
+
+@test "day 4: a full table: peers wait in the backlog instead of being turned away one by one" {
+	start_server ./day04/event-loop --slots 2 0
+	run peer stream --acks --connections 100 --bytes 100000 --turned-away
+	[ "$status" -eq 0 ]
+	(($(sed -n 's/.*turned away: \([0-9]*\).*/\1/p' <<<"$output") <= 10))
+	stop_clean
+}
+
+@test "day 4: nobody reads its output any more: it serves on" {
+	./day04/event-loop 0 > >(head -n 1 >"$LOG") 3>&- &
+	PID=$!
+	SERVERS+=("$PID")
+	wait_until listens
+	PORT=$(sed -n 's/^listening on .*:\([0-9]*\)$/\1/p' "$LOG")
+	kill -USR1 "$PID"
+	peer ping --acks --count 1
+	stop_within TERM "$(within 2500)"
+}

@@ -151,6 +151,14 @@ teardown() {
 	resumes_at_the_limit
 }
 
+@test "day 5: at the limit peers wait in the backlog instead of being turned away one by one" {
+	echo_server --connections 2
+	run peer stream --connections 100 --bytes 100000 --turned-away
+	[ "$status" -eq 0 ]
+	(($(sed -n 's/.*turned away: \([0-9]*\).*/\1/p' <<<"$output") <= 10))
+	stop_clean
+}
+
 @test "day 5: the soft limit on descriptors is raised" {
 	start_server prlimit --nofile=64:2000 ./day05/echo --connections 1500 0
 	peer ping --connections 1500 --count 2 --chunk 100
