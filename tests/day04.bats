@@ -221,7 +221,9 @@ everybody_came() {
 }
 
 @test "day 4: nobody reads its output any more: it serves on" {
-	./day04/event-loop 0 > >(head -n 1 >"$LOG") 3>&- &
+	LOG=$BATS_TEST_TMPDIR/first-line
+	touch "$LOG"
+	./day04/event-loop 0 > >(head -n 1 >"$LOG") 2>"$LOG.err" 3>&- &
 	PID=$!
 	SERVERS+=("$PID")
 	wait_until listens
