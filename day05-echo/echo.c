@@ -721,9 +721,8 @@ static void allocate_memory(void)
 }
 
 /*
- * The kernel finishes requests when this thread waits, and never interrupts it for that, if it can
- * (DEFER_TASKRUN, for which it wants to be told that a single thread submits); otherwise it does so
- * whenever this thread makes a system call.
+ * With DEFER_TASKRUN, for which the kernel wants to be told that a single thread submits, it works
+ * on requests when this thread waits, and never interrupts it for that. Older kernels do without.
  */
 static void open_ring(void)
 {
@@ -734,7 +733,7 @@ static void open_ring(void)
 	};
 
 	if (io_uring_queue_init_params(RING_ENTRIES, &ring, &params) < 0) {
-		params.flags = IORING_SETUP_CQSIZE | IORING_SETUP_COOP_TASKRUN;
+		params.flags = IORING_SETUP_CQSIZE;
 		ring_open(&ring, RING_ENTRIES, &params);
 	}
 	if (options.stats)
