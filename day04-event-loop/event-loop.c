@@ -133,8 +133,7 @@ static void prepare_end(unsigned slot);
 
 /*
  * Accepting pauses while every slot is in use; further peers wait in the listen backlog. After that
- * it goes on one by one: a multishot accept would take the next peer even when it has no slot for
- * it.
+ * it goes on one by one: a multishot accept would take another peer without a slot for it.
  */
 static void prepare_accept(void)
 {
