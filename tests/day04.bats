@@ -115,7 +115,10 @@ some_are_connected() {
 	peer ping --acks --connections 50 --count "$(scaled 1000)" --chunk 100
 	stop_clean
 	cat "$LOG"
-	grep -Eq 'completions a wait: ([6-9]|5\.[1-9]|[1-9][0-9]+\.)' "$LOG"
+	# With sanitizers the peers are slower than the server, and fewer of them are waiting at a time.
+	least=50
+	! sanitized || least=20
+	(($(sed -n 's/.*completions a wait: \([0-9]*\)\.\([0-9]\).*/\1\2/p' "$LOG" | tail -n 1) > least))
 }
 
 @test "day 4: 100 idle peers cost no processor time" {
