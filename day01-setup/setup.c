@@ -200,21 +200,28 @@ static void submit_nop_to_thread(struct io_uring *ring, unsigned user_data)
 	io_uring_cqe_seen(ring, cqe);
 }
 
-static void show_kernel_thread(struct io_uring *ring, unsigned idle_ms)
+static long wait_until_thread_sleeps_ms(const struct io_uring *ring)
 {
 	const struct timespec millisecond = {.tv_nsec = 1000000};
 	struct timespec start, now;
-
-	submit_nop_to_thread(ring, 1);
-	submit_nop_to_thread(ring, 2);
 
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	while (!kernel_thread_sleeps(ring))
 		nanosleep(&millisecond, NULL);
 	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000;
+}
+
+static void show_kernel_thread(struct io_uring *ring, unsigned idle_ms)
+{
+	/* A thread that has just been started finds nothing to do. */
+	wait_until_thread_sleeps_ms(ring);
+	submit_nop_to_thread(ring, 1);
+	submit_nop_to_thread(ring, 2);
+
 	say("memory",
 	    "IORING_SQ_NEED_WAKEUP: after %ld ms without work (asked: %u) the thread sleeps",
-	    (now.tv_sec - start.tv_sec) * 1000 + (now.tv_nsec - start.tv_nsec) / 1000000, idle_ms);
+	    wait_until_thread_sleeps_ms(ring), idle_ms);
 	submit_nop_to_thread(ring, 3);
 }
 
