@@ -409,21 +409,42 @@ static bool has_everything(const struct connection *connection)
 	       connection->sent == connection->granted * message_bytes;
 }
 
-static void on_event(struct connection *connection, unsigned events)
+static void on_input(struct connection *connection)
 {
-	bool received = (events & ~(unsigned)EPOLLOUT) && receive(connection);
-	uint64_t now;
-
-	if (!received && !(events & EPOLLOUT))
+	if (!receive(connection))
 		return;
-	now = now_ns();
-	if (received)
-		connection->progress_ns = now;
-	complete_messages(connection, now);
-	grant(connection, now);
+	connection->progress_ns = now_ns();
+	complete_messages(connection, connection->progress_ns);
+}
+
+static void on_output(struct connection *connection)
+{
+	grant(connection, now_ns());
 	send_granted(connection);
 	if (!may_grant() && has_everything(connection))
 		finish(connection);
+}
+
+/*
+ * First all that has come back is received, then all that may follow is sent: peers that do not
+ * know of each other do not wait for each other's turn, either.
+ */
+static void on_events(const struct epoll_event *events, int count)
+{
+	struct connection *connection;
+
+	for (int i = 0; i < count; i++) {
+		connection = events[i].data.ptr;
+		if (connection->finished)
+			on_end(connection);
+		else if (events[i].events & ~(unsigned)EPOLLOUT)
+			on_input(connection);
+	}
+	for (int i = 0; i < count; i++) {
+		connection = events[i].data.ptr;
+		if (!connection->finished)
+			on_output(connection);
+	}
 }
 
 /* --connect: the next connection, its message on the way at once where the kernel takes it. */
@@ -482,6 +503,12 @@ static void on_connect_event(struct connection *connection, unsigned events)
 	}
 }
 
+static void on_connect_events(const struct epoll_event *events, int count)
+{
+	for (int i = 0; i < count; i++)
+		on_connect_event(events[i].data.ptr, events[i].events);
+}
+
 static void check_stalls(uint64_t now)
 {
 	for (unsigned i = 0; i < connection_count; i++) {
@@ -537,16 +564,10 @@ static void run(void)
 		count = epoll_wait(epoll_fd, events, EVENTS_A_TURN, timeout_ms(now));
 		if (count < 0 && errno != EINTR)
 			error(EXIT_FAILURE, errno, "epoll_wait");
-		for (int i = 0; i < count; i++) {
-			struct connection *connection = events[i].data.ptr;
-
-			if (reconnecting)
-				on_connect_event(connection, events[i].events);
-			else if (connection->finished)
-				on_end(connection);
-			else
-				on_event(connection, events[i].events);
-		}
+		if (reconnecting)
+			on_connect_events(events, count);
+		else
+			on_events(events, count);
 		now = now_ns();
 		if (now >= next_check_ns) {
 			check_stalls(now);
