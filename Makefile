@@ -21,7 +21,7 @@ COMMON_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard common/*.c))
 program = $(firstword $(subst -, ,$(1)))/$(basename $(notdir $(1)))
 PROGRAMS = $(foreach source,$(DAY_SOURCES),$(call program,$(source)))
 BENCH_PROGRAMS = bench/epoll-echo bench/load bench/ring-ops
-TEST_PROGRAMS = $(patsubst %.c,build/%,$(wildcard tests/*.c tests/foreign/*.c))
+TEST_PROGRAMS = $(patsubst %.c,build/%,$(filter-out tests/inject.c,$(wildcard tests/*.c tests/foreign/*.c)))
 
 # Only what compiles needs the compiler and liburing; a missing one is said in one line.
 ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
@@ -61,7 +61,7 @@ bench: all bench-programs ## measure io_uring against epoll, in five minutes (QU
 .PHONY: bench bench-programs
 
 # What only the tests use: tests/name.c becomes build/tests/name.
-test-programs: $(TEST_PROGRAMS)
+test-programs: $(TEST_PROGRAMS) build/tests/inject.so
 $(TEST_PROGRAMS): build/tests/%: build/tests/%.o $(COMMON_OBJECTS)
 .PHONY: test-programs
 
@@ -97,6 +97,13 @@ FORCE:
 PRELOAD_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard tools/ringtrace-*.c))
 build/tools/%.o: private SANITIZERS =
 build/tools/%.o: private ALL_CFLAGS += -fPIC
+
+# Preloaded by tests, which has the same reason.
+build/tests/inject.o: private SANITIZERS =
+build/tests/inject.o: private ALL_CFLAGS += -fPIC
+build/tests/inject.so: build/tests/inject.o
+	@echo "LD $@"
+	@$(CC) -shared $(LDFLAGS) $< -o $@
 
 tools: tools/ringtrace tools/libringtrace.so ## build tools/ringtrace, which shows a ring's traffic
 .PHONY: tools

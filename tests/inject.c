@@ -1,0 +1,139 @@
+/*
+ * One fault in a program's use of its ring: preloaded, this library stands between the program and
+ * liburing. What it changes is a request before the kernel sees it, so that the error is one that
+ * the kernel reports of a request that has done nothing else; or a call, which then does nothing.
+ *
+ *   INJECT=PLACE:FAULT:N, where PLACE is
+ *     an operation    in its N-th request FAULT happens: an error, such as EMFILE, or "single": the
+ *                     request is no multishot one, and a kernel thread works on it;
+ *     submit, submit_and_wait or get_cqe (the inline io_uring_wait_cqe() and io_uring_peek_cqe()
+ *                     call it)   the N-th call fails with FAULT;
+ *     completions     at the N-th submit_and_wait one more of them is "lost", as the kernel counts;
+ *     features        the N-th ring has those that FAULT names, in hexadecimal, and no others.
+ *   INJECTED=FILE is created when it has happened.
+ *
+ * Needs: Linux 6.10, whose NOP fails as it is told.
+ * Run:   make test-programs
+ *        INJECT=RECV:EINTR:2 INJECTED=done LD_PRELOAD=build/tests/inject.so ./day05/echo
+ */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <liburing.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define NOP_INJECT_RESULT 1U /* IORING_NOP_INJECT_RESULT; liburing 2.3 has no name for it */
+#define MOST_ERRORS	  134
+
+static const struct {
+	const char *name;
+	unsigned opcode;
+} operations[] = {
+	{"POLL_ADD", IORING_OP_POLL_ADD}, {"ACCEPT", IORING_OP_ACCEPT}, {"CLOSE", IORING_OP_CLOSE},
+	{"READ", IORING_OP_READ},	  {"WRITE", IORING_OP_WRITE},	{"SEND", IORING_OP_SEND},
+	{"RECV", IORING_OP_RECV},
+};
+#define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
+
+static char place[32], fault[32];
+static unsigned number;
+
+__attribute__((noreturn)) static void refuse(const char *reason)
+{
+	fprintf(stderr, "inject: %s\n", reason);
+	abort();
+}
+
+__attribute__((constructor)) static void read_environment(void)
+{
+	const char *text = getenv("INJECT");
+
+	if (!text || sscanf(text, "%31[^:]:%31[^:]:%u", place, fault, &number) != 3)
+		refuse("INJECT is not PLACE:FAULT:N");
+}
+
+/* Whether what happens at the place `name` now is to be the fault. */
+static bool is_due(const char *name)
+{
+	static unsigned seen;
+	const char *sign = getenv("INJECTED");
+
+	if (strcmp(name, place) != 0 || ++seen != number)
+		return false;
+	if (sign)
+		close(creat(sign, 0666));
+	return true;
+}
+
+static int fault_as_result(void)
+{
+	for (int error = 1; error < MOST_ERRORS; error++)
+		if (strerrorname_np(error) && strcmp(strerrorname_np(error), fault) == 0)
+			return -error;
+	refuse("FAULT is not the name of an error");
+}
+
+static void change(struct io_uring_sqe *sqe)
+{
+	if (strcmp(fault, "single") == 0) {
+		sqe->ioprio = 0; /* neither IORING_ACCEPT_MULTISHOT nor IORING_RECV_MULTISHOT */
+		sqe->flags |= IOSQE_ASYNC;
+		return;
+	}
+	*sqe = (struct io_uring_sqe){
+		.opcode = IORING_OP_NOP,
+		.rw_flags = NOP_INJECT_RESULT,
+		.len = (unsigned)fault_as_result(),
+		.user_data = sqe->user_data,
+	};
+}
+
+static void change_prepared(struct io_uring *ring)
+{
+	const struct io_uring_sq *sq = &ring->sq;
+	struct io_uring_sqe *sqe;
+
+	for (unsigned i = sq->sqe_head; i != sq->sqe_tail; i++) {
+		sqe = &sq->sqes[i & *sq->kring_mask];
+		for (size_t o = 0; o < OPERATIONS; o++)
+			if (sqe->opcode == operations[o].opcode && is_due(operations[o].name))
+				change(sqe);
+	}
+}
+
+/* liburing's own function. */
+#define NEXT(function) ((__typeof__(&(function)))dlsym(RTLD_NEXT, #function))
+
+int io_uring_submit(struct io_uring *ring)
+{
+	change_prepared(ring);
+	return is_due("submit") ? fault_as_result() : NEXT(io_uring_submit)(ring);
+}
+
+int io_uring_submit_and_wait(struct io_uring *ring, unsigned wait_nr)
+{
+	change_prepared(ring);
+	if (is_due("completions"))
+		++*ring->cq.koverflow;
+	return is_due("submit_and_wait") ? fault_as_result()
+					 : NEXT(io_uring_submit_and_wait)(ring, wait_nr);
+}
+
+int __io_uring_get_cqe(struct io_uring *ring, struct io_uring_cqe **cqe_ptr, unsigned submit,
+		       unsigned wait_nr, sigset_t *sigmask)
+{
+	return is_due("get_cqe")
+		       ? fault_as_result()
+		       : NEXT(__io_uring_get_cqe)(ring, cqe_ptr, submit, wait_nr, sigmask);
+}
+
+int io_uring_queue_init_params(unsigned entries, struct io_uring *ring, struct io_uring_params *p)
+{
+	int result = NEXT(io_uring_queue_init_params)(entries, ring, p);
+
+	if (result == 0 && is_due("features"))
+		ring->features = (unsigned)strtoul(fault, NULL, 16);
+	return result;
+}
