@@ -439,12 +439,12 @@ static void prepare_close(unsigned slot)
 
 	io_uring_prep_close_direct(sqe, slot);
 	io_uring_sqe_set_data64(sqe, user_data_pack(CLOSE, slot));
-	connections[slot].open = false;
 }
 
 /* As on day 4: where a close alone may not reach the peer, it is told first. */
 static void prepare_end(unsigned slot)
 {
+	connections[slot].open = false; /* nothing is prepared for it a second time */
 	if (ring_releases_late(&ring))
 		prepare_shutdown(slot, SHUT_RDWR, SHUTDOWN);
 	else
@@ -524,9 +524,8 @@ static void advance(unsigned slot)
 {
 	struct connection *connection = &connections[slot];
 
+	assert(connection->open);
 	connection->touched = false;
-	if (!connection->open)
-		return;
 	if (connection->lost && !connection->sending)
 		while (connection->queued > 0)
 			release_first(connection);
