@@ -110,6 +110,50 @@ teardown() {
 	[[ "$stderr" == "./day03/accept: finding the address '127.0.0.256': "* ]]
 }
 
+@test "a listening socket or a descriptor for signals that cannot be had: the call and the reason" {
+	need_strace
+	sanitized && skip "the sanitizers make some of these calls themselves"
+	local call how program reason
+	ulimit -Sn 256 # which day 5 raises
+	while IFS='|' read -r call how program reason; do
+		# shellcheck disable=SC2086 # a program and its arguments
+		run --separate-stderr injected "$call" "$how" ./$program
+		echo "$call $how: $stderr"
+		[ "$status" -eq 1 ]
+		[[ "$stderr" == "./${program%% *}: $reason"* ]]
+	done <<-END
+		socket|error=EMFILE|day03/accept 0|listening on '127.0.0.1' port 0: socket: Too many open files (raise the limit on descriptors with ulimit -n)
+		socket|error=EAFNOSUPPORT|day03/accept 0|listening on '127.0.0.1' port 0: socket: Address family not supported by protocol (this kernel does not speak that address family)
+		setsockopt|error=ENOBUFS:when=1|day03/accept 0|listening on '127.0.0.1' port 0: setsockopt: No buffer space available
+		setsockopt|error=ENOBUFS:when=2|day03/accept 0|listening on '127.0.0.1' port 0: setsockopt: No buffer space available
+		listen|error=EADDRINUSE|day03/accept 0|listening on '127.0.0.1' port 0: listen: Address already in use (another program listens there
+		getsockname|error=ENOBUFS|day03/accept 0|getsockname: No buffer space available
+		getsockname|poke_exit=@arg2=0000|day03/accept 0|getnameinfo: ai_family not supported
+		fcntl|error=EPERM:when=1|day03/poll-accept 0|fcntl: Operation not permitted
+		rt_sigprocmask|error=EINVAL|day03/accept 0|sigprocmask: Invalid argument
+		signalfd4|error=EMFILE|day03/accept 0|signalfd: Too many open files
+		prlimit64|error=EPERM:when=2|day01/probe|getrlimit: Operation not permitted
+		prlimit64|error=EPERM:when=2|day05/echo 0|getrlimit: Operation not permitted
+		prlimit64|error=EPERM:when=3|day05/echo 0|setrlimit: Operation not permitted
+	END
+}
+
+@test "without a PORT each server takes its own" {
+	need_strace
+	local server port
+	# The socket is bound in the trace only: the ports may be somebody's.
+	while read -r server port; do
+		run --separate-stderr injected bind error=EADDRINUSE "./$server"
+		[ "$status" -eq 1 ]
+		[[ "$stderr" == "./$server: listening on '127.0.0.1' port $port: bind: Address already in use"* ]]
+	done <<-END
+		day03/accept 7003
+		day03/poll-accept 7003
+		day04/event-loop 7004
+		day05/echo 7005
+	END
+}
+
 @test "IPv6: the address is announced in brackets and accepts connections" {
 	[ -e /proc/net/if_inet6 ] && grep -q '^0*1 .* lo$' /proc/net/if_inet6 || skip "no IPv6 loopback here"
 	for program in "${SERVER_PROGRAMS[@]}"; do

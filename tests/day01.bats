@@ -210,3 +210,66 @@ system call | io_uring_queue_exit: the ring is gone" ]]
 	[ "${lines[1]}" = "day 2: cannot run: registering the ring's own descriptor (Linux 5.18): Invalid argument, a sparse table of direct descriptors (Linux 5.19): Invalid argument" ]
 	[[ "${lines[4]}" == "day 5: cannot run: "*", buffer rings (Linux 5.19): Invalid argument" ]]
 }
+
+@test "probe: what a kernel lacks is said, and why a set-up flag is refused" {
+	need_strace
+	# The first ring is the one that is opened; the others try a flag each.
+	run injected io_uring_setup error=EINVAL:when=2 ./day01/probe
+	[ "$status" -eq 0 ]
+	grep -Eq '^  IOPOLL +no$' <<<"$output"
+	run injected io_uring_setup error=EPERM:when=3 ./day01/probe
+	grep -Eq '^  SQPOLL +Operation not permitted$' <<<"$output"
+
+	# The answer to IORING_REGISTER_PROBE begins with the last operation that the kernel knows.
+	run injected io_uring_register error=EINVAL:when=1 ./day01/probe
+	[[ "$output" == *"this kernel cannot be asked (Linux 5.6 can)"* ]]
+	run injected io_uring_register poke_exit=@arg3=02:when=1 ./day01/probe
+	grep -Eq '^  WRITEV +yes$' <<<"$output"
+	grep -Eq '^  FSYNC +no$' <<<"$output"
+	# Sixteen bytes in front, and then eight an operation, of which the third tells whether it is there.
+	run injected io_uring_register "poke_exit=@arg3=40$(printf '%0*d' $((2 * (15 + 63 * 8 + 2))) 0)01:when=1" ./day01/probe
+	grep -Eq '^  opcode 63 +yes$' <<<"$output"
+	grep -Eq '^  opcode 64 +no$' <<<"$output"
+
+	run injected openat error=ENOENT -P /proc/sys/kernel/io_uring_disabled ./day01/probe
+	[[ "$output" == *"kernel.io_uring_disabled: not a setting of this kernel (Linux 6.6 has it)"* ]]
+	[ ! -e /proc/sys/kernel/io_uring_disabled ] || {
+		run injected read error=EIO -P /proc/sys/kernel/io_uring_disabled ./day01/probe
+		[[ "$output" == *"kernel.io_uring_disabled: not a setting"* ]]
+	}
+}
+
+@test "probe: features that it has no name for are shown" {
+	run with_fault features:80000001:1 ./day01/probe
+	[ "$status" -eq 0 ]
+	grep -Eq '^  SINGLE_MMAP +yes$' <<<"$output"
+	grep -Eq '^  NODROP +no$' <<<"$output"
+	[[ "$output" == *"  unknown to this program: 0x80000000"* ]]
+}
+
+@test "probe: a limit that is none" {
+	need_strace
+	sanitized && skip "the sanitizers ask for limits themselves"
+	# The first question is the C library's, for the size of the stack.
+	run injected prlimit64 poke_exit=@arg4=ffffffffffffffff:when=2 ./day01/probe
+	[[ "$output" == *"open files (ulimit -n): unlimited"* ]]
+}
+
+@test "probe: no memory for a buffer ring" {
+	need_strace
+	sanitized && skip "the sanitizers map memory themselves"
+	# It maps nothing after that.
+	strace -qq -o "$TRACE" -e trace=mmap ./day01/probe --days >"$BATS_TEST_TMPDIR/out"
+	run injected mmap "error=ENOMEM:when=$(lines "$TRACE" '^mmap')" ./day01/probe --days
+	[ "$status" -eq 1 ]
+	[ "${lines[4]}" = "day 5: cannot run: buffer rings (Linux 5.19): Cannot allocate memory" ]
+}
+
+@test "probe: requests that fail make their days impossible" {
+	need_strace
+	run --separate-stderr injected io_uring_enter error=EPERM ./day01/probe --days
+	[ "$status" -eq 1 ]
+	[ "${lines[1]}" = "day 2: can run here" ]
+	[ "${lines[2]}" = "day 3: cannot run: multishot accept (Linux 5.19): Operation not permitted" ]
+	[[ "${lines[4]}" == "day 5: cannot run: "*"multishot receive (Linux 6.0): Operation not permitted" ]]
+}

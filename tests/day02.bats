@@ -248,3 +248,13 @@ closed: descriptors of this process: $count; slot 0: standard output" ]
 	[ "$(lines "$FILE.trace" '^io_uring_enter\(0, 1, 1, .*IORING_ENTER_REGISTERED_RING')" -eq 5 ]
 	[ "$(lines "$FILE.trace" '^io_uring_enter\(')" -eq 5 ]
 }
+
+@test "a path of which nothing can be found out once it is open is read where it is, and --show needs /proc" {
+	need_strace
+	run --separate-stderr injected newfstatat error=EACCES -P LICENSE "$CAT" LICENSE
+	[ "$status" -eq 0 ]
+	[ "$output" = "$(<LICENSE)" ]
+	run --separate-stderr injected openat error=EMFILE -P /proc/self/fd "$CAT" --show LICENSE
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == *"$CAT: /proc/self/fd: Too many open files" ]]
+}

@@ -120,3 +120,361 @@ storm() {
 	finish_peers
 	stop_clean
 }
+
+# What tests/inject.c does; each fault happens once.
+
+need_injection() {
+	./day01/probe | grep -Eq '^ *MIN_TIMEOUT +yes$' || skip "needs Linux 6.12 (6.10 at least), whose NOP fails as it is told"
+}
+
+# ends_saying MESSAGE: the server started last ends with status 1 and this one line.
+ends_saying() {
+	wait_for_end
+	[ "$status" -eq 1 ]
+	[[ "$(<"$LOG.err")" == ./day0[1-5]/*": $1" ]]
+	has_happened
+}
+
+# serves SERVER [OPTION]...: what the server started last is for happens.
+serves() {
+	case $1 in
+	day03/*) build/tests/connect --count 3 "$PORT" ;;
+	day04/*) peer ping --acks --connections 3 --count 3 --chunk 100 "${@:2}" ;;
+	day05/*) peer ping --connections 3 --count 3 --chunk 100 "${@:2}" ;;
+	esac
+}
+
+# paused COMMAND...: stops the server started last, does each of the commands, and lets it go on: it finds
+# all that has happened at once, in this order.
+paused() {
+	local command
+
+	kill -STOP "$PID"
+	wait_until grep -q '^State:.T' "/proc/$PID/status"
+	for command; do
+		eval "$command"
+	done
+	kill -CONT "$PID"
+}
+
+# connect_to_server NAME: opens a connection and leaves its descriptor in the variable.
+connect_to_server() {
+	eval "exec {$1}<>/dev/tcp/127.0.0.1/$PORT"
+}
+
+# says DESCRIPTOR [LINE]: the line comes, or, without one, the end or a reset.
+says() {
+	local line status=0
+
+	IFS= read -r -t 20 line <&"$1" 2>/dev/null || status=$?
+	if [ $# -gt 1 ]; then
+		((status == 0)) && [ "$line" = "$2" ]
+	else
+		((status == 1)) && [ -z "$line" ]
+	fi
+}
+
+@test "faults: a request or a call that fails for good: the program ends and says why" {
+	need_injection
+	local fault program reason
+
+	while IFS='|' read -r fault program reason; do
+		# shellcheck disable=SC2086 # a program and its arguments
+		run --separate-stderr with_fault "$fault" timeout 20 ./$program
+		[ "$status" -eq 1 ]
+		[ "$stderr" = "./${program%% *}: $reason" ]
+		has_happened
+	done <<-END
+		submit:EBADF:1|day01/setup|io_uring_submit: Bad file descriptor
+		get_cqe:EBADF:2|day01/setup|io_uring_wait_cqe: Bad file descriptor
+		get_cqe:EBADF:3|day01/setup|io_uring_peek_cqe: Bad file descriptor
+		submit:EBADF:1|day01/setup --sqpoll 50|io_uring_submit: Bad file descriptor
+		get_cqe:EBADF:1|day01/setup --sqpoll 50|io_uring_peek_cqe: Bad file descriptor
+		CLOSE:EBADF:1|day02/registered-files LICENSE|LICENSE: close: Bad file descriptor
+		ACCEPT:EINVAL:1|day03/accept 0|accept: Invalid argument (this kernel lacks multishot accept, which Linux 5.19 has; day 3 needs it)
+		get_cqe:EBADF:1|day03/poll-accept 0|io_uring_wait_cqe: Bad file descriptor
+		get_cqe:EBADF:1|day03/poll-accept --peek 0|io_uring_peek_cqe: Bad file descriptor
+		POLL_ADD:EBADF:1|day03/poll-accept 0|poll: Bad file descriptor
+		ACCEPT:EINVAL:1|day04/event-loop 0|accept: Invalid argument (this kernel lacks multishot accept, which Linux 5.19 has; day 4 needs it)
+		READ:EBADF:1|day04/event-loop 0|reading a signal: Bad file descriptor
+		ACCEPT:EINVAL:1|day05/echo 0|accept: Invalid argument (this kernel lacks multishot accept, which Linux 5.19 has; day 5 needs it)
+		READ:EBADF:1|day05/echo 0|reading a signal: Bad file descriptor
+	END
+}
+
+@test "faults: a server at work whose close, receive, submit or completion fails for good ends and says why" {
+	need_injection
+	local server
+
+	for server in day03/accept day04/event-loop day05/echo; do
+		start_server with_fault CLOSE:EBADF:1 "./$server" 0
+		"$PEER" flash "$PORT"
+		ends_saying 'close of slot 0: Bad file descriptor'
+	done
+	start_server with_fault RECV:EINVAL:1 ./day05/echo 0
+	"$PEER" flash "$PORT" || true
+	ends_saying "receive: Invalid argument (this kernel lacks multishot receive, which Linux 6.0 has; day 5 needs it)"
+	for server in day04/event-loop day05/echo; do
+		local acks=()
+		[ "$server" = day05/echo ] || acks=(--acks)
+		start_server with_fault completions:lost:1 "./$server" 0
+		kill -TERM "$PID"
+		ends_saying 'completions were lost: Cannot allocate memory'
+
+		# At the latest when all receives are cancelled at once the submission queue is full.
+		start_server with_fault submit:EBADF:1 "./$server" 0
+		launch_peers ping "${acks[@]}" --hold --connections 600 --count 1 --chunk 10
+		wait_until is_ready_or_has_ended
+		kill -TERM "$PID" || true
+		ends_saying 'io_uring_submit: Bad file descriptor'
+	done
+}
+
+@test "faults: day 5: the signals cannot be given back" {
+	sanitized && skip "the sanitizers block signals themselves"
+	start_server strace -D -qq -f -o "$BATS_TEST_TMPDIR/strace" -e trace=rt_sigprocmask \
+		-e inject=rt_sigprocmask:error=EINVAL:when=2 ./day05/echo 0
+	kill -TERM "$PID"
+	wait_for_end
+	[ "$status" -eq 1 ]
+	[ "$(<"$LOG.err")" = "./day05/echo: sigprocmask: Invalid argument" ]
+}
+
+is_ready_or_has_ended() {
+	grep -q '^ready' "$PEERS_LOG" || has_ended "$PID"
+}
+
+@test "faults: what is interrupted is done again" {
+	need_injection
+	local fault
+
+	for fault in READ WRITE; do
+		run --separate-stderr with_fault "$fault:EINTR:1" ./day02/registered-files LICENSE
+		[ "$output" = "$(<LICENSE)" ]
+		has_happened
+	done
+	run with_fault get_cqe:EINTR:2 ./day01/setup
+	[ "$status" -eq 0 ]
+	[ "$(grep -c '_cqe: user_data .* has completed$' <<<"$output")" -eq 4 ]
+	has_happened
+	run with_fault get_cqe:EINTR:1 ./day01/setup
+	[ "$status" -eq 0 ]
+	[[ "$output" != *"nothing has completed"* ]]
+	has_happened
+	start_server with_fault submit:EINTR:2 ./day03/poll-accept 0
+	serves day03/poll-accept
+	stop_clean
+	has_happened
+	# With so many peers the submission queue is full at some time.
+	start_server with_fault submit:EINTR:1 ./day04/event-loop 0
+	peer ping --acks --connections 600 --count 2 --chunk 10
+	stop_clean
+	start_server with_fault submit:EINTR:1 ./day05/echo 0
+	start_peers ping --server-ends --connections 600 --count 2 --chunk 10 --hold
+	stop_clean
+	has_happened
+	for fault in READ:EINTR:1 RECV:EINTR:2 SEND:EINTR:2; do
+		start_server with_fault "$fault" ./day04/event-loop 0
+		serves day04/event-loop
+		stop_clean
+		has_happened
+	done
+	for fault in READ:EINTR:1 RECV:EINTR:2 RECV:EAGAIN:2 SEND:EINTR:2 SEND:EAGAIN:2; do
+		start_server with_fault "$fault" ./day05/echo 0
+		serves day05/echo
+		stop_clean
+		has_happened
+	done
+}
+
+@test "faults: accepting fails for a moment: the server says so, and goes on after a pause" {
+	need_injection
+	local server error
+
+	for server in day03/accept day04/event-loop day05/echo; do
+		for error in ENFILE ENOMEM; do
+			start_server with_fault "ACCEPT:$error:1" "./$server" 0
+			serves "$server"
+			stop_within TERM "$(within 2500)"
+			has_happened
+			grep -Eq '^(\./day0[45].*: )?accept: (Too many open files in system|Cannot allocate memory)' "$LOG" "$LOG.err"
+		done
+	done
+}
+
+@test "faults: a peer leaves, or the server is ended, while accepting pauses after an error" {
+	need_injection
+	local server first second
+
+	for server in "day04/event-loop --slots" "day05/echo --connections"; do
+		# shellcheck disable=SC2086 # a program and its option
+		start_server with_fault ACCEPT:EMFILE:2 ./$server 2 0
+		connect_to_server first
+		connect_to_server second
+		wait_until no_peer_waits
+		exec {first}>&-
+		wait_until grep -q 'accept: Too many open files' "$LOG.err"
+		exec {second}>&-
+		serves "${server% *}" --turned-away
+		stop_within TERM "$(within 2500)"
+		has_happened
+	done
+	start_server with_fault ACCEPT:EMFILE:1 ./day03/accept 0
+	stop_clean
+	has_happened
+}
+
+# Whoever has connected has been accepted.
+no_peer_waits() {
+	ss -Htln "sport = :$PORT" | awk '{ waiting = $2 } END { exit waiting > 0 }'
+}
+
+@test "faults: a multishot request that ends after one completion, with success, is armed again" {
+	need_injection
+	local server
+
+	for server in day03/accept day04/event-loop day05/echo; do
+		start_server with_fault ACCEPT:single:1 "./$server" 0
+		serves "$server"
+		stop_clean
+		has_happened
+	done
+	# The kernel thread takes a buffer before it finds the end, which needs none.
+	start_server with_fault RECV:single:1 ./day05/echo --buffers 1 0
+	"$PEER" stream --bytes 0 "$PORT"
+	serves day05/echo
+	stop_clean
+	has_happened
+}
+
+@test "faults: day 2 is stopped and continued while it waits, and waiting fails" {
+	need_injection
+	local fault pid writer
+
+	mkfifo "$BATS_TEST_TMPDIR/pipe"
+	for fault in EINTR EBADF; do
+		with_fault "get_cqe:$fault:1" ./day02/registered-files --show "$BATS_TEST_TMPDIR/pipe" \
+			>"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
+		pid=$!
+		SERVERS+=("$pid")
+		exec {writer}>"$BATS_TEST_TMPDIR/pipe"
+		# The submit has been successful by then, and so the call that was interrupted is, too.
+		wait_until grep -q 'without IOSQE_FIXED_FILE' "$BATS_TEST_TMPDIR/err"
+		wait_until is_in_state S "$pid"
+		kill -STOP "$pid"
+		wait_until is_in_state T "$pid"
+		kill -CONT "$pid"
+		wait_until has_happened
+		[ $fault = EBADF ] || echo text >&"$writer"
+		exec {writer}>&-
+		status=0
+		wait "$pid" || status=$?
+		if [ $fault = EINTR ]; then
+			[ "$status" -eq 0 ]
+			[ "$(<"$BATS_TEST_TMPDIR/out")" = text ]
+		else
+			[ "$status" -eq 1 ]
+			grep -q ': io_uring_wait_cqe: Bad file descriptor$' "$BATS_TEST_TMPDIR/err"
+		fi
+	done
+}
+
+is_in_state() {
+	grep -q "^State:.$1" "/proc/$2/status"
+}
+
+@test "faults: day 5: sends that fail, and a peer that is lost while one is in flight" {
+	need_injection
+	local fault
+
+	start_server with_fault SEND:EPIPE:1 ./day05/echo 0
+	peer ping --cut-short --connections 1
+	has_happened
+	serves day05/echo
+	stop_clean
+
+	# It receives again when some of what it has received is sent: then the next send is in flight.
+	start_server with_fault RECV:ECONNRESET:2 ./day05/echo --buffers 64 --buffer-size 512 0
+	peer stream --cut-short --late --small --bytes 10000000
+	has_happened
+	serves day05/echo
+	stop_clean
+
+	# What a peer still sends at the end is received and discarded, which an interruption does not end.
+	start_server with_fault RECV:EINTR:2 ./day05/echo 0
+	start_peers ping --server-ends --connections 1 --count 1 --hold
+	stop_clean
+	has_happened
+	finish_peers
+}
+
+# What happens in the moment of the signal.
+
+@test "faults: day 3: a peer connects after the signal, also to a full table, and a signal after the last peer" {
+	local held late
+
+	start_server ./day03/accept 0
+	paused 'kill -TERM "$PID"' 'connect_to_server late'
+	says "$late"
+	ends_in_order
+	grep -q '^connections: 0, .*slots in use: 0$' "$LOG"
+
+	start_server ./day03/accept --hold --slots 1 0
+	connect_to_server held
+	wait_until grep -q '^connection 1' "$LOG"
+	paused 'kill -TERM "$PID"' 'connect_to_server late'
+	says "$late"
+	says "$held"
+	ends_in_order
+	grep -q '(ENFILE); slots in use: 1 of 1$' "$LOG"
+
+	start_server ./day03/accept --count 1 0
+	paused 'connect_to_server late' 'kill -TERM "$PID"'
+	says "$late"
+	ends_in_order
+	grep -q '^connections: 1, .*slots in use: 0$' "$LOG"
+}
+
+ends_in_order() {
+	wait_for_end
+	[ "$status" -eq 0 ]
+	[ ! -s "$LOG.err" ]
+}
+
+@test "faults: days 4 and 5: a peer connects, and another one sends, after two signals" {
+	local seated late
+
+	start_server ./day04/event-loop 0
+	connect_to_server seated
+	echo >&"$seated"
+	says "$seated" 'ack 1'
+	paused 'kill -INT "$PID"' 'kill -TERM "$PID"' 'echo more >&"$seated"' 'connect_to_server late'
+	says "$seated" 'ack 5'
+	says "$seated"
+	says "$late"
+	ends_in_order
+
+	start_server ./day05/echo 0
+	connect_to_server seated
+	echo one >&"$seated"
+	says "$seated" one
+	paused 'kill -TERM "$PID"' 'echo more >&"$seated"' 'connect_to_server late'
+	says "$seated" more
+	exec {seated}>&-
+	says "$late"
+	ends_in_order
+}
+
+@test "faults: days 4 and 5: a signal while the table is full, and nobody is accepted" {
+	local server acks
+
+	for server in "day04/event-loop --slots" "day05/echo --connections"; do
+		acks=()
+		[[ $server == day05* ]] || acks=(--acks)
+		# shellcheck disable=SC2086 # a program and its option
+		start_server ./$server 1 0
+		start_peers ping "${acks[@]}" --server-ends --connections 1 --count 1 --hold
+		stop_clean
+		finish_peers
+	done
+}
