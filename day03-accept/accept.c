@@ -54,7 +54,7 @@ static struct {
 static struct io_uring ring;
 static int listen_fd;
 
-static bool *held;	      /* by slot: the connection is open and stays so */
+static bool held[MAX_SLOTS];  /* by slot: the connection is open and stays so */
 static unsigned slots_in_use; /* from the accept's completion to the close's */
 static bool accepting;	      /* the multishot request is with the kernel */
 static bool stopping;
@@ -256,9 +256,6 @@ static void open_ring(void)
 	result = io_uring_register_files_sparse(&ring, options.slots);
 	ring_check_register(result, "io_uring_register_files_sparse",
 			    "sparse tables, which Linux 5.19 has; day 3 needs them");
-	held = calloc(options.slots, sizeof(held[0]));
-	if (!held)
-		error(EXIT_FAILURE, errno, "calloc");
 }
 
 static void print_help(void)
@@ -321,6 +318,5 @@ int main(int argc, char **argv)
 	printf("connections: %lu, completions: %lu, system calls: %lu, slots in use: %u\n",
 	       connections, completions, system_calls, slots_in_use);
 	io_uring_queue_exit(&ring);
-	free(held);
 	return EXIT_SUCCESS;
 }
