@@ -89,7 +89,7 @@ injected() {
 # with_fault FAULT COMMAND [ARG]...: runs the command with a fault in its use of the ring, as tests/inject.c
 # names it; has_happened then says whether it was there. For `run` and start_server, like injected.
 with_fault() {
-	exec env INJECT="$1" INJECTED="$BATS_TEST_TMPDIR/injected" LD_PRELOAD="$PWD/build/tests/inject.so" \
+	exec env INJECT="$1" INJECTED="$BATS_TEST_TMPDIR/injected" LD_PRELOAD=./build/tests/inject.so \
 		ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" "${@:2}"
 }
 

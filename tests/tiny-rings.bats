@@ -18,15 +18,20 @@ build_with() {
 
 	source=$BATS_TEST_TMPDIR/$(basename "$1")
 	PROGRAM=${source%.c}
-	cp "$1" "$source"
+	# The compiler takes it for the original.
+	{ echo "#line 1 \"$1\"" && cat "$1"; } >"$source"
 	for setting in "${@:2}"; do
 		grep -Eq "^#define ${setting%=*}[[:space:]]+[0-9]+" "$source"
 		sed -Ei "s/^(#define ${setting%=*}[[:space:]]+)[0-9]+/\1${setting#*=}/" "$source"
 	done
 	! sanitized || flags=(-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined)
-	# shellcheck disable=SC2046 # several flags
-	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -g "${flags[@]}" -I. "$source" common/*.c -o "$PROGRAM" \
+	# shellcheck disable=SC2046,SC2086 # several flags
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE ${CFLAGS:--O1 -g} "${flags[@]}" -I. "$source" common/*.c -o "$PROGRAM" \
 		$(pkg-config --cflags --libs liburing)
+}
+
+are_connected() {
+	(($(ss -Htn state established "sport = :$PORT" | wc -l) >= $1))
 }
 
 # was_tight: at its end the server has said that its queues were full.
@@ -96,6 +101,11 @@ was_tight() {
 	start_server "$PROGRAM" --stats --buffers 1 --buffer-size 100 0
 	peer stream --connections 20 --bytes "$(scaled 20000)"
 	peer random --connections 20 --seconds 2
-	stop_clean
+	# At the end of the program completions come one by one, too.
+	launch_peers stream --cut-short --connections 20 --bytes 1000000000
+	wait_until are_connected 20
+	stop_within TERM "$(within 2500)"
+	finish_peers
+	[ ! -s "$LOG.err" ]
 	was_tight 'completion queue overflowed' 'ring of buffers empty' pauses
 }
