@@ -478,3 +478,22 @@ ends_in_order() {
 		finish_peers
 	done
 }
+
+@test "faults: day 5: sends complete between the signal and the receives that it ends" {
+	local one seated=() i
+
+	start_server ./day05/echo 0
+	# More than it reaps at a time.
+	for ((i = 0; i < 60; i++)); do
+		connect_to_server one
+		echo one >&"$one"
+		says "$one" one
+		seated+=("$one")
+	done
+	paused 'kill -TERM "$PID"' 'for one in "${seated[@]}"; do echo more >&"$one"; done'
+	says "${seated[0]}" more
+	for one in "${seated[@]}"; do
+		exec {one}>&-
+	done
+	ends_in_order
+}
