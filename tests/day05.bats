@@ -192,6 +192,7 @@ teardown() {
 @test "day 5: SIGTERM: what was received is sent, also where the peers have sent more" {
 	sends_what_it_received_of_more
 	sends_what_it_received_of_more "${FEW[@]}"
+	sends_what_it_received_of_more "${FEW_SMALL[@]}"
 }
 
 @test "day 5: SIGTERM: peers that do not read get at most two seconds" {
