@@ -1,6 +1,6 @@
 # What is true of a right echo server, whatever its peers do. The tests of day 5 and of the epoll server
 # that it is measured against call these, each of which starts ECHO, an array of words, with the
-# options given.
+# options given. Where they take too long, CROWD makes the crowds of unruly and absent peers smaller.
 
 # echo_server [OPTION]...: starts it; sets PID, PORT and LOG.
 echo_server() {
@@ -25,7 +25,7 @@ echoes_messages() {
 	echo_server "$@"
 	peer ping --connections 100 --count 20 --chunk 512
 	peer ping --connections 2 --count 20 --chunk 100000
-	peer stream --connections 20 --bytes 1000 --chunk 1
+	peer stream --connections 20 --bytes "$(scaled 1000)" --chunk 1
 	stop_clean
 }
 
@@ -67,10 +67,12 @@ absent_peers_with_large_windows() {
 }
 
 survives_resets() {
+	local crowd=${CROWD:-40}
+
 	echo_server "$@"
 	start_peers ping --connections 3 --count 5 --chunk 1000 --hold --drain
-	peer reset --connections 40 --total 200 --bytes 300000
-	peer reset --small --connections 40 --total 200 --bytes 100000
+	peer reset --connections "$crowd" --total $((5 * crowd)) --bytes 300000
+	peer reset --small --connections "$crowd" --total $((5 * crowd)) --bytes 100000
 	peer ping --connections 10 --count 20 --chunk 1000 --reply-ms "$(within 1000)"
 	release_peers
 	stop_clean
@@ -96,7 +98,7 @@ serves_a_crowd() {
 
 survives_random_peers() {
 	echo_server "$@"
-	peer random --connections 40 --seconds "${SECONDS_OF_RANDOM:-2}"
+	peer random --connections "${CROWD:-40}" --seconds "${SECONDS_OF_RANDOM:-2}"
 	stop_clean
 }
 
@@ -125,8 +127,9 @@ are_connected() {
 
 # What the server has received before the signal is sent, then end-of-file, to peers that read as soon
 # as the signal has come. All that they send is received because it fits into what the kernel holds for
-# a peer that does not read: 13 KB or more, depending on what it remembers of earlier connections
-# (ip tcp_metrics). Larger amounts, part of which the server itself holds, are the next function's.
+# a peer that does not read: 13 KB or more, depending on the congestion control and on what is remembered
+# of earlier connections (ip tcp_metrics). Of larger amounts, which the server itself holds in part, see
+# the next function.
 sends_what_it_received() {
 	echo_server "$@"
 	start_peers absent --small --drain --server-ends --connections 20 --bytes 10000
@@ -234,7 +237,7 @@ is_quiet_when_idle() {
 # A message that the server sends back in several pieces: without TCP_NODELAY each piece waits until the
 # one before is acknowledged, which the peer's kernel does 40 ms later.
 mean_reply_to_large_messages() {
-	peer ping --connections 4 --count 30 --chunk 40000 |
+	peer ping --connections 1 --count 30 --chunk 40000 |
 		sed -n 's/.*mean reply: \([0-9]*\) us.*/\1/p'
 }
 

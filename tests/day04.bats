@@ -41,7 +41,7 @@ event_loop() {
 
 @test "day 4: one byte at a time" {
 	event_loop
-	peer stream --acks --connections 20 --bytes 2000 --chunk 1
+	peer stream --acks --connections 20 --bytes "$(scaled 2000)" --chunk 1
 	peer ping --acks --connections 5 --count 200 --chunk 1
 	stop_clean
 }

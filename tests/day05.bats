@@ -74,7 +74,7 @@ teardown() {
 }
 
 @test "day 5: 300 peers that do not read: the one that does is answered at once" {
-	absent_peers_harm_nobody "$(scaled 300)"
+	absent_peers_harm_nobody "${CROWD:-$(scaled 300)}"
 }
 
 @test "day 5: 100 peers that do not read, 4 buffers" {
