@@ -41,16 +41,16 @@
 #define DEFAULT_PORT	     7005
 #define DEFAULT_CONNECTIONS  10000
 #define MAX_CONNECTIONS	     1048576 /* the kernel's bound on a table of direct descriptors */
-#define DEFAULT_BUFFERS	     512
+#define DEFAULT_BUFFERS	     128
 #define MAX_BUFFERS	     32768 /* the kernel's bound on a buffer ring */
-#define DEFAULT_BUFFER_BYTES 16384
+#define DEFAULT_BUFFER_BYTES 65536
 #define MAX_BUFFER_BYTES     1048576
 #define RESERVE_BYTES	     4096 /* a connection's own buffer, for when the ring has none left */
 #define RING_ENTRIES	     512
 #define COMPLETION_ENTRIES   4096
 #define BUFFER_GROUP	     0
 #define BUFFERS_A_SEND	     16
-#define PAUSE_BUFFERS	     16	  /* a connection that has so many to send is not received from */
+#define PAUSE_BUFFERS	     4	  /* a connection that has so many to send is not received from */
 #define RETRY_MS	     100  /* pause after an accept that failed for want of resources */
 #define GRACE_MS	     1500 /* at the end, for peers that do not read */
 
