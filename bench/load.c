@@ -475,7 +475,6 @@ static void complete_connection(struct connection *connection)
 	now_counts.messages++;
 	close(connection->fd);
 	connection->fd = -1;
-	start_over(connection);
 }
 
 static void on_connect_event(struct connection *connection, unsigned events)
@@ -507,6 +506,12 @@ static void on_connect_events(const struct epoll_event *events, int count)
 {
 	for (int i = 0; i < count; i++)
 		on_connect_event(events[i].data.ptr, events[i].events);
+	for (int i = 0; i < count; i++) {
+		struct connection *connection = events[i].data.ptr;
+
+		if (connection->fd < 0)
+			start_over(connection);
+	}
 }
 
 static void check_stalls(uint64_t now)

@@ -28,9 +28,10 @@ function counts(load, round,    i, good) {
 	return good < 3
 }
 
-# Fills values[] with what was measured of a load, in the order of the rounds; returns how many.
+# Fills values[] with what was measured of a load, in the order of the rounds; returns how many. What was not
+# measured in rounds, such as the system calls, is of round 0, which is no disturbed one.
 function samples_of(load, figure, server, values,    round, count) {
-	for (round = 1; round <= rounds; round++)
+	for (round = 0; round <= rounds; round++)
 		if ((load, figure, server, round) in samples && counts(load, round))
 			values[++count] = samples[load, figure, server, round]
 	return count + 0
@@ -38,7 +39,7 @@ function samples_of(load, figure, server, values,    round, count) {
 
 # The same for the ratio of two servers, round by round.
 function ratios_of(load, figure, server, to, values,    round, count) {
-	for (round = 1; round <= rounds; round++)
+	for (round = 0; round <= rounds; round++)
 		if ((load, figure, server, round) in samples && samples[load, figure, to, round] > 0 &&
 		    counts(load, round))
 			values[++count] = samples[load, figure, server, round] / samples[load, figure, to, round]

@@ -344,6 +344,25 @@ bench_run() {
 	! command -v gnuplot || grep -q '</svg>' "$results/plot.svg"
 }
 
+@test "run: a disturbed round is left out, and what is measured outside of the rounds is not" {
+	local round server samples=$BATS_TEST_TMPDIR/samples.csv
+
+	{
+		echo load,round,server,figure,value
+		for server in epoll io_uring; do
+			echo "stream,0,$server,calls_per_message,5"
+			for round in 1 2 3 4; do
+				echo "stream,$round,$server,bytes_per_s,$((round == 1 ? 900 : 100 + round))"
+				echo "stream,$round,$server,disturbed,$((round == 1))"
+			done
+		done
+	} >"$samples"
+	run -0 awk -f bench/statistics.awk -f bench/summary.awk -v table=1 <(echo 'stream|streams') \
+		<(printf '%s\n' 'stream|bytes_per_s|MB/s|1|' 'stream|calls_per_message|system calls|1|') "$samples"
+	grep -Eq '^streams +MB/s +103 \(102-104\) +103 \(102-104\) ' <<<"$output"
+	grep -Eq '^streams +system calls +5.00 +5.00 +1.00' <<<"$output"
+}
+
 @test "run: a server that is wrong is reported, not measured" {
 	printf '#!/bin/sh\nexec build/tests/broken-echo corrupt "$1"\n' >"$BATS_TEST_TMPDIR/server"
 	chmod +x "$BATS_TEST_TMPDIR/server"
