@@ -91,6 +91,7 @@ teardown() {
 }
 
 @test "day 5: one peer that does not read holds a few buffers, not the pool" {
+	is_recent || skip "a burst has no bound on older kernels: as long as bytes keep coming, it takes them all"
 	echo_server --stats
 	start_peers absent --connections 1
 	peer ping --connections 10 --count 50 --chunk 10000

@@ -74,10 +74,15 @@ sanitized() {
 	[ "${SANITIZE:-0}" = 1 ]
 }
 
+# is_recent: the kernel is Linux 6.14 or later.
+is_recent() {
+	./day01/probe | grep -Eq '^ *RW_ATTR +yes'
+}
+
 # one_by_one N: N clients or rounds of them that come one after the other, or 12 where the kernel
 # releases a direct descriptor late (common/ring.h): each then waits a second until it hears of its end.
 one_by_one() {
-	./day01/probe | grep -Eq '^ *RW_ATTR +yes' && echo "$1" || echo 12
+	is_recent && echo "$1" || echo 12
 }
 
 need_strace() {
