@@ -161,10 +161,8 @@ static void on_accept_error(int error_number)
 	if (error_number == ECANCELED)
 		return;
 	/* A peer that came before the pause took effect: the kernel has closed its connection. */
-	if (error_number == ENFILE && slots_in_use >= options.slots) {
-		crowded = true;
+	if (error_number == ENFILE && slots_in_use >= options.slots)
 		return;
-	}
 	if (error_number == EINVAL)
 		error(EXIT_FAILURE, 0,
 		      "accept: %s (this kernel lacks multishot accept, which Linux 5.19 "
