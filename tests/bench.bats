@@ -340,6 +340,7 @@ bench_run() {
 	(($(wc -l <"$results/growth.csv") == 5))
 	awk -F, 'NF != 14 { exit 1 }' "$results/summary.csv"
 	grep -q '^kernel: Linux' "$results/machine.txt"
+	! unshare --net true || grep -q '^network: of its own, congestion control: reno$' "$results/machine.txt"
 	grep -q '^50 connections, 512 B .* CPU time a message' "$results/table.txt"
 	! command -v gnuplot || grep -q '</svg>' "$results/plot.svg"
 }
