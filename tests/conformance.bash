@@ -119,12 +119,6 @@ resumes_at_the_limit() {
 	stop_clean
 }
 
-# are_connected COUNT: so many peers are, whether they have half-closed or not.
-are_connected() {
-	(($(ss -Htn state established state fin-wait-1 state fin-wait-2 "dport = :$PORT" |
-		wc -l) >= $1))
-}
-
 # What the server has received before the signal is sent, then end-of-file, to peers that read as soon
 # as the signal has come. All that they send is received because it fits into what the kernel holds for
 # a peer that does not read: 13 KB or more, depending on the congestion control and on what is remembered

@@ -38,12 +38,6 @@ ticks() {
 	awk '{ print $14 + $15 }' "/proc/$PID/stat"
 }
 
-# pause_server: clients that connect from here on wait to be accepted, until kill -CONT.
-pause_server() {
-	kill -STOP "$PID"
-	wait_until grep -q '^State:.T' "/proc/$PID/status"
-}
-
 # slots_ever_used: how many different slots the log names.
 slots_ever_used() {
 	sed -n 's/^connection .*: slot //p' "$LOG" | sort -u | wc -l

@@ -149,8 +149,7 @@ serves() {
 paused() {
 	local command
 
-	kill -STOP "$PID"
-	wait_until grep -q '^State:.T' "/proc/$PID/status"
+	pause_server
 	for command; do
 		eval "$command"
 	done
@@ -377,10 +376,6 @@ no_peer_waits() {
 			grep -q ': io_uring_wait_cqe: Bad file descriptor$' "$BATS_TEST_TMPDIR/err"
 		fi
 	done
-}
-
-is_in_state() {
-	grep -q "^State:.$1" "/proc/$2/status"
 }
 
 @test "faults: day 5: sends that fail, and a peer that is lost while one is in flight" {

@@ -46,6 +46,17 @@ stop_server() {
 	wait "$PID" || status=$?
 }
 
+# is_in_state LETTER PID: as /proc/PID/status says: S sleeps, T is stopped, Z is a zombie.
+is_in_state() {
+	grep -q "^State:[[:space:]]*$1" "/proc/$2/status"
+}
+
+# pause_server: what peers do from here on waits for the server, until kill -CONT.
+pause_server() {
+	kill -STOP "$PID"
+	wait_until is_in_state T "$PID"
+}
+
 # Every test file calls this from its teardown, so that no server outlives its test.
 end_servers() {
 	local pid

@@ -73,13 +73,8 @@ storm() {
 	done
 }
 
-is_stopped() {
-	[ "$(cut -d ' ' -f 3 "/proc/$PID/stat")" = T ]
-}
-
 stop_and_continue() {
-	kill -STOP "$PID"
-	wait_until is_stopped
+	pause_server
 	sleep 0.05 # the peers go on filling its sockets meanwhile
 	kill -CONT "$PID"
 }
@@ -343,8 +338,7 @@ inside() {
 		echo 0 >/proc/sys/net/ipv4/tcp_syncookies'
 	for server in day04/event-loop day05/echo; do
 		start_server "${IN_NETWORK[@]}" "$narrow" "./$server" 0
-		kill -STOP "$PID"
-		wait_until is_stopped
+		pause_server
 		local acks=()
 		[ "$server" = day05/echo ] || acks=(--acks)
 		inside "$PEER" stream --connections 12 --bytes 10000 "${acks[@]}" "$PORT" 3>&- &
@@ -412,8 +406,7 @@ no_socket_is_half_closed() {
 		[ "$server" = day05/echo ] || acks=(--acks)
 		start_server with_fault features:0:1 "./$server" 0
 		start_peers ping --connections 200 --count 1 --hold "${acks[@]}"
-		kill -STOP "$PID"
-		wait_until is_stopped
+		pause_server
 		kill -KILL "$PEERS"
 		wait "$PEERS" || true
 		# It finds 200 ends, more than it reaps at a time, and then the signal.

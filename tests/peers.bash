@@ -81,13 +81,19 @@ wait_for_end() {
 }
 
 has_ended() {
-	[ ! -e "/proc/$1" ] || grep -q '^State:[[:space:]]*Z' "/proc/$1/status"
+	[ ! -e "/proc/$1" ] || is_in_state Z "$1"
 }
 
 # stop_clean: what every server has to do in the end: status 0 and not a word on standard error.
 stop_clean() {
 	stop_within TERM "$(within 2500)"
 	[ ! -s "$LOG.err" ]
+}
+
+# are_connected COUNT: so many peers are, whether they have half-closed or not.
+are_connected() {
+	(($(ss -Htn state established state fin-wait-1 state fin-wait-2 "dport = :$PORT" |
+		wc -l) >= $1))
 }
 
 rss_kib() {

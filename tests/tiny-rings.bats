@@ -30,10 +30,6 @@ build_with() {
 		$(pkg-config --cflags --libs liburing)
 }
 
-are_connected() {
-	(($(ss -Htn state established "sport = :$PORT" | wc -l) >= $1))
-}
-
 # was_tight: at its end the server has said that its queues were full.
 was_tight() {
 	local name
