@@ -75,7 +75,7 @@ int listener_open(const char *address, unsigned port, int backlog)
 
 	snprintf(service, sizeof(service), "%hu", (unsigned short)port);
 	result = getaddrinfo(address, service, &hints, &info);
-	/* EAI_SYSTEM is not reached by the tests: it comes from whatever asks for names here. */
+	/* No test reaches EAI_SYSTEM: a system call of the resolver would have to fail. */
 	if (result != 0)
 		error(EXIT_FAILURE, 0, "finding the address '%s': %s", address,
 		      result == EAI_SYSTEM ? strerror(errno) : gai_strerror(result));

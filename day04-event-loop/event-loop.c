@@ -364,7 +364,7 @@ static void on_completion(const struct io_uring_cqe *cqe)
 {
 	unsigned slot = slot_of(cqe->user_data);
 
-	/* The tests do not get past the switch: no user_data is of another operation. */
+	/* Every user_data is of one of these, so that no test gets past the switch. */
 	switch (operation_of(cqe->user_data)) {
 	case ACCEPT:
 		on_accept(cqe);

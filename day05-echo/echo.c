@@ -590,7 +590,7 @@ static void on_completion(const struct io_uring_cqe *cqe)
 {
 	unsigned slot = user_data_slot(cqe->user_data);
 
-	/* The tests do not get past the switch: no user_data is of another operation. */
+	/* Every user_data is of one of these, so that no test gets past the switch. */
 	switch ((enum operation)user_data_operation(cqe->user_data)) {
 	case ACCEPT:
 		on_accept(cqe);
