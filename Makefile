@@ -109,7 +109,7 @@ tools: tools/ringtrace tools/libringtrace.so ## build tools/ringtrace, which sho
 .PHONY: tools
 
 tools/ringtrace: $(addprefix build/,$(addsuffix .o,tools/ringtrace tools/ringtrace-output \
-	tools/ringtrace-decode common/options))
+	tools/ringtrace-decode common/options common/output))
 
 tools/libringtrace.so: $(PRELOAD_OBJECTS) tools/ringtrace.map
 	@echo "LD $@"
