@@ -1,14 +1,24 @@
 #include "common/ring.h"
 
 #include <error.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define FIRST_PAUSE_MS	 1
+#define LONGEST_PAUSE_MS 128
 
 void ring_open(struct io_uring *ring, unsigned entries, struct io_uring_params *params)
 {
 	int result = io_uring_queue_init_params(entries, ring, params);
 
+	if (result == -EINVAL && params->flags & IORING_SETUP_DEFER_TASKRUN)
+		error(EXIT_FAILURE, 0,
+		      "opening a ring: %s (this kernel lacks IORING_SETUP_DEFER_TASKRUN, which "
+		      "Linux 6.1 has; days 4 and 5 need it)",
+		      strerror(EINVAL));
 	if (result < 0)
 		error(EXIT_FAILURE, 0, "opening a ring: %s (%s)", strerror(-result),
 		      ring_setup_advice(-result));
@@ -71,6 +81,39 @@ bool ring_try_again(int result)
 	return result == -EINTR || result == -EAGAIN || result == -ENOMEM || result == -EBUSY;
 }
 
+/* Without SIGINT and SIGTERM being blocked: while nothing works, nobody reads them. */
+static void pause_ms(unsigned duration)
+{
+	const struct timespec pause = {.tv_nsec = duration * 1000000L};
+	sigset_t blocked;
+
+	sigprocmask(SIG_BLOCK, NULL, &blocked);
+	sigdelset(&blocked, SIGINT);
+	sigdelset(&blocked, SIGTERM);
+	ppoll(NULL, 0, &pause, &blocked);
+}
+
+bool ring_again(struct io_uring *ring, int result, const char *what)
+{
+	static unsigned pause = FIRST_PAUSE_MS;
+
+	if (result == -EBADR || *ring->cq.koverflow > 0)
+		error(EXIT_FAILURE, 0,
+		      "%s: completions were lost (the kernel had no memory for them)", what);
+	if (result >= 0) {
+		pause = FIRST_PAUSE_MS;
+		return false;
+	}
+	if (!ring_try_again(result))
+		error(EXIT_FAILURE, -result, "%s", what);
+	io_uring_get_events(ring);
+	if (result != -EINTR && io_uring_cq_ready(ring) == 0) {
+		pause_ms(pause);
+		pause = pause < LONGEST_PAUSE_MS ? 2 * pause : LONGEST_PAUSE_MS;
+	}
+	return true;
+}
+
 bool ring_releases_late(const struct io_uring *ring)
 {
 	const unsigned feat_rw_attr = 1U << 16; /* liburing 2.3 has no name for it */
@@ -81,13 +124,9 @@ bool ring_releases_late(const struct io_uring *ring)
 struct io_uring_sqe *ring_get_sqe(struct io_uring *ring)
 {
 	struct io_uring_sqe *sqe;
-	int result;
 
-	while (!(sqe = io_uring_get_sqe(ring))) {
-		result = io_uring_submit(ring);
-		if (result < 0 && !ring_try_again(result))
-			error(EXIT_FAILURE, -result, "io_uring_submit");
-	}
+	while (!(sqe = io_uring_get_sqe(ring)))
+		ring_again(ring, io_uring_submit(ring), "io_uring_submit");
 	return sqe;
 }
 

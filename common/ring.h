@@ -35,6 +35,16 @@ int ring_disabled_setting(void);
 bool ring_try_again(int result);
 
 /*
+ * For `result`, of a call that submits or waits; `what` is the call's name. Returns whether the
+ * call has to be made again, which is so after an error of the moment, as above. If the kernel is
+ * short of memory and has nothing to reap it pauses before that: 1 ms, and twice as long each time
+ * until a call succeeds, 128 ms at most. SIGINT and SIGTERM end the program in such a pause,
+ * blocked or not. After an error for good, or where the kernel had no memory for a completion and
+ * lost it (EBADR), it prints the reason and ends the program with status 1.
+ */
+bool ring_again(struct io_uring *ring, int result, const char *what);
+
+/*
  * Whether this kernel may release a direct descriptor late. Up to Linux 6.12 one that is closed
  * lives on until all requests on direct descriptors that are older than the close have completed,
  * those of other connections, too: its slot is free at once, but the peer waits for its
@@ -44,9 +54,9 @@ bool ring_try_again(int result);
 bool ring_releases_late(const struct io_uring *ring);
 
 /*
- * Day 4's way to get an SQE: hands a full submission queue to the kernel, which makes room, and so
- * never returns NULL. Prints the reason and exits with status 1 where io_uring_submit(3) fails for
- * good.
+ * What day 1 left open: an SQE, also where the submission queue is full and io_uring_get_sqe(3)
+ * returns NULL. It then hands the queue over to the kernel, and there is room again. Never NULL:
+ * where io_uring_submit(3) fails for good it prints the reason and ends the program with status 1.
  */
 struct io_uring_sqe *ring_get_sqe(struct io_uring *ring);
 

@@ -16,8 +16,10 @@ int signals_open(int first, ...)
 
 	sigemptyset(&set);
 	va_start(more, first);
-	for (int signal_number = first; signal_number; signal_number = va_arg(more, int))
-		sigaddset(&set, signal_number);
+	for (int number = first; number; number = va_arg(more, int)) {
+		sigaddset(&set, number);
+		signal(number, SIG_DFL); /* whoever started this program may have ignored it */
+	}
 	va_end(more);
 
 	signal(SIGPIPE, SIG_IGN);

@@ -13,8 +13,8 @@
 int signals_open(int first, ...);
 
 /*
- * Gives the signals of signals_open() back their ordinary effect, which for one that is pending is
- * at once. The descriptor stays open.
+ * Gives the signals of signals_open() their default action, which is to end the program, and which
+ * one that is pending has at once. The descriptor stays open.
  */
 void signals_release(void);
 
