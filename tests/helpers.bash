@@ -118,3 +118,10 @@ with_fault() {
 has_happened() {
 	[ -e "$BATS_TEST_TMPDIR/injected" ] && rm "$BATS_TEST_TMPDIR/injected"
 }
+
+# free_port: sets PORT to that of a server that has ended: nobody listens there.
+free_port() {
+	start_server ./day03/accept --count 1 0
+	build/tests/connect "$PORT"
+	wait "$PID"
+}
