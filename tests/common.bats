@@ -5,7 +5,7 @@
 load helpers
 
 setup() {
-	PROGRAMS=(day01/setup day01/probe day02/registered-files day03/accept day03/poll-accept)
+	PROGRAMS=(day01/setup day01/sqpoll day01/probe day02/registered-files day03/accept day03/poll-accept)
 	SERVER_PROGRAMS=(day03/accept day03/poll-accept)
 }
 
@@ -34,7 +34,7 @@ teardown() {
 }
 
 @test "an option without its argument is a usage error" {
-	for command in "day01/setup --entries" "day01/setup --sqpoll" "day03/accept --slots" \
+	for command in "day01/setup --entries" "day01/sqpoll --idle" "day03/accept --slots" \
 		"day03/accept --bind" "day03/accept --count" "day03/poll-accept --bind"; do
 		# shellcheck disable=SC2086 # a program and its argument
 		run --separate-stderr ./$command
@@ -63,8 +63,8 @@ teardown() {
 		[ "$status" -eq 2 ]
 		[[ "$stderr" == *"'${argument#*=}' is not a number from 1 to "* ]]
 	done
-	for argument in --entries=0 --entries=32769 --entries=8x --entries= --sqpoll=0 --sqpoll=60001 --sqpoll=x; do
-		run --separate-stderr ./day01/setup "$argument"
+	for argument in --entries=0 --entries=32769 --entries=8x --entries= --idle=0 --idle=60001 --idle=x; do
+		run --separate-stderr "./day01/$([[ $argument == --idle* ]] && echo sqpoll || echo setup)" "$argument"
 		[ "$status" -eq 2 ]
 		[[ "$stderr" == *"'${argument#*=}' is not a number from 1 to "* ]]
 	done
@@ -76,7 +76,7 @@ teardown() {
 		[ "$status" -eq 2 ]
 		[[ "$stderr" == *"'7004' is one argument too many"* ]]
 	done
-	for program in day01/setup day01/probe; do
+	for program in day01/setup day01/sqpoll day01/probe; do
 		run --separate-stderr "./$program" extra
 		[ "$status" -eq 2 ]
 		[[ "$stderr" == *"'extra' is one argument too many"* ]]
@@ -176,7 +176,7 @@ teardown() {
 	need_strace
 	local program error advice
 	while IFS='|' read -r error advice; do
-		for program in day01/setup day01/probe "day02/registered-files LICENSE" "day03/accept 0" "day03/poll-accept 0"; do
+		for program in day01/setup day01/sqpoll day01/probe "day02/registered-files LICENSE" "day03/accept 0" "day03/poll-accept 0"; do
 			# shellcheck disable=SC2086 # a program and its arguments
 			run --separate-stderr injected io_uring_setup "error=$error" ./$program
 			[ "$status" -eq 1 ]

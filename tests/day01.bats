@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# Day 1: setup shows the life of requests in a ring, probe what this machine can do.
+# Day 1: setup shows the life of requests in a ring, sqpoll a ring without system calls, probe what this
+# machine can do.
 
 load helpers
 
@@ -39,10 +40,18 @@ claimed_calls() {
 memory      | prepared user_data 1: a timeout of 20 ms
 memory      | prepared user_data 2: a NOP
 memory      | prepared user_data 3: a timeout of 40 ms
-memory      | SQEs in the submission queue: 4; the kernel has not looked at them yet
-memory      | io_uring_peek_cqe: nothing has completed
+            |   submission queue: head 0, tail 4; completion queue: head 0, tail 0
 system call | io_uring_submit: SQEs handed over at once: 4
 "* ]]
+}
+
+@test "setup: the submit moves the submission queue's head, reaping the completion queue's" {
+	run ./day01/setup
+	[ "$status" -eq 0 ]
+	# The NOP has completed by then; on a busy machine a timeout may have, too.
+	[[ "$output" =~ "SQEs handed over at once: 4
+            |   submission queue: head 4, tail 4; completion queue: head 0, tail "[1-4]$'\n' ]]
+	[ "${lines[-2]}" = "            |   submission queue: head 4, tail 4; completion queue: head 4, tail 4" ]
 }
 
 @test "setup: the requests complete in another order than they were submitted" {
@@ -98,15 +107,17 @@ io_uring_peek_cqe 0 -ETIME a timeout of 60 ms" ]
 @test "setup --entries 2: a submission queue that is full gives no SQE" {
 	run ./day01/setup --entries 2
 	[ "$status" -eq 0 ]
-	[[ "$output" == *"io_uring_get_sqe: NULL, the submission queue is full"* ]]
+	[[ "$output" == *"io_uring_get_sqe: NULL, the submission queue is full
+            |   submission queue: head 0, tail 2; completion queue: head 0, tail 0
+"* ]]
 	[[ "$output" == *"io_uring_submit: SQEs handed over at once: 2"* ]]
 	[ "$(grep -c '_cqe: user_data .* has completed$' <<<"$output")" -eq 2 ]
 }
 
-@test "setup --sqpoll: an awake kernel thread takes a request without a system call" {
+@test "sqpoll: an awake kernel thread takes a request without a system call" {
 	need_strace
 	# A second is time enough for the next submit, also on a busy machine.
-	run traced ./day01/setup --sqpoll 1000
+	run traced ./day01/sqpoll --idle 1000
 	[ "$status" -eq 0 ]
 	[[ "$output" == *"memory      | io_uring_submit: a NOP, user_data 2; the kernel thread is awake and finds it by itself"* ]]
 	[ "$(grep -c '^memory      | io_uring_peek_cqe: user_data [123] has completed$' <<<"$output")" -eq 3 ]
@@ -114,15 +125,15 @@ io_uring_peek_cqe 0 -ETIME a timeout of 60 ms" ]
 	(($(entered) == 2))
 }
 
-@test "setup --sqpoll: the kernel thread falls asleep after the time asked for, and has to be woken" {
-	run ./day01/setup --sqpoll 50
+@test "sqpoll: the kernel thread falls asleep after the time asked for, and has to be woken" {
+	run ./day01/sqpoll
 	[ "$status" -eq 0 ]
 	local slept
 	slept=$(sed -nE 's/^memory      \| IORING_SQ_NEED_WAKEUP: after ([0-9]+) ms without work \(asked: 50\) the thread sleeps$/\1/p' <<<"$output")
 	[ -n "$slept" ]
 	[[ "$output" == *"system call | io_uring_submit: a NOP, user_data 3; the kernel thread slept and had to be woken
 memory      | io_uring_peek_cqe: user_data 3 has completed
-system call | io_uring_queue_exit: the ring is gone" ]]
+system call | io_uring_queue_exit: the ring is gone, and its thread" ]]
 }
 
 @test "probe: kernel, liburing, features, flags, operations, limits and verdict, in this order" {

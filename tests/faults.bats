@@ -185,10 +185,10 @@ says() {
 		has_happened
 	done <<-END
 		submit:EBADF:1|day01/setup|io_uring_submit: Bad file descriptor
-		get_cqe:EBADF:2|day01/setup|io_uring_wait_cqe: Bad file descriptor
-		get_cqe:EBADF:3|day01/setup|io_uring_peek_cqe: Bad file descriptor
-		submit:EBADF:1|day01/setup --sqpoll 50|io_uring_submit: Bad file descriptor
-		get_cqe:EBADF:1|day01/setup --sqpoll 50|io_uring_peek_cqe: Bad file descriptor
+		get_cqe:EBADF:1|day01/setup|io_uring_wait_cqe: Bad file descriptor
+		get_cqe:EBADF:2|day01/setup|io_uring_peek_cqe: Bad file descriptor
+		submit:EBADF:1|day01/sqpoll|io_uring_submit: Bad file descriptor
+		get_cqe:EBADF:1|day01/sqpoll|io_uring_peek_cqe: Bad file descriptor
 		CLOSE:EBADF:1|day02/registered-files LICENSE|LICENSE: close: Bad file descriptor
 		ACCEPT:EINVAL:1|day03/accept 0|accept: Invalid argument (this kernel lacks multishot accept, which Linux 5.19 has; day 3 needs it)
 		get_cqe:EBADF:1|day03/poll-accept 0|io_uring_wait_cqe: Bad file descriptor
@@ -252,13 +252,9 @@ is_ready_or_has_ended() {
 		[ "$output" = "$(<LICENSE)" ]
 		has_happened
 	done
-	run with_fault get_cqe:EINTR:2 ./day01/setup
-	[ "$status" -eq 0 ]
-	[ "$(grep -c '_cqe: user_data .* has completed$' <<<"$output")" -eq 4 ]
-	has_happened
 	run with_fault get_cqe:EINTR:1 ./day01/setup
 	[ "$status" -eq 0 ]
-	[[ "$output" != *"nothing has completed"* ]]
+	[ "$(grep -c '_cqe: user_data .* has completed$' <<<"$output")" -eq 4 ]
 	has_happened
 	start_server with_fault submit:EINTR:2 ./day03/poll-accept 0
 	serves day03/poll-accept
@@ -352,13 +348,14 @@ no_peer_waits() {
 
 	mkfifo "$BATS_TEST_TMPDIR/pipe"
 	for fault in EINTR EBADF; do
-		with_fault "get_cqe:$fault:1" ./day02/registered-files --show "$BATS_TEST_TMPDIR/pipe" \
+		with_fault "submit_and_wait:$fault:3" ./day02/registered-files --show "$BATS_TEST_TMPDIR/pipe" \
 			>"$BATS_TEST_TMPDIR/out" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
 		pid=$!
 		SERVERS+=("$pid")
 		exec {writer}>"$BATS_TEST_TMPDIR/pipe"
-		# The submit has been successful by then, and so the call that was interrupted is, too.
-		wait_until grep -q 'without IOSQE_FIXED_FILE' "$BATS_TEST_TMPDIR/err"
+		# The first call is the open's, the second, which is interrupted, submits the read: it has done
+		# so, and is successful. The third waits for what was submitted.
+		wait_until grep -q 'slot 42: /' "$BATS_TEST_TMPDIR/err"
 		wait_until is_in_state S "$pid"
 		kill -STOP "$pid"
 		wait_until is_in_state T "$pid"
@@ -373,7 +370,7 @@ no_peer_waits() {
 			[ "$(<"$BATS_TEST_TMPDIR/out")" = text ]
 		else
 			[ "$status" -eq 1 ]
-			grep -q ': io_uring_wait_cqe: Bad file descriptor$' "$BATS_TEST_TMPDIR/err"
+			grep -q ': io_uring_submit_and_wait: Bad file descriptor$' "$BATS_TEST_TMPDIR/err"
 		fi
 	done
 }

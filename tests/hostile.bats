@@ -5,7 +5,7 @@
 setup() {
 	load helpers.bash
 	load peers.bash
-	PROGRAMS=(day01/setup day01/probe "day02/registered-files LICENSE" "day03/accept 0"
+	PROGRAMS=(day01/setup day01/sqpoll day01/probe "day02/registered-files LICENSE" "day03/accept 0"
 		"day03/poll-accept 0" "day04/event-loop 0" "day05/echo 0")
 	SERVER_PROGRAMS=(day03/accept day03/poll-accept day04/event-loop day05/echo)
 	# Then come shell commands that prepare it, and a command with its arguments.

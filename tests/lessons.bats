@@ -19,7 +19,7 @@ normalized() {
 		-e 's/^(listening on .*:)[0-9]+$/\1PORT/' \
 		-e 's/, descriptor [0-9]+$/, descriptor N/' \
 		-e 's/^(connection [0-9]+: descriptor) [0-9]+$/\1 N/' \
-		-e 's/descriptors of this process: [0-9]+/descriptors of this process: N/' \
+		-e 's/^next descriptor: [0-9]+/next descriptor: N/' \
 		-e 's/(nothing there yet,) [0-9]+ times/\1 N times/' \
 		-e 's/after [0-9]+ ms/after N ms/' \
 		-e 's/(completions|system calls|waits|completions a wait|system call): [0-9.]+/\1: N/g' \

@@ -178,7 +178,7 @@ without_times() {
 
 @test "ringtrace: day 1 with SQPOLL, submitting is a system call only to wake the thread" {
 	# A second is time enough for the next submit, also on a busy machine.
-	traced ./day01/setup --sqpoll 1000
+	traced ./day01/sqpoll --idle 1000
 	has_lines "$TRACE" 'SQEs for the SQPOLL thread 1, it slept and is woken, .* ms$' 2
 	has_lines "$TRACE" 'SQEs for the SQPOLL thread 1, it is awake, .*, no system call$' 1
 	in_order 'it slept and is woken' 'it is awake' 'it slept and is woken' \
