@@ -25,7 +25,7 @@ PRELOADED = inject hurry
 TEST_PROGRAMS = $(patsubst %.c,build/%,$(filter-out $(PRELOADED:%=tests/%.c),$(wildcard tests/*.c tests/foreign/*.c)))
 
 # Only what compiles needs the compiler and liburing; a missing one is said in one line.
-ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help clean test-elsewhere,$(or $(MAKECMDGOALS),all)),)
 ifeq ($(shell command -v $(firstword $(CC))),)
 $(error no C compiler '$(CC)': apt-get install gcc)
 endif
@@ -85,6 +85,10 @@ coverage: ## which lines and branches the tests do not reach
 test-kernel: all test-programs bench-programs ## run the days' tests on Linux 6.1, in qemu
 	@tools/test-kernel; status=$$?; [ $$status -eq 77 ] || exit $$status
 .PHONY: test-kernel
+
+test-elsewhere: ## do what the README says on Debian 13, in a folder (SUITE=sid: unstable)
+	@tools/test-elsewhere $(SUITE); status=$$?; [ $$status -eq 77 ] || exit $$status
+.PHONY: test-elsewhere
 
 # Another compiler or other flags than last time rebuild everything.
 build/flags: FORCE
