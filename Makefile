@@ -21,10 +21,11 @@ COMMON_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard common/*.c))
 program = $(firstword $(subst -, ,$(1)))/$(basename $(notdir $(1)))
 PROGRAMS = $(foreach source,$(DAY_SOURCES),$(call program,$(source)))
 BENCH_PROGRAMS = bench/epoll-echo bench/load bench/ring-ops
-TEST_PROGRAMS = $(patsubst %.c,build/%,$(filter-out tests/inject.c,$(wildcard tests/*.c tests/foreign/*.c)))
+PRELOADED = inject hurry
+TEST_PROGRAMS = $(patsubst %.c,build/%,$(filter-out $(PRELOADED:%=tests/%.c),$(wildcard tests/*.c tests/foreign/*.c)))
 
 # Only what compiles needs the compiler and liburing; a missing one is said in one line.
-ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help clean test-elsewhere,$(or $(MAKECMDGOALS),all)),)
 ifeq ($(shell command -v $(firstword $(CC))),)
 $(error no C compiler '$(CC)': apt-get install gcc)
 endif
@@ -61,7 +62,7 @@ bench: all bench-programs ## measure io_uring against epoll, in five minutes (QU
 .PHONY: bench bench-programs
 
 # What only the tests use: tests/name.c becomes build/tests/name.
-test-programs: $(TEST_PROGRAMS) build/tests/inject.so
+test-programs: $(TEST_PROGRAMS) $(PRELOADED:%=build/tests/%.so)
 $(TEST_PROGRAMS): build/tests/%: build/tests/%.o $(COMMON_OBJECTS)
 .PHONY: test-programs
 
@@ -85,6 +86,10 @@ test-kernel: all test-programs bench-programs ## run the days' tests on Linux 6.
 	@tools/test-kernel; status=$$?; [ $$status -eq 77 ] || exit $$status
 .PHONY: test-kernel
 
+test-elsewhere: ## do what the README says on Debian 13, in a folder (SUITE=sid: unstable)
+	@tools/test-elsewhere $(SUITE); status=$$?; [ $$status -eq 77 ] || exit $$status
+.PHONY: test-elsewhere
+
 # Another compiler or other flags than last time rebuild everything.
 build/flags: FORCE
 	@mkdir -p build
@@ -99,9 +104,9 @@ build/tools/%.o: private SANITIZERS =
 build/tools/%.o: private ALL_CFLAGS += -fPIC
 
 # Preloaded by tests, which has the same reason.
-build/tests/inject.o: private SANITIZERS =
-build/tests/inject.o: private ALL_CFLAGS += -fPIC
-build/tests/inject.so: build/tests/inject.o
+$(PRELOADED:%=build/tests/%.o): private SANITIZERS =
+$(PRELOADED:%=build/tests/%.o): private ALL_CFLAGS += -fPIC
+$(PRELOADED:%=build/tests/%.so): %.so: %.o
 	@echo "LD $@"
 	@$(CC) -shared $(LDFLAGS) $< -o $@
 

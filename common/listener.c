@@ -9,7 +9,47 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "common/output.h"
+
+#define NS_PER_MS	1000000LL
+#define PORT_WAIT_MS	1000 /* while the address is in use */
+#define PORT_PATIENT_MS 100  /* a wait that is not worth a word */
+#define PORT_RETRY_MS	10
+
+/*
+ * A peer that has been silent for the first time is asked whether it is still there, and again
+ * after each interval, until it has left so many questions unanswered. What was sent has as long to
+ * be acknowledged.
+ */
+#define KEEPALIVE_IDLE_S     60
+#define KEEPALIVE_INTERVAL_S 10
+#define KEEPALIVE_PROBES     6
+#define GIVE_UP_MS	     (1000 * (KEEPALIVE_IDLE_S + KEEPALIVE_PROBES * KEEPALIVE_INTERVAL_S))
+
+/* Sets the options that accepted sockets inherit. */
+static int set_inherited_options(int fd)
+{
+	const struct {
+		int level, name, value;
+	} options[] = {
+		{IPPROTO_TCP, TCP_NODELAY, 1},
+		{SOL_SOCKET, SO_OOBINLINE, 1},
+		{SOL_SOCKET, SO_KEEPALIVE, 1},
+		{IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
+		{IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
+		{IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
+		{IPPROTO_TCP, TCP_USER_TIMEOUT, GIVE_UP_MS},
+	};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+			       sizeof(options[i].value)) < 0)
+			return -1;
+	return 0;
+}
 
 /* Returns the listening socket, or -1 with errno set and *step naming the call that failed. */
 static int listen_on(const struct addrinfo *info, int backlog, const char **step)
@@ -25,7 +65,7 @@ static int listen_on(const struct addrinfo *info, int backlog, const char **step
 
 	*step = "setsockopt";
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+	    set_inherited_options(fd) < 0)
 		goto failed;
 	*step = "bind";
 	if (bind(fd, info->ai_addr, info->ai_addrlen) < 0)
@@ -42,11 +82,42 @@ failed:
 	return -1;
 }
 
+static long long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000LL + now.tv_nsec / NS_PER_MS;
+}
+
+/*
+ * A program that is killed leaves its ring to the kernel, which ends it a moment later, and until
+ * then the requests on the listening socket keep it alive: a server that is started right after
+ * another one was killed has to be patient.
+ */
+static int listen_patiently(const struct addrinfo *info, int backlog, const char **step)
+{
+	const struct timespec pause = {.tv_nsec = PORT_RETRY_MS * NS_PER_MS};
+	long long begin_ms = now_ms();
+	long long waited_ms;
+	int fd;
+
+	while ((fd = listen_on(info, backlog, step)) < 0 && errno == EADDRINUSE &&
+	       now_ms() - begin_ms < PORT_WAIT_MS)
+		nanosleep(&pause, NULL);
+
+	waited_ms = now_ms() - begin_ms;
+	if (fd >= 0 && waited_ms > PORT_PATIENT_MS)
+		error(0, 0, "the port was in use for another %lld ms", waited_ms);
+	return fd;
+}
+
 static const char *listen_advice(int error)
 {
 	switch (error) {
 	case EADDRINUSE:
-		return " (another program listens there: give another port, or 0 for a free one)";
+		return " (another program listens there, or one that was killed has not quite ended: "
+		       "give another port, or 0 for a free one)";
 	case EADDRNOTAVAIL:
 		return " (this machine has no such address: see ip address)";
 	case EACCES:
@@ -80,7 +151,7 @@ int listener_open(const char *address, unsigned port, int backlog)
 		error(EXIT_FAILURE, 0, "finding the address '%s': %s", address,
 		      result == EAI_SYSTEM ? strerror(errno) : gai_strerror(result));
 
-	fd = listen_on(info, backlog, &step);
+	fd = listen_patiently(info, backlog, &step);
 	if (fd < 0)
 		error(EXIT_FAILURE, 0, "listening on '%s' port %u: %s: %s%s", address, port, step,
 		      strerror(errno), listen_advice(errno));
@@ -102,7 +173,6 @@ void listener_announce(int fd)
 	if (result != 0)
 		error(EXIT_FAILURE, 0, "getnameinfo: %s", gai_strerror(result));
 
-	printf(address.ss_family == AF_INET6 ? "listening on [%s]:%s\n" : "listening on %s:%s\n",
-	       host, service);
-	fflush(stdout);
+	output_line(address.ss_family == AF_INET6 ? "listening on [%s]:%s" : "listening on %s:%s",
+		    host, service);
 }

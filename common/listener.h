@@ -7,16 +7,27 @@
 /*
  * Opens a listening TCP socket on `address`, an IPv4 or IPv6 address or a host name, and `port`, 0
  * for any free one; `backlog` connections may wait to be accepted (the sysctl net.core.somaxconn is
- * an upper bound). The socket has SO_REUSEADDR, so that a server can be restarted while connections
- * of its predecessor linger, and TCP_NODELAY, which every accepted socket inherits on Linux.
- * Returns the descriptor, blocking and close-on-exec. Does not return on failure: prints the reason
- * and exits with status 1.
+ * an upper bound). Returns the descriptor, blocking and close-on-exec. Does not return on failure:
+ * prints the reason and exits with status 1.
+ *
+ * The socket has SO_REUSEADDR, so that a server can be restarted while connections of its
+ * predecessor linger. An address in use is tried again for a second, since a server that was killed
+ * keeps its port until the kernel has ended its ring; more than 100 ms of that are said.
+ *
+ * What it sets besides, accepted sockets inherit on Linux:
+ *   TCP_NODELAY        what is sent leaves at once;
+ *   SO_OOBINLINE       urgent data (MSG_OOB) stays in the stream, at its place;
+ *   SO_KEEPALIVE and   a peer whose host has vanished, or whose network has, is given up after two
+ *   TCP_USER_TIMEOUT   minutes: the request on its socket fails with ETIMEDOUT, or with what the
+ *                      network said last, such as EHOSTUNREACH. A host that answers is waited for,
+ *                      however silent its program is; but a program that takes nothing for that
+ *                      long, although something is there for it, is given up, too.
  */
 int listener_open(const char *address, unsigned port, int backlog);
 
 /*
- * Prints "listening on ADDR:PORT", "[ADDR]:PORT" for IPv6, for the socket `fd` to standard output
- * and flushes it, so that whoever started the server can wait for the line.
+ * Prints "listening on ADDR:PORT", "[ADDR]:PORT" for IPv6, for the socket `fd` to standard
+ * output, so that whoever started the server can wait for the line.
  */
 void listener_announce(int fd);
 

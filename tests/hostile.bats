@@ -298,12 +298,95 @@ inside() {
 	start_server ./day03/poll-accept 0
 	for server in "${SERVER_PROGRAMS[@]}"; do
 		gives_up "./$server" "$PORT"
-		[[ "$reason" == *": bind: Address already in use (another program listens there: "* ]]
+		[[ "$reason" == *": bind: Address already in use (another program listens there, or one that was killed has not quite ended: "* ]]
 	done
 	[ "$(</proc/sys/net/ipv4/ip_unprivileged_port_start)" -gt 1 ] || skip "here ordinary users may take any port"
 	for server in "${SERVER_PROGRAMS[@]}"; do
 		gives_up "${NOBODY[@]}" "./$server" 1
 		[[ "$reason" == *": bind: Permission denied (ports below 1024 need root or CAP_NET_BIND_SERVICE: "* ]]
+	done
+}
+
+@test "a server that is started right after one was killed with 300 connections gets its port" {
+	local server acks i
+
+	for server in day04/event-loop day05/echo; do
+		acks=()
+		[ "$server" = day05/echo ] || acks=(--acks)
+		start_server "./$server" 0
+		for i in 1 2 3; do
+			start_peers ping --connections 300 --count 1 --cut-short --hold "${acks[@]}"
+			kill -KILL "$PID"
+			start_server "./$server" "$PORT"
+		done
+	done
+}
+
+@test "an address that is in use for another moment: a server waits for it, and says how long" {
+	local server
+
+	for server in "${SERVER_PROGRAMS[@]}"; do
+		# Both system calls that can find it in use: 15 times, 10 ms apart.
+		start_server injected bind,listen error=EADDRINUSE:when=1..15 "./$server" 0
+		[[ "$(<"$LOG.err")" =~ ^"./$server: the port was in use for another "[0-9]+" ms"$ ]]
+		kill -TERM "$(pgrep -P "$PID")"
+	done
+}
+
+@test "urgent data stays in the stream, at its place" {
+	start_server ./day05/echo 0
+	run -0 timeout 20 ./build/tests/urgent "$PORT"
+	[ "$output" = abcdefg ]
+	start_server ./day04/event-loop 0
+	run -0 timeout 20 ./build/tests/urgent "$PORT"
+	[ "$(awk '{ sum += $2 } END { print sum }' <<<"$output")" -eq 7 ]
+}
+
+# A host of its own, joined by a cable to the network of the server started last; sets HOST, a process
+# there.
+plug_in_host() {
+	unshare --net sleep 1000 3>&- &
+	HOST=$!
+	SERVERS+=("$HOST")
+	wait_until in_another_network "$HOST"
+	inside ip link add cable type veth peer name cable netns "$HOST"
+	inside ip address add 192.0.2.1/24 dev cable
+	inside ip link set cable up
+	nsenter --target "$HOST" --net ip address add 192.0.2.2/24 dev cable
+	nsenter --target "$HOST" --net ip link set cable up
+}
+
+in_another_network() {
+	[ ! "/proc/$1/ns/net" -ef /proc/self/ns/net ]
+}
+
+# host_peers KIND [OPTION]...: launches a crowd on that host, and waits until it is ready.
+host_peers() {
+	local PEER=(nsenter --target "$HOST" --net "$PEER")
+
+	HOST_LOG=$BATS_TEST_TMPDIR/host
+	"${PEER[@]}" "$@" --to 192.0.2.1 "$PORT" >"$HOST_LOG" 2>&1 3>&- &
+	SERVERS+=("$!")
+	wait_until grep -q ^ready "$HOST_LOG"
+}
+
+@test "a host that vanishes: its connection is given up and its slot is free, whether it was idle or owed bytes" {
+	need_network
+	local server acks kind
+
+	for server in "day04/event-loop --slots" "day05/echo --connections"; do
+		acks=()
+		[[ $server == day05* ]] || acks=(--acks)
+		for kind in "ping --count 1 --hold" absent; do
+			# shellcheck disable=SC2086 # a program and its option; a kind and its options
+			start_server in_a_hurry "${IN_NETWORK[@]}" 'ip link set lo up' ./$server 1 --bind 0.0.0.0 0
+			plug_in_host
+			# shellcheck disable=SC2086
+			host_peers $kind "${acks[@]}"
+			nsenter --target "$HOST" --net ip link set cable down
+			inside "$PEER" ping --count 1 --turned-away "${acks[@]}" "$PORT"
+			stop_within TERM "$(within 2500)"
+		done
 	done
 }
 
