@@ -124,6 +124,8 @@ free_port() {
 	start_server ./day03/accept --count 1 0
 	build/tests/connect "$PORT"
 	wait "$PID"
+}
+
 # in_a_hurry COMMAND [ARG]...: runs the command with what it sets in seconds for its sockets divided by 60,
 # see tests/hurry.c. For `run` and start_server, like injected.
 in_a_hurry() {
