@@ -16,7 +16,7 @@ setup_suite() {
 }
 
 teardown_suite() {
-	[ -z "${WATCHDOG:-}" ] || kill "$WATCHDOG"
+	[ -z "${WATCHDOG:-}" ] || kill "$WATCHDOG" || true
 }
 
 # end_what_hangs BATS: while this process lives, kills every process of a test that is older than the limit.
@@ -27,7 +27,8 @@ end_what_hangs() {
 
 	while kill -0 "$1"; do
 		for pid in $(grep -lsz "^BATS_TEST_TMPDIR=$BATS_RUN_TMPDIR/" /proc/[0-9]*/environ | tr -dc '0-9\n'); do
-			[ "$(age_of "$pid")" -le "$SECONDS_AT_MOST" ] || kill -KILL "$pid"
+			# It may be gone by now.
+			(($(age_of "$pid") + 0 <= SECONDS_AT_MOST)) || kill -KILL "$pid" || true
 		done
 		sleep 1
 	done
