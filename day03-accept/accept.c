@@ -121,7 +121,7 @@ static void on_accept(const struct io_uring_cqe *cqe)
 static void on_close(unsigned slot, int result)
 {
 	if (result < 0)
-		error(EXIT_FAILURE, -result, "closing slot %u", slot);
+		error(EXIT_FAILURE, -result, "close of slot %u", slot);
 	slots_in_use--;
 	closed++;
 }

@@ -130,8 +130,8 @@ teardown() {
 		getsockname|error=ENOBUFS|day03/accept 0|getsockname: No buffer space available
 		getsockname|poke_exit=@arg2=0000|day03/accept 0|getnameinfo: ai_family not supported
 		fcntl|error=EPERM:when=1|day03/poll-accept 0|fcntl: Operation not permitted
-		rt_sigprocmask|error=EINVAL|day03/accept 0|sigprocmask: Invalid argument
-		signalfd4|error=EMFILE|day03/accept 0|signalfd: Too many open files
+		rt_sigprocmask|error=EINVAL|day04/event-loop 0|sigprocmask: Invalid argument
+		signalfd4|error=EMFILE|day04/event-loop 0|signalfd: Too many open files
 		prlimit64|error=EPERM:when=2|day01/probe|getrlimit: Operation not permitted
 		prlimit64|error=EPERM:when=2|day05/echo 0|getrlimit: Operation not permitted
 		prlimit64|error=EPERM:when=3|day05/echo 0|setrlimit: Operation not permitted

@@ -57,14 +57,20 @@ pause_server() {
 	wait_until is_in_state T "$PID"
 }
 
-# Every test file calls this from its teardown, so that no server outlives its test.
+# Every test file calls this from its teardown, so that no process outlives its test: neither the servers,
+# nor what strace or a shell has started for it and did not end.
 end_servers() {
 	local pid
 
-	for pid in "${SERVERS[@]}"; do
+	for pid in "${SERVERS[@]}" $(stragglers); do
 		kill -KILL "$pid" 2>/dev/null || true
 		wait "$pid" 2>/dev/null || true
 	done
+}
+
+# What this test has started has the test's folder in its environment.
+stragglers() {
+	grep -lszxF "BATS_TEST_TMPDIR=$BATS_TEST_TMPDIR" /proc/[0-9]*/environ | tr -dc '0-9\n'
 }
 
 # lines FILE PATTERN: how many lines of the file match the extended regular expression.
@@ -126,7 +132,7 @@ free_port() {
 	wait "$PID"
 }
 
-# in_a_hurry COMMAND [ARG]...: runs the command with what it sets in seconds for its sockets divided by 60,
+# in_a_hurry COMMAND [ARG]...: runs the command with what it sets in seconds for its sockets divided by 30,
 # see tests/hurry.c. For `run` and start_server, like injected.
 in_a_hurry() {
 	exec env LD_PRELOAD=./build/tests/hurry.so ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" "$@"
