@@ -308,3 +308,25 @@ links() {
 		grep -F "](${lesson})" README.md | grep -qE "\W$needs\W"
 	done
 }
+
+@test "one idea a day: the sources, and what is new from one day to the next, stay as small as they are" {
+	local source most lines changed gone
+
+	while read -r source most; do
+		lines=$(wc -l <"$source")
+		echo "$source: $lines lines, at most $most"
+		((lines <= most))
+	done <<-END
+		day01-setup/setup.c 175
+		day01-setup/sqpoll.c 125
+		day02-registered-files/registered-files.c 230
+		day03-accept/accept.c 200
+		day03-accept/poll-accept.c 140
+		day04-event-loop/event-loop.c 420
+		day05-echo/echo.c 575
+	END
+	gone=$(diff day04-event-loop/event-loop.c day05-echo/echo.c | grep -c '^<')
+	changed=$(diff day04-event-loop/event-loop.c day05-echo/echo.c | grep -c '^[<>]')
+	echo "from day 4 to day 5: $changed lines differ, $gone of them are gone"
+	((changed <= 255 && gone <= 50))
+}
