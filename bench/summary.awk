@@ -1,6 +1,6 @@
-# The comparison, as a table for people (table=1) or as CSV: for each load and figure the median of each
+# The comparison of a server with another, as a table for people (table=1) or as CSV: for each load and figure the median of each
 # server with least and greatest value, the ratio taken round by round, and the goal.
-# Usage: awk -f bench/statistics.awk -f bench/summary.awk -v table=1 TITLES FIGURES samples.csv
+# Usage: awk -f bench/statistics.awk -f bench/summary.awk -v table=1 -v other=epoll TITLES FIGURES samples.csv
 
 BEGIN { FS = "|" }
 
@@ -55,10 +55,10 @@ function csv(number,    i, text) {
 
 END {
 	if (table)
-		printf "%-35s %-26s %-22s %-22s %-18s %s\n", "load", "figure", "epoll", "io_uring",
+		printf "%-35s %-26s %-22s %-22s %-18s %s\n", "load", "figure", other, "io_uring",
 		       "ratio", "goal"
 	else
-		print "load,figure,epoll,epoll_least,epoll_most,io_uring,io_uring_least,io_uring_most," \
+		print "load,figure," other "," other "_least," other "_most,io_uring,io_uring_least,io_uring_most," \
 		      "ratio,ratio_least,ratio_most,goal,verdict,load_saturated"
 	for (i = 1; i <= count; i++)
 		row(i)
@@ -72,31 +72,31 @@ END {
 		printf "\nWARNING: in %d of %d rounds something else took more than 5%% of a CPU\n", bad, all
 }
 
-function row(i,    values, number, epoll, ours, ratio, of_ratio, of_ours, saturated) {
-	number = samples_of(load[i], figure[i], "epoll", values)
+function row(i,    values, number, others, ours, ratio, of_ratio, of_ours, saturated) {
+	number = samples_of(load[i], figure[i], other, values)
 	summarize(values, number, divisor[i])
-	epoll = table ? (number ? spread(number) : "-") : csv(number)
+	others = table ? (number ? spread(number) : "-") : csv(number)
 
 	number = samples_of(load[i], figure[i], "io_uring", values)
 	of_ours = summarize(values, number, divisor[i]) ? middle : ""
 	ours = table ? (number ? spread(number) : "-") : csv(number)
 
-	number = ratios_of(load[i], figure[i], "io_uring", "epoll", values)
+	number = ratios_of(load[i], figure[i], "io_uring", other, values)
 	of_ratio = summarize(values, number, 1) ? middle : ""
 	ratio = table ? (number ? spread(number) : "-") : csv(number)
 
-	if (epoll == "-" && ours == "-")
+	if (others == "-" && ours == "-")
 		return
-	saturated = median_of(load[i], "load_saturated", "epoll") > 0 || \
+	saturated = median_of(load[i], "load_saturated", other) > 0 || \
 		    median_of(load[i], "load_saturated", "io_uring") > 0
 	if (!table) {
-		print load[i] "," figure[i] "," epoll "," ours "," ratio "," goal[i] "," \
+		print load[i] "," figure[i] "," others "," ours "," ratio "," goal[i] "," \
 		      verdict(of_ratio, of_ours, goal[i]) "," saturated
 		return
 	}
 	saturated = saturated && figure[i] ~ /per_s$/
 	any_saturated = any_saturated || saturated
-	printf "%-35s %-26s %-22s %-22s %-18s %s\n", title[load[i]], label[i], epoll, ours,
+	printf "%-35s %-26s %-22s %-22s %-18s %s\n", title[load[i]], label[i], others, ours,
 	       ratio (saturated ? " *" : ""),
 	       goal[i] ? goal_text(goal[i]) ": " verdict(of_ratio, of_ours, goal[i]) : ""
 }
