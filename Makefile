@@ -61,12 +61,18 @@ bench: all bench-programs ## measure io_uring against epoll, in five minutes (QU
 	@bench/run $(if $(QUICK),--quick)
 .PHONY: bench bench-programs
 
+# What docs/ shows: docs/snippets/name.c becomes docs/snippets/name, which needs liburing only.
+SNIPPETS = $(patsubst %.c,%,$(wildcard docs/snippets/*.c))
+snippets: $(SNIPPETS) ## build the small programs that docs/ shows
+$(SNIPPETS): %: build/%.o
+.PHONY: snippets
+
 # What only the tests use: tests/name.c becomes build/tests/name.
 test-programs: $(TEST_PROGRAMS) $(PRELOADED:%=build/tests/%.so)
 $(TEST_PROGRAMS): build/tests/%: build/tests/%.o $(COMMON_OBJECTS)
 .PHONY: test-programs
 
-$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS) tools/ringtrace:
+$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS) $(SNIPPETS) tools/ringtrace:
 	@echo "LD $@"
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LDLIBS)
@@ -128,7 +134,7 @@ test: ## run all tests, like "bats tests"
 tour: all ## run every day's programs against a real client
 	@tools/tour
 
-SOURCES = $(wildcard */*.[ch] tests/*/*.[ch])
+SOURCES = $(wildcard */*.[ch] docs/snippets/*.[ch] tests/*/*.[ch])
 SCRIPTS = .ci/run $(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
 lint: ## check layout, and look for defects without running anything
 	clang-format --dry-run --Werror $(SOURCES)
@@ -140,7 +146,7 @@ lint: ## check layout, and look for defects without running anything
 .PHONY: test tour lint
 
 clean: ## remove everything that make built
-	rm -rf build $(DAYS) $(BENCH_PROGRAMS) tools/ringtrace tools/libringtrace.so
+	rm -rf build $(DAYS) $(BENCH_PROGRAMS) $(SNIPPETS) tools/ringtrace tools/libringtrace.so
 
 help: ## this list; SANITIZE=1 with any of them: programs that check themselves
 	@sed -n 's/^\([a-z$$(A-Z)-]*\):.* ## /\1\t/p' Makefile | sed 's/^$$(DAYS)\tdayNN: /day01 .. day05\t/' | \
