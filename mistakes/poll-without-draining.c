@@ -2,8 +2,7 @@
  * Bytes lie in the socket and the server sleeps: a multishot poll tells of what arrives, not of
  * what is still there. Only a part was read at its completion.
  *
- * Read until EAGAIN, or poll with IORING_POLL_ADD_LEVEL (Linux 6.0); or receive with the ring,
- * which needs no poll.
+ * Read until EAGAIN; or receive with the ring, which needs no poll.
  */
 #include "mistakes/mistake.h"
 
