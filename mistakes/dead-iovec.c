@@ -16,8 +16,8 @@ __attribute__((noinline)) static void write_hello(void)
 {
 	static char hello[5] = "hello";
 	static struct iovec lasting;
-	struct iovec local;
-	struct iovec *part = cured ? &lasting : hidden(&local);
+	struct iovec local[8]; /* the first, which is deep enough in the stack */
+	struct iovec *part = cured ? &lasting : hidden(local);
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
 
 	*part = (struct iovec){.iov_base = hello, .iov_len = sizeof(hello)};
@@ -29,7 +29,7 @@ __attribute__((noinline)) static void write_hello(void)
 /* What any program does next: other functions use the same stack. */
 __attribute__((noinline)) static void do_something_else(void)
 {
-	char zeros[512] = {0};
+	char zeros[4096] = {0};
 
 	hidden(zeros);
 }

@@ -13,8 +13,8 @@
 __attribute__((noinline)) static void prepare_timeout(struct io_uring *ring)
 {
 	static struct __kernel_timespec lasting;
-	struct __kernel_timespec local;
-	struct __kernel_timespec *pause = cured ? &lasting : hidden(&local);
+	struct __kernel_timespec local[8]; /* the first, which is deep enough in the stack */
+	struct __kernel_timespec *pause = cured ? &lasting : hidden(local);
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
 	*pause = (struct __kernel_timespec){.tv_nsec = ASKED_MS * 1000000LL};
@@ -25,7 +25,7 @@ __attribute__((noinline)) static void prepare_timeout(struct io_uring *ring)
 /* A function with variables of its own, which are now where prepare_timeout() had its. */
 __attribute__((noinline)) static void submit_later(struct io_uring *ring)
 {
-	char zeros[512] = {0};
+	char zeros[4096] = {0};
 
 	hidden(zeros);
 	submit(ring);
