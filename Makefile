@@ -21,6 +21,7 @@ COMMON_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard common/*.c))
 program = $(firstword $(subst -, ,$(1)))/$(basename $(notdir $(1)))
 PROGRAMS = $(foreach source,$(DAY_SOURCES),$(call program,$(source)))
 BENCH_PROGRAMS = bench/epoll-echo bench/load bench/ring-ops
+MISTAKES = $(patsubst %.c,%,$(wildcard mistakes/*.c))
 PRELOADED = inject hurry
 TEST_PROGRAMS = $(patsubst %.c,build/%,$(filter-out $(PRELOADED:%=tests/%.c),$(wildcard tests/*.c tests/foreign/*.c)))
 
@@ -66,13 +67,23 @@ SNIPPETS = $(patsubst %.c,%,$(wildcard docs/snippets/*.c))
 snippets: $(SNIPPETS) ## build the small programs that docs/ shows
 $(SNIPPETS): %: build/%.o
 .PHONY: snippets
+# What people get wrong: mistakes/name.c becomes mistakes/name, which needs liburing only.
+mistakes: $(MISTAKES) ## build what people get wrong: ./mistakes/NAME, and with --cured
+$(MISTAKES): %: build/%.o
+mistake: $(if $(M),mistakes/$(M)) ## M=NAME: run a mistake, wrong and cured, and ask ringtrace about it
+ifeq ($(M),)
+	@echo 'make mistake M=NAME, where NAME is one of:' $(notdir $(MISTAKES))
+else
+	@mistakes/show $(M)
+endif
+.PHONY: mistakes mistake
 
 # What only the tests use: tests/name.c becomes build/tests/name.
 test-programs: $(TEST_PROGRAMS) $(PRELOADED:%=build/tests/%.so)
 $(TEST_PROGRAMS): build/tests/%: build/tests/%.o $(COMMON_OBJECTS)
 .PHONY: test-programs
 
-$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS) $(SNIPPETS) tools/ringtrace:
+$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS) $(SNIPPETS) $(MISTAKES) tools/ringtrace:
 	@echo "LD $@"
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LDLIBS)
@@ -146,7 +157,7 @@ lint: ## check layout, and look for defects without running anything
 .PHONY: test tour lint
 
 clean: ## remove everything that make built
-	rm -rf build $(DAYS) $(BENCH_PROGRAMS) $(SNIPPETS) tools/ringtrace tools/libringtrace.so
+	rm -rf build $(DAYS) $(BENCH_PROGRAMS) $(SNIPPETS) $(MISTAKES) tools/ringtrace tools/libringtrace.so
 
 help: ## this list; SANITIZE=1 with any of them: programs that check themselves
 	@sed -n 's/^\([a-z$$(A-Z)-]*\):.* ## /\1\t/p' Makefile | sed 's/^$$(DAYS)\tdayNN: /day01 .. day05\t/' | \

@@ -81,15 +81,18 @@ bool ring_try_again(int result)
 	return result == -EINTR || result == -EAGAIN || result == -ENOMEM || result == -EBUSY;
 }
 
-/* Without SIGINT and SIGTERM being blocked: while nothing works, nobody reads them. */
+/* The longest pauses let SIGINT and SIGTERM through: nothing has worked for a while, reading them
+ * neither. */
 static void pause_ms(unsigned duration)
 {
 	const struct timespec pause = {.tv_nsec = duration * 1000000L};
 	sigset_t blocked;
 
 	sigprocmask(SIG_BLOCK, NULL, &blocked);
-	sigdelset(&blocked, SIGINT);
-	sigdelset(&blocked, SIGTERM);
+	if (duration == LONGEST_PAUSE_MS) {
+		sigdelset(&blocked, SIGINT);
+		sigdelset(&blocked, SIGTERM);
+	}
 	ppoll(NULL, 0, &pause, &blocked);
 }
 

@@ -38,7 +38,7 @@ bool ring_try_again(int result);
  * For `result`, of a call that submits or waits; `what` is the call's name. Returns whether the
  * call has to be made again, which is so after an error of the moment, as above. If the kernel is
  * short of memory and has nothing to reap it pauses before that: 1 ms, and twice as long each time
- * until a call succeeds, 128 ms at most. SIGINT and SIGTERM end the program in such a pause,
+ * until a call succeeds, 128 ms at most. SIGINT and SIGTERM end the program in a pause that long,
  * blocked or not. After an error for good, or where the kernel had no memory for a completion and
  * lost it (EBADR), it prints the reason and ends the program with status 1.
  */
