@@ -66,7 +66,11 @@ test-programs: $(TEST_PROGRAMS) $(PRELOADED:%=build/tests/%.so)
 $(TEST_PROGRAMS): build/tests/%: build/tests/%.o $(COMMON_OBJECTS)
 .PHONY: test-programs
 
-$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS) tools/ringtrace:
+# What readers make of the exercises (./exercise): my/3.1/accept.c becomes build/my/3.1/accept.
+MY_PROGRAMS = $(patsubst %.c,build/%,$(wildcard my/[1-9].[1-9]/*.c))
+$(MY_PROGRAMS): build/%: build/%.o $(COMMON_OBJECTS)
+
+$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS) $(MY_PROGRAMS) tools/ringtrace:
 	@echo "LD $@"
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LDLIBS)
@@ -129,7 +133,8 @@ tour: all ## run every day's programs against a real client
 	@tools/tour
 
 SOURCES = $(wildcard */*.[ch] tests/*/*.[ch])
-SCRIPTS = .ci/run $(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
+SCRIPTS = .ci/run exercise exercises/check.bash $(wildcard exercises/*/check) \
+	$(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
 lint: ## check layout, and look for defects without running anything
 	clang-format --dry-run --Werror $(SOURCES)
 	printf '%s\n' $(filter %.c,$(SOURCES)) | xargs -P 2 -I FILE \
