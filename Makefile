@@ -67,6 +67,7 @@ SNIPPETS = $(patsubst %.c,%,$(wildcard docs/snippets/*.c))
 snippets: $(SNIPPETS) ## build the small programs that docs/ shows
 $(SNIPPETS): %: build/%.o
 .PHONY: snippets
+
 # What people get wrong: mistakes/name.c becomes mistakes/name, which needs liburing only.
 mistakes: $(MISTAKES) ## build what people get wrong: ./mistakes/NAME, and with --cured
 $(MISTAKES): %: build/%.o
@@ -83,7 +84,11 @@ test-programs: $(TEST_PROGRAMS) $(PRELOADED:%=build/tests/%.so)
 $(TEST_PROGRAMS): build/tests/%: build/tests/%.o $(COMMON_OBJECTS)
 .PHONY: test-programs
 
-$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS) $(SNIPPETS) $(MISTAKES) tools/ringtrace:
+# What readers make of the exercises (./exercise): my/3.1/accept.c becomes build/my/3.1/accept.
+MY_PROGRAMS = $(patsubst %.c,build/%,$(wildcard my/[1-9].[1-9]/*.c))
+$(MY_PROGRAMS): build/%: build/%.o $(COMMON_OBJECTS)
+
+$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS) $(SNIPPETS) $(MISTAKES) $(MY_PROGRAMS) tools/ringtrace:
 	@echo "LD $@"
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LDLIBS)
@@ -145,8 +150,14 @@ test: ## run all tests, like "bats tests"
 tour: all ## run every day's programs against a real client
 	@tools/tour
 
+<<<<<<< HEAD
 SOURCES = $(wildcard */*.[ch] docs/snippets/*.[ch] tests/*/*.[ch])
 SCRIPTS = .ci/run $(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
+=======
+SOURCES = $(wildcard */*.[ch] tests/*/*.[ch])
+SCRIPTS = .ci/run exercise exercises/check.bash $(wildcard exercises/*/check) \
+	$(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
+>>>>>>> c517a2005ffcbea0afcc526e0a4c3e7759ffa63e
 lint: ## check layout, and look for defects without running anything
 	clang-format --dry-run --Werror $(SOURCES)
 	printf '%s\n' $(filter %.c,$(SOURCES)) | xargs -P 2 -I FILE \
