@@ -1,0 +1,932 @@
+/*
+ * Plays a recorded run of a ring. Each element of class "ring-player" that holds a
+ * <script type="application/json"> becomes a player for the run in it:
+ *
+ *   { "program": "./day01/setup",
+ *     "totals":  { "calls": 2, "sqes": 4, "cqes": 4, "warnings": 0 },   of the whole run
+ *     "left_out": 0,                                                    events that are not in here
+ *     "events":  [ [time, ring, kind, line, ...], ... ] }
+ *
+ * time is in nanoseconds since the program's start, ring counts from 1, line is the decoded line as
+ * ringtrace prints it. What follows it depends on the kind:
+ *
+ *   "ring"    sq_entries, cq_entries    a ring has been opened
+ *   "sqe"     request, operation, target, traits
+ *                                       the program has prepared a request. request: its number, from
+ *                                       1; target: "slot 3", "fd 4" or ""; traits: "m" for multishot
+ *   "call"    name, crosses             a call into liburing begins; crosses: 1 for a system call
+ *   "take"    count                     the kernel takes so many SQEs, oldest first
+ *   "cqe"     request, result, more, group, buffer
+ *                                       the kernel has posted a completion. request: 0 if unknown;
+ *                                       more: 1 if the request goes on; group and buffer: of the
+ *                                       buffer that it took, or -1
+ *   "return"  name                      the call ends
+ *   "reap"    count                     the program has given so many CQEs' places back
+ *   "give"    group, first, count       buffers first to first + count - 1 are put into their ring
+ *   "lend"    request, group, buffer    a request that is being prepared uses a buffer's memory
+ *   "warn"    request                   what --check has to say; request: 0 if it is about none
+ *   "end"                               the ring is closed
+ *   "note"                              anything else
+ *
+ * Nothing is remembered but the events: what the page shows after event number n is what the events 0
+ * to n make of an empty state. That is why it can go back.
+ */
+"use strict";
+
+{
+	/* ---- The run: what is the case after each event ---- */
+
+	const CHECKPOINT = 256; /* events between two states that are kept */
+
+	const emptyState = () => ({
+		rings: new Map(),
+		flight: new Map(), /* by request: its cell on the stage, and the completions so far */
+		groups: new Map(), /* by buffer group: owner of each buffer */
+		call: null,
+		shownRing: 1,
+		calls: 0, sqes: 0, cqes: 0, warnings: 0,
+	});
+
+	const openRing = () => ({
+		sq: [], cq: [], sqHead: 0, sqTail: 0, cqHead: 0, cqTail: 0, open: true,
+	});
+
+	const lowestFree = (flight) => {
+		const used = new Set([...flight.values()].map((entry) => entry.cell));
+		let cell = 0;
+		while (used.has(cell)) cell++;
+		return cell;
+	};
+
+	const group = (state, number) => {
+		if (!state.groups.has(number)) state.groups.set(number, new Map());
+		return state.groups.get(number);
+	};
+
+	/* A buffer that a completed request had borrowed is its connection's again. */
+	const returnBorrowed = (state, request) => {
+		for (const owners of state.groups.values())
+			for (const [buffer, owner] of owners)
+				if (owner.borrower === request) owners.set(buffer, { holder: owner.holder });
+	};
+
+	const step = {
+		ring: (state, ring, [sqEntries, cqEntries], number) =>
+			state.rings.set(number, Object.assign(ring ?? openRing(), { sqEntries, cqEntries })),
+		sqe: (state, ring, [request]) => {
+			ring.sq.push(request);
+			ring.sqTail++;
+			state.sqes++;
+		},
+		call: (state, ring, [name, crosses]) => {
+			state.call = { name, crosses };
+			state.calls += crosses;
+		},
+		take: (state, ring, [count]) => {
+			for (const request of ring.sq.splice(0, count))
+				state.flight.set(request, { cell: lowestFree(state.flight), given: 0 });
+			ring.sqHead += count;
+		},
+		cqe: (state, ring, [request, , more, groupNumber, buffer], number, run) => {
+			const entry = state.flight.get(request);
+			ring.cq.push(request);
+			ring.cqTail++;
+			state.cqes++;
+			if (entry) entry.given++;
+			if (buffer >= 0)
+				group(state, groupNumber).set(buffer, { holder: run.target(request) || "program" });
+			if (entry && !more) {
+				state.flight.delete(request);
+				returnBorrowed(state, request);
+			}
+		},
+		return: (state) => { state.call = null; },
+		reap: (state, ring, [count]) => {
+			ring.cq.splice(0, count);
+			ring.cqHead += count;
+		},
+		give: (state, ring, [number, first, count]) => {
+			for (let i = 0; i < count; i++) group(state, number).set(first + i, {});
+		},
+		lend: (state, ring, [request, number, buffer]) => {
+			const owner = group(state, number).get(buffer) || {};
+			group(state, number).set(buffer, { holder: owner.holder, borrower: request });
+		},
+		warn: (state) => { state.warnings++; },
+		end: (state, ring) => { ring.open = false; },
+		note: () => {},
+	};
+
+	class Run {
+		constructor(data) {
+			Object.assign(this, data);
+			this.requests = new Map();
+			this.warned = [];
+			this.crossings = [];
+			this.at = new Float64Array(this.events.length); /* the place of each on the time axis */
+			this.checkpoints = [];
+			this.read();
+		}
+
+		target(request) {
+			return this.requests.get(request)?.target;
+		}
+
+		/* One pass: requests with their events, places in time, and a state now and then. */
+		read() {
+			const state = emptyState();
+			this.mostInFlight = 0;
+			this.events.forEach(([time, number, kind, line, ...rest], i) => {
+				if (kind === "sqe") {
+					const [request, operation, target, traits] = rest;
+					this.requests.set(request, {
+						number: request, operation, target, ring: number, line,
+						multishot: traits.includes("m"), begin: i, end: this.events.length, cqes: [],
+					});
+				} else if (kind === "cqe" && this.requests.has(rest[0])) {
+					const request = this.requests.get(rest[0]);
+					request.cqes.push(i);
+					if (!rest[2]) request.end = i;
+				} else if (kind === "warn") {
+					this.warned.push(i);
+				} else if (kind === "call" && rest[1]) {
+					this.crossings.push(i);
+				}
+				this.at[i] = i === 0 ? 0 : this.at[i - 1] + this.distance(i);
+				this.apply(state, i);
+				this.mostInFlight = Math.max(this.mostInFlight, state.flight.size);
+				if (i % CHECKPOINT === 0) this.checkpoints.push(structuredClone(state));
+			});
+			this.usesBuffers = state.groups.size > 0;
+		}
+
+		/* Microseconds and seconds have to fit into one picture: ten times the time is a bit more. */
+		distance(i) {
+			const nanoseconds = Math.max(0, this.events[i][0] - this.events[i - 1][0]);
+			return 1 + 0.45 * Math.log10(1 + nanoseconds / 5000);
+		}
+
+		apply(state, i) {
+			const [, number, kind, , ...rest] = this.events[i];
+			if (number) state.shownRing = number;
+			step[kind](state, state.rings.get(number), rest, number, this);
+		}
+
+		stateAfter(i) {
+			const checkpoint = Math.floor(i / CHECKPOINT);
+			const state = structuredClone(this.checkpoints[checkpoint]);
+			for (let next = checkpoint * CHECKPOINT + 1; next <= i; next++) this.apply(state, next);
+			return state;
+		}
+
+		/* The last event whose place is not after the given one. */
+		indexAt(place) {
+			let low = 0;
+			let high = this.events.length - 1;
+			while (low < high) {
+				const middle = (low + high + 1) >> 1;
+				if (this.at[middle] <= place) low = middle;
+				else high = middle - 1;
+			}
+			return low;
+		}
+
+		requestOf(i) {
+			const [, , kind, , first] = this.events[i];
+			return ["sqe", "cqe", "warn", "lend"].includes(kind) ? this.requests.get(first) : undefined;
+		}
+	}
+
+	/* ---- Words ---- */
+
+	const FAMILIES = [
+		["accept", /^(accept|open|socket|connect|poll|listen|bind)/],
+		["receive", /^(recv|read|epoll)/],
+		["send", /^(send|write|splice|tee)/],
+		["close", /^(close|shutdown|async_cancel|cancel|.*_remove)/],
+	];
+	const family = (operation) => FAMILIES.find(([, pattern]) => pattern.test(operation))?.[0] ?? "other";
+
+	const many = (count, one, more = one + "s") => `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
+
+	const duration = (nanoseconds) => {
+		if (nanoseconds < 1e3) return `${Math.round(nanoseconds)} ns`;
+		if (nanoseconds < 1e6) return `${(nanoseconds / 1e3).toFixed(nanoseconds < 1e4 ? 1 : 0)} µs`;
+		if (nanoseconds < 1e10) return `${(nanoseconds / 1e6).toFixed(2)} ms`;
+		return `${(nanoseconds / 1e9).toFixed(2)} s`;
+	};
+
+	const sentences = {
+		ring: (run, [sq, cq]) => `A ring is opened: ${sq} entries to submit, ${cq} for completions, in memory ` +
+			"that program and kernel share.",
+		sqe: () => "The program writes a request into the submission queue. That is memory, no system call.",
+		call: (run, [name, crosses]) => {
+			if (crosses) return "A system call: the thread crosses into the kernel.";
+			return name.startsWith("submit")
+				? "No system call: a thread of the kernel looks at the shared memory by itself."
+				: "No system call: what it waits for is in the shared memory already.";
+		},
+		take: (run, [count]) => count === 1
+			? "The kernel takes one request from the queue."
+			: `The kernel takes ${count} requests from the queue at once.`,
+		cqe: (run, [number, result, more, , buffer], line) => {
+			const request = run.requests.get(number);
+			const picked = buffer >= 0 ? ` The kernel picked buffer ${buffer} for it.` : "";
+			if (more) return `A completion, and its request goes on: there will be more.${picked}`;
+			if (request?.multishot)
+				return `The last completion of a multishot request: it has ended.${picked}`;
+			if (request?.operation === "timeout" && result < 0 && /ETIME/.test(line))
+				return "A completion: the time is over. For a timeout, -ETIME says just that.";
+			return (result < 0 ? "A completion, with an error number as its result."
+				: "The kernel puts a completion into the completion queue.") + picked;
+		},
+		return: () => "The thread is back in the program.",
+		reap: (run, [count]) => `The program has read ${many(count, "completion")} and gives ` +
+			`${count === 1 ? "its place" : "their places"} back. That is memory, no system call.`,
+		give: (run, [, , count]) => `The program puts ${many(count, "buffer")} into the buffer ring, for the ` +
+			"kernel to take.",
+		lend: (run, [, , buffer]) => `A request uses the memory of buffer ${buffer}: until it has completed, ` +
+			"nobody may touch it.",
+		warn: () => "A warning.",
+		end: () => "The ring is closed.",
+		note: () => "",
+	};
+
+	/* ---- Drawing ---- */
+
+	const SVG = "http://www.w3.org/2000/svg";
+
+	const add = (parent, name, attributes = {}, text) => {
+		const element = document.createElementNS(SVG, name);
+		for (const [key, value] of Object.entries(attributes))
+			if (value !== undefined) element.setAttribute(key, value);
+		if (text !== undefined) element.textContent = text;
+		parent.append(element);
+		return element;
+	};
+
+	const html = (parent, name, attributes = {}, text) => {
+		const element = document.createElement(name);
+		for (const [key, value] of Object.entries(attributes))
+			if (value !== undefined) element.setAttribute(key, value);
+		if (text !== undefined) element.textContent = text;
+		parent.append(element);
+		return element;
+	};
+
+	const polar = (x, y, radius, turn) => {
+		const angle = 2 * Math.PI * turn - Math.PI / 2;
+		return [x + radius * Math.cos(angle), y + radius * Math.sin(angle)];
+	};
+
+	const segment = (x, y, inner, outer, from, to) => {
+		const [a, b, c, d] = [[outer, from], [outer, to], [inner, to], [inner, from]].map(([radius, turn]) =>
+			polar(x, y, radius, turn).map((value) => value.toFixed(1)).join(" "));
+		return `M${a}A${outer} ${outer} 0 0 1 ${b}L${c}A${inner} ${inner} 0 0 0 ${d}Z`;
+	};
+
+	const MOST_PLACES = 32; /* of a larger ring so many are drawn, as if it went round sooner */
+
+	/* The upper picture: program, border, kernel, and the two rings across the border. */
+	class Stage {
+		constructor(svg, run, onPick) {
+			Object.assign(this, { svg, run, onPick });
+			this.still = add(svg, "g");
+			this.moving = add(svg, "g");
+			this.thread = add(svg, "g", { class: "thread" });
+			this.threadShape = add(this.thread, "rect", { rx: 15, height: 30 });
+			this.threadText = add(this.thread, "text", { y: 5, "text-anchor": "middle" });
+			this.flights = add(svg, "g", { "aria-hidden": "true" });
+			svg.addEventListener("click", (event) => {
+				const number = event.target.closest("[data-request]")?.dataset.request;
+				onPick(number ? run.requests.get(Number(number)) : undefined);
+			});
+		}
+
+		layout(width) {
+			const narrow = width < 620;
+			this.width = width;
+			this.radius = narrow ? Math.min(62, width * 0.17) : 92;
+			this.border = this.radius + (narrow ? 62 : 58);
+			this.x = { sq: width * (narrow ? 0.23 : 0.25), thread: width / 2, cq: width * (narrow ? 0.77 : 0.75) };
+			this.columns = narrow ? 2 : Math.max(3, Math.min(6, Math.floor(width / 170)));
+			this.rows = Math.max(1, Math.min(narrow ? 4 : 3, Math.ceil(this.run.mostInFlight / this.columns)));
+			this.cellsTop = this.border + this.radius + 80;
+			this.cellWidth = (width - 32 + 10) / this.columns;
+			this.height = this.cellsTop + this.rows * 44 + 22;
+			this.svg.setAttribute("viewBox", `0 0 ${width} ${this.height}`);
+			this.svg.setAttribute("height", this.height);
+		}
+
+		cell(number) {
+			return [16 + (number % this.columns) * this.cellWidth,
+				this.cellsTop + Math.floor(number / this.columns) * 44];
+		}
+
+		/* Where an entry of a queue is drawn. */
+		place(queue, ring, index) {
+			const places = Math.min(MOST_PLACES, queue === "sq" ? ring.sqEntries : ring.cqEntries);
+			return polar(this.x[queue], this.border, this.radius - 13, ((index % places) + 0.5) / places);
+		}
+
+		draw(state, picked) {
+			const ring = state.rings.get(state.shownRing);
+			this.still.replaceChildren();
+			this.moving.replaceChildren();
+			this.drawBands(state);
+			if (ring) {
+				this.drawQueue("sq", ring, ring.sq, ring.sqHead, ring.sqTail, ring.sqEntries, picked);
+				this.drawQueue("cq", ring, ring.cq, ring.cqHead, ring.cqTail, ring.cqEntries, picked);
+			}
+			this.drawFlight(state, picked);
+			this.drawThread(state);
+			this.svg.setAttribute("aria-label", this.describe(state, ring));
+		}
+
+		describe(state, ring) {
+			const where = state.call?.crosses ? `The thread is in the kernel: ${state.call.name}.`
+				: "The thread is in the program.";
+			return ring ? `Ring ${state.shownRing}: ${ring.sq.length} of ${ring.sqEntries} places of the ` +
+				`submission queue and ${ring.cq.length} of ${ring.cqEntries} places of the completion queue ` +
+				`are taken, ${many(state.flight.size, "request")} in flight. ${where}` : `No ring yet. ${where}`;
+		}
+
+		drawBands(state) {
+			const { still, width, border, height } = this;
+			add(still, "rect", { class: "kernel", y: border, width, height: height - border });
+			add(still, "line", { class: "border", x2: width, y1: border, y2: border });
+			add(still, "text", { class: "side", x: 16, y: 26 }, "Program");
+			add(still, "text", { class: "side", x: 16, y: height - 12 }, "Kernel");
+			if (state.rings.size > 1)
+				add(still, "text", { class: "small", x: width - 16, y: 26, "text-anchor": "end" },
+					`ring ${state.shownRing} of ${state.rings.size}`);
+		}
+
+		drawQueue(name, ring, entries, head, tail, size, picked) {
+			const { still, radius, border } = this;
+			const x = this.x[name];
+			const places = Math.min(MOST_PLACES, size);
+			const group = add(still, "g", { class: ring.open ? "queue" : "queue closed" });
+			const gap = 0.06 / places;
+
+			for (let i = 0; i < places; i++)
+				add(group, "path", { class: "place",
+					d: segment(x, border, radius - 26, radius, i / places + gap, (i + 1) / places - gap) });
+			entries.slice(-places).forEach((number, i, shown) => {
+				const place = (head + entries.length - shown.length + i) % places;
+				const request = this.run.requests.get(number);
+				const operation = request?.operation ?? "?";
+				add(group, "path", { class: `entry ${family(operation)}`, "data-request": number,
+					"data-picked": picked?.number === number ? "" : undefined,
+					d: segment(x, border, radius - 26, radius, place / places + gap, (place + 1) / places - gap) });
+				if (places > 16) return;
+				const [letterX, letterY] = polar(x, border, radius - 13, (place + 0.5) / places);
+				add(group, "text", { class: "letter", x: letterX, y: letterY + 4, "text-anchor": "middle" },
+					operation[0].toUpperCase());
+			});
+			this.drawPointer(group, x, head / places, "head", radius - 30, -1);
+			this.drawPointer(group, x, tail / places, "tail", radius + 4, 1);
+			add(group, "text", { class: "count", x, y: border + 8, "text-anchor": "middle" }, entries.length);
+			add(group, "text", { class: "name", x, y: border + radius + 42, "text-anchor": "middle" },
+				name === "sq" ? "submission queue" : "completion queue");
+			add(group, "text", { class: "small", x, y: border + radius + 59, "text-anchor": "middle" },
+				this.radius < 80 ? `${size} places` : `${size} places, head ${head}, tail ${tail}`);
+		}
+
+		/* A triangle at the place where the next entry is taken (head, inside) or put (tail, outside). */
+		drawPointer(group, x, turn, name, radius, outward) {
+			const { border } = this;
+			const tip = polar(x, border, radius, turn);
+			const base = radius + 10 * outward;
+			const half = 6 / (2 * Math.PI * base);
+			const left = polar(x, border, base, turn - half);
+			const right = polar(x, border, base, turn + half);
+			add(group, "path", { class: `pointer ${name}`, d: `M${tip}L${left}L${right}Z` });
+			if (this.radius < 80) return;
+			const label = polar(x, border, radius + 22 * outward, turn);
+			add(group, "text", { class: "small", x: label[0], y: label[1] + 4,
+				"text-anchor": "middle" }, name);
+		}
+
+		drawFlight(state, picked) {
+			const visible = this.rows * this.columns;
+			let hidden = 0;
+			const { moving } = this;
+
+			for (const [number, { cell, given }] of state.flight) {
+				if (cell >= visible) {
+					hidden++;
+					continue;
+				}
+				this.drawChip(this.cell(cell), this.run.requests.get(number), given, picked);
+			}
+			if (hidden > 0)
+				add(moving, "text", { class: "small", x: this.width - 16, y: this.height - 12, "text-anchor": "end" },
+					`and ${hidden} more in flight`);
+			else if (state.flight.size === 0)
+				add(moving, "text", { class: "small", x: this.width / 2, y: this.cellsTop + 22, "text-anchor": "middle" },
+					"no request in flight");
+		}
+
+		drawChip([x, y], request, given, picked) {
+			const width = this.cellWidth - 10;
+			const chip = add(this.moving, "g", { class: `chip ${family(request.operation)}`,
+				transform: `translate(${x} ${y})`, "data-request": request.number,
+				"data-picked": picked === request ? "" : undefined });
+
+			/* One that goes on giving is a stack. */
+			if (request.multishot) {
+				add(chip, "rect", { class: "behind", x: 6, y: -5, width: width - 12, height: 34, rx: 7 });
+			}
+			add(chip, "rect", { class: "card", width, height: 34, rx: 7 });
+			add(chip, "rect", { class: "mark", x: 6, y: 7, width: 5, height: 20, rx: 2.5 });
+			const name = add(chip, "text", { class: "operation", x: 18, y: 22 }, request.operation);
+			add(name, "tspan", { class: "target", dx: 6 }, request.target);
+			if (request.multishot)
+				add(chip, "text", { class: "given", x: width - 8, y: 22, "text-anchor": "end" }, `×${given}`);
+		}
+
+		drawThread(state) {
+			const inside = Boolean(state.call?.crosses);
+			const narrow = this.width < 620;
+			const words = !state.call ? "program runs" : state.call.name.replace(/^io_uring_/, "");
+			const label = narrow && words.length > 15 ? words.replace("submit_and_wait", "submit+wait") : words;
+			const width = Math.max(70, label.length * (narrow ? 6.4 : 7.4) + 24);
+			const y = inside ? this.border + (narrow ? this.radius + 8 : 54) : this.border - (narrow ? this.radius + 38 : 84);
+
+			add(this.still, "line", { class: inside ? "crossing now" : "crossing", x1: this.x.thread, x2: this.x.thread,
+				y1: this.border - (narrow ? this.radius + 22 : 68), y2: this.border + (narrow ? this.radius + 8 : 54) });
+			add(this.still, "text", { class: "count", x: this.x.thread, y: this.border - 12, "text-anchor": "middle" },
+				state.calls).setAttribute("data-name", "calls");
+			add(this.still, "text", { class: "small on-kernel", x: this.x.thread, y: this.border + 20, "text-anchor": "middle" },
+				narrow ? "calls" : "system calls");
+			this.thread.classList.toggle("inside", inside);
+			this.thread.style.transform = `translate(${this.x.thread}px, ${y}px)`;
+			this.threadShape.setAttribute("x", -width / 2);
+			this.threadShape.setAttribute("y", -15);
+			this.threadShape.setAttribute("width", width);
+			this.threadText.textContent = label;
+		}
+
+		/* What moves with this event: from where, to where. Called before the event is applied. */
+		movements(state, [, number, kind, , ...rest]) {
+			const ring = state.rings.get(number);
+			if (!ring) return [];
+			if (kind === "sqe")
+				return [[[this.x.sq, this.border - this.radius - 40], this.place("sq", ring, ring.sqTail), rest[0]]];
+			if (kind === "take")
+				return ring.sq.slice(0, Math.min(rest[0], MOST_PLACES)).map((request, i) =>
+					[this.place("sq", ring, ring.sqHead + i), [this.x.sq, this.cellsTop + 12], request]);
+			if (kind === "cqe") {
+				const cell = state.flight.get(rest[0])?.cell ?? this.columns - 1;
+				const [x, y] = this.cell(Math.min(cell, this.rows * this.columns - 1));
+				return [[[x + 40, y + 17], this.place("cq", ring, ring.cqTail), rest[0]]];
+			}
+			if (kind === "reap")
+				return ring.cq.slice(0, Math.min(rest[0], MOST_PLACES)).map((request, i) =>
+					[this.place("cq", ring, ring.cqHead + i), [this.x.cq, this.border - this.radius - 40], request]);
+			return [];
+		}
+
+		fly(movements, milliseconds) {
+			for (const [[fromX, fromY], [toX, toY], number] of movements) {
+				const request = this.run.requests.get(number);
+				const dot = add(this.flights, "circle", { r: 7, class: `dot ${family(request?.operation ?? "")}` });
+				dot.animate([
+					{ transform: `translate(${fromX}px, ${fromY}px)`, opacity: 1 },
+					{ transform: `translate(${toX}px, ${toY}px)`, opacity: 1, offset: 0.85 },
+					{ transform: `translate(${toX}px, ${toY}px)`, opacity: 0 },
+				], { duration: milliseconds, easing: "ease-in-out" }).onfinish = () => dot.remove();
+			}
+		}
+	}
+
+	/* The picture of time: a row for the thread, and one for each slot or descriptor. */
+	class Lanes {
+		static ROW = 18;
+		static UNIT = 26; /* pixels for a distance of 1 */
+		static MOST_ROWS = 14;
+
+		constructor(svg, run, onPick, onSeek) {
+			Object.assign(this, { svg, run });
+			this.byTarget = this.arrange();
+			svg.addEventListener("click", (event) => {
+				const number = event.target.closest("[data-request]")?.dataset.request;
+				const index = event.target.closest("[data-event]")?.dataset.event;
+				if (index) onSeek(Number(index));
+				if (number) onPick(run.requests.get(Number(number)));
+				if (index || number) return;
+				const box = svg.getBoundingClientRect();
+				onSeek(run.indexAt(this.placeAt(event.clientX - box.left)));
+			});
+		}
+
+		/* Requests of a target that overlap lie in rows below each other. */
+		arrange() {
+			const lanes = new Map();
+			for (const request of this.run.requests.values()) {
+				const name = request.target || request.operation;
+				if (!lanes.has(name)) lanes.set(name, { name, ends: [], requests: [] });
+				const lane = lanes.get(name);
+				let row = lane.ends.findIndex((end) => end < request.begin);
+				if (row < 0) row = lane.ends.length < 4 ? lane.ends.length : 3;
+				lane.ends[row] = request.end;
+				request.row = row;
+				lane.requests.push(request);
+			}
+			const number = (name) => Number(name.match(/\d+$/)?.[0] ?? -1);
+			return [...lanes.values()].sort((a, b) =>
+				a.name.replace(/\d+$/, "").localeCompare(b.name.replace(/\d+$/, "")) || number(a.name) - number(b.name));
+		}
+
+		layout(width) {
+			const narrow = width < 620;
+			this.width = width;
+			this.left = narrow ? 66 : 96;
+			this.playhead = this.left + (width - this.left) * (narrow ? 0.55 : 0.6);
+			const rows = this.byTarget.reduce((sum, lane) => sum + lane.ends.length, 0);
+			this.rows = Math.min(Lanes.MOST_ROWS, rows) + 1;
+			this.height = 26 + this.rows * Lanes.ROW + 30;
+			this.svg.setAttribute("viewBox", `0 0 ${width} ${this.height}`);
+			this.svg.setAttribute("height", this.height);
+		}
+
+		placeAt(x) {
+			return this.center + (x - this.playhead) / Lanes.UNIT;
+		}
+
+		x(i) {
+			return this.playhead + (this.run.at[Math.min(i, this.run.at.length - 1)] - this.center) * Lanes.UNIT;
+		}
+
+		draw(current, picked) {
+			const { svg, run, width, left, height } = this;
+			this.center = run.at[current];
+			const from = run.indexAt(this.placeAt(left - 60));
+			const to = run.indexAt(this.placeAt(width + 60));
+
+			svg.replaceChildren();
+			const clip = add(add(svg, "clipPath", { id: this.svg.id + "-clip" }), "rect", { x: left, width: width - left, height });
+			const field = add(svg, "g", { "clip-path": `url(#${clip.parentNode.id})` });
+			this.drawTimes(field, from, to);
+			this.drawThread(field, from, to);
+			let y = 26 + Lanes.ROW;
+			let hidden = 0;
+			for (const lane of this.byTarget) {
+				const visible = lane.requests.filter((request) => request.begin <= to && request.end >= from);
+				if (visible.length === 0 && this.byTarget.length > 8) continue;
+				const rows = Math.max(1, ...visible.map((request) => request.row + 1));
+				if (y + rows * Lanes.ROW > height - 22) {
+					hidden++;
+					continue;
+				}
+				add(svg, "text", { class: "lane", x: left - 8, y: y + 13, "text-anchor": "end" }, lane.name);
+				add(field, "line", { class: "rule", x1: left, x2: width, y1: y - 0.5, y2: y - 0.5 });
+				for (const request of visible) this.drawSpan(field, request, y + request.row * Lanes.ROW, picked);
+				y += rows * Lanes.ROW;
+			}
+			if (hidden > 0)
+				add(svg, "text", { class: "small", x: left - 8, y: height - 8, "text-anchor": "end" }, `+ ${hidden} more`);
+			this.drawWarnings(field, from, to);
+			add(field, "rect", { class: "future", x: this.playhead + 1, y: 20, width: width - this.playhead, height: height - 20 });
+			add(field, "line", { class: "playhead", x1: this.playhead, x2: this.playhead, y1: 4, y2: height - 18 });
+		}
+
+		drawTimes(field, from, to) {
+			let last = -Infinity;
+			for (let i = from; i <= to; i++) {
+				if (this.x(i) - last < 84) continue;
+				last = this.x(i);
+				add(field, "line", { class: "tick", x1: last, x2: last, y1: 20, y2: this.height - 18 });
+				add(field, "text", { class: "small", x: last, y: this.height - 5, "text-anchor": "middle" },
+					duration(this.run.events[i][0]));
+			}
+		}
+
+		drawThread(field, from, to) {
+			add(this.svg, "text", { class: "lane", x: this.left - 8, y: 36, "text-anchor": "end" },
+				this.width < 620 ? "kernel" : "in the kernel");
+			for (let i = from; i <= to; i++) {
+				const [, , kind, , name, crosses] = this.run.events[i];
+				if (kind === "call" && !crosses)
+					add(field, "line", { class: "tick", x1: this.x(i), x2: this.x(i), y1: 24, y2: 40 });
+			}
+			/* A call may have begun long before what is shown. */
+			let call = this.run.crossings.findLastIndex((i) => i <= from);
+			for (call = Math.max(0, call); call < this.run.crossings.length; call++) {
+				const begin = this.run.crossings[call];
+				if (begin > to) break;
+				const next = this.run.crossings[call + 1] ?? this.run.events.length;
+				let end = begin;
+				while (end < next - 1 && this.run.events[end][2] !== "return") end++;
+				const shape = add(field, "rect", { class: "call", "data-event": begin, x: this.x(begin), y: 26,
+					width: Math.max(4, this.x(end) - this.x(begin)), height: 12, rx: 3 });
+				add(shape, "title", {}, this.run.events[begin][3]);
+			}
+		}
+
+		drawSpan(field, request, y, picked) {
+			const begin = this.x(request.begin);
+			const end = this.x(request.end);
+			const group = add(field, "g", { class: `span ${family(request.operation)}`, "data-request": request.number,
+				"data-picked": picked === request ? "" : undefined });
+			add(group, "title", {}, request.line);
+			add(group, "rect", { class: request.multishot ? "bar multishot" : "bar", x: begin, y: y + 2,
+				width: Math.max(6, end - begin), height: 13, rx: 3 });
+			const from = Math.max(begin, this.left);
+			if (end - from > request.operation.length * 6.2 + 14)
+				add(group, "text", { class: "inside", x: from + 5, y: y + 12.5 }, request.operation);
+			for (const i of request.cqes)
+				add(group, "circle", { class: this.run.events[i][5] < 0 ? "answer failed" : "answer",
+					"data-event": i, cx: this.x(i), cy: y + 8.5, r: 4 });
+		}
+
+		drawWarnings(field, from, to) {
+			for (const i of this.run.warned) {
+				if (i < from || i > to) continue;
+				const x = this.x(i);
+				const mark = add(field, "path", { class: "warning", "data-event": i, d: `M${x} 4l8 15h-16z` });
+				add(mark, "title", {}, this.run.events[i][3]);
+			}
+		}
+	}
+
+	/* The buffers of the buffer rings, each with its owner of the moment. */
+	const drawBuffers = (parent, state, width) => {
+		parent.replaceChildren();
+		for (const [number, owners] of state.groups) {
+			const kinds = { ring: 0, held: 0, sent: 0 };
+			const kindOf = (owner) => owner.borrower ? "sent" : owner.holder ? "held" : "ring";
+			for (const owner of owners.values()) kinds[kindOf(owner)]++;
+			const words = html(parent, "p", { class: kinds.ring === 0 ? "short" : undefined });
+			html(words, "strong", {}, `Buffer group ${number}: `);
+			for (const [kind, label] of [["ring", "in the ring"], ["held", "at a connection"], ["sent", "in a request"]]) {
+				html(words, "span", { class: `key ${kind}` });
+				words.append(` ${kinds[kind]} ${label}${kind === "sent" ? "" : ","} `);
+			}
+			if (kinds.ring === 0) words.append("The ring is empty.");
+
+			const size = 15;
+			const columns = Math.floor(width / size);
+			const shown = [...owners].sort(([a], [b]) => a - b).slice(0, columns * 8);
+			const svg = add(parent, "svg", { width, height: Math.ceil(shown.length / columns) * size, role: "img",
+				"aria-label": `${kinds.ring} buffers in the ring, ${kinds.held} at connections, ${kinds.sent} in requests` });
+			shown.forEach(([buffer, owner], i) => {
+				const x = (i % columns) * size;
+				const y = Math.floor(i / columns) * size;
+				const square = add(svg, "g", { class: `buffer ${kindOf(owner)}` });
+				add(square, "rect", { x: x + 1.5, y: y + 1.5, width: size - 3, height: size - 3, rx: 2 });
+				if (owner.borrower) add(square, "path", { d: `M${x + 4} ${y + size - 4}l${size - 8} ${8 - size}` });
+				add(square, "title", {}, `buffer ${buffer}: ${owner.borrower ? "in a request" :
+					owner.holder ? "at " + owner.holder : "in the ring"}`);
+			});
+		}
+	};
+
+	/* ---- The player ---- */
+
+	const SPEEDS = [0.5, 1, 2, 4, 16, 64];
+	const STEP_MILLISECONDS = 420; /* for a distance of 1, at speed 1 */
+	const calm = matchMedia("(prefers-reduced-motion: reduce)");
+	let players = 0;
+
+	class Player {
+		constructor(root) {
+			this.root = root;
+			this.run = new Run(JSON.parse(root.querySelector("script").textContent));
+			this.id = `ring-player-${++players}`;
+			this.current = 0;
+			this.speed = 1;
+			this.picked = undefined;
+			this.playing = false;
+			this.build();
+			new ResizeObserver(() => this.resize()).observe(this.root);
+			this.resize();
+		}
+
+		build() {
+			const { root, run } = this;
+			root.setAttribute("role", "group");
+			root.setAttribute("aria-label", `Recorded run of ${run.program}`);
+			this.buildHead();
+			this.stage = new Stage(add(root, "svg", { class: "stage", role: "img" }), run, (request) => this.pick(request));
+			this.buildControls();
+			this.says = html(root, "div", { class: "says" });
+			const lanes = add(root, "svg", { class: "lanes", id: `${this.id}-lanes`, role: "img",
+				"aria-label": "Requests in time, a row for each slot or descriptor" });
+			this.lanes = new Lanes(lanes, run, (request) => this.pick(request), (index) => this.seek(index));
+			this.buffers = html(root, "div", { class: "buffers" });
+			this.buildFoot();
+			const keys = root.hasAttribute("data-whole-page") ? document : root;
+			keys.addEventListener("keydown", (event) => this.onKey(event));
+		}
+
+		buildHead() {
+			const head = html(this.root, "div", { class: "head" });
+			html(head, "code", {}, this.run.program);
+			this.counts = {};
+			const list = html(head, "dl");
+			for (const [name, label] of [["sqes", "SQEs"], ["calls", "system calls"], ["cqes", "CQEs"],
+				["flight", "in flight"], ["time", "time"]]) {
+				const pair = html(list, "div");
+				html(pair, "dt", {}, label);
+				this.counts[name] = html(pair, "dd", { "data-count": name });
+			}
+		}
+
+		buildControls() {
+			const bar = html(this.root, "div", { class: "controls" });
+			const button = (label, sign, action, title) => {
+				const element = html(bar, "button", { type: "button", "aria-label": label, title: title ?? label }, sign);
+				element.addEventListener("click", action);
+				return element;
+			};
+			button("To the previous system call", "⇤", () => this.seekCall(-1), "Previous system call (C)");
+			button("A step back", "◂", () => this.seek(this.current - 1), "A step back (←)");
+			this.playButton = button("Play", "▶", () => this.toggle(), "Play or pause (space)");
+			this.playButton.className = "play";
+			button("A step forward", "▸", () => this.stepForward(), "A step forward (→)");
+			button("To the next system call", "⇥", () => this.seekCall(1), "Next system call (c)");
+			this.slider = html(bar, "input", { type: "range", min: 0, max: this.run.events.length - 1, value: 0,
+				"aria-label": "Event" });
+			this.slider.addEventListener("input", () => this.seek(Number(this.slider.value)));
+			this.speedSelect = html(bar, "select", { "aria-label": "Speed" });
+			for (const speed of SPEEDS)
+				html(this.speedSelect, "option", { value: speed, selected: speed === 1 ? "" : undefined },
+					`${speed === 0.5 ? "½" : speed}×`);
+			this.speedSelect.addEventListener("change", () => { this.speed = Number(this.speedSelect.value); });
+		}
+
+		buildFoot() {
+			const { run, root } = this;
+			if (run.left_out > 0)
+				html(root, "p", { class: "note" }, `This page has ${run.events.length.toLocaleString("en")} of the ` +
+					`run's ${(run.events.length + run.left_out).toLocaleString("en")} events: its beginning. ` +
+					`The whole run: ${many(run.totals.sqes, "SQE")}, ${many(run.totals.calls, "system call")}, ` +
+					`${many(run.totals.cqes, "CQE")}.`);
+			if (run.warned.length > 0) {
+				const list = html(html(root, "div", { class: "warnings" }), "ul");
+				for (const i of run.warned.slice(0, 50)) {
+					const link = html(html(list, "li"), "button", { type: "button" }, `⚠ ${run.events[i][3]}`);
+					link.addEventListener("click", () => this.seek(i));
+				}
+			}
+			const keys = html(root, "details");
+			html(keys, "summary", {}, "How to read this, and keys");
+			const list = html(keys, "ul");
+			for (const text of [
+				"A circle is a queue in memory that program and kernel share. An entry is written at the tail and " +
+					"taken at the head. Its letter and colour say which operation it belongs to.",
+				"The thread goes over the border only in a system call.",
+				"A card below is a request in flight. A stack of two is a multishot request: it goes on giving; × is " +
+					"how many completions it has given.",
+				"Time below is not to scale: a long wait is drawn only somewhat wider than a short one. A dot is a " +
+					"completion, a hollow dot one with an error.",
+				"A click on a card, an entry or a bar shows all that is known of that request.",
+			]) html(list, "li", {}, text);
+			html(keys, "p", {}, "Space plays and pauses, ← and → step, c and C go to the next and the previous system " +
+				"call, Home and End to the ends, + and − change the speed, Escape forgets the choice.");
+		}
+
+		resize() {
+			const style = getComputedStyle(this.root);
+			const width = Math.floor(this.root.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight));
+			if (width === this.width || width <= 0) return;
+			this.width = width;
+			this.stage.layout(width);
+			this.lanes.layout(width);
+			this.draw();
+		}
+
+		draw() {
+			const state = this.run.stateAfter(this.current);
+			this.state = state;
+			for (const name of ["sqes", "calls", "cqes"]) this.counts[name].textContent = state[name].toLocaleString("en");
+			this.counts.flight.textContent = state.flight.size;
+			this.counts.time.textContent = duration(this.run.events[this.current][0]);
+			this.stage.draw(state, this.picked);
+			this.lanes.draw(this.current, this.picked);
+			if (this.run.usesBuffers) drawBuffers(this.buffers, state, this.width);
+			this.drawWords();
+			this.slider.value = this.current;
+			this.slider.setAttribute("aria-valuetext", `event ${this.current + 1} of ${this.run.events.length}`);
+		}
+
+		drawWords() {
+			const { run, says, picked } = this;
+			const [, , kind, line, ...rest] = run.events[this.current];
+			says.replaceChildren();
+			says.setAttribute("aria-live", this.playing ? "off" : "polite");
+			says.classList.toggle("warned", kind === "warn");
+			html(says, "p", { class: "sentence" }, sentences[kind](run, rest, line) || line);
+			html(says, "code", {}, line);
+			if (picked) this.drawPicked();
+		}
+
+		drawPicked() {
+			const { run, says, picked } = this;
+			const list = html(says, "ol", { class: "history", "aria-label": "The request that was chosen" });
+			const item = (i) => {
+				const button = html(html(list, "li"), "button", { type: "button" },
+					`${duration(run.events[i][0])}  ${run.events[i][3]}`);
+				if (i === this.current) button.setAttribute("aria-current", "step");
+				button.addEventListener("click", () => this.seek(i));
+			};
+			item(picked.begin);
+			picked.cqes.slice(0, 8).forEach(item);
+			if (picked.cqes.length > 8) html(list, "li", {}, `and ${picked.cqes.length - 8} more completions`);
+			if (picked.end === run.events.length) html(list, "li", {}, "no last completion in this recording");
+		}
+
+		pick(request) {
+			this.picked = request;
+			this.draw();
+		}
+
+		seek(index) {
+			this.current = Math.max(0, Math.min(this.run.events.length - 1, index));
+			this.position = this.run.at[this.current];
+			this.draw();
+		}
+
+		stepForward() {
+			if (this.current === this.run.events.length - 1) return;
+			const movements = this.stage.movements(this.state, this.run.events[this.current + 1]);
+			this.seek(this.current + 1);
+			if (!calm.matches && this.speed <= 4) this.stage.fly(movements, Math.min(420, 420 / this.speed));
+		}
+
+		seekCall(direction) {
+			const { crossings } = this.run;
+			const next = direction > 0 ? crossings.find((i) => i > this.current)
+				: crossings.findLast((i) => i < this.current);
+			this.seek(next ?? (direction > 0 ? this.run.events.length - 1 : 0));
+		}
+
+		toggle() {
+			if (this.playing) this.pause();
+			else this.play();
+		}
+
+		play() {
+			if (this.current === this.run.events.length - 1) this.seek(0);
+			this.playing = true;
+			this.showPlaying();
+			this.position = this.run.at[this.current];
+			let last = performance.now();
+			const frame = (now) => {
+				if (!this.playing) return;
+				this.position += (now - last) / STEP_MILLISECONDS * this.speed;
+				last = now;
+				const due = this.run.indexAt(this.position);
+				const { position } = this;
+				if (due === this.current + 1) this.stepForward();
+				else if (due > this.current) this.seek(due);
+				this.position = position;
+				if (this.current === this.run.events.length - 1) this.pause();
+				else requestAnimationFrame(frame);
+			};
+			requestAnimationFrame(frame);
+		}
+
+		pause() {
+			this.playing = false;
+			this.showPlaying();
+			this.drawWords();
+		}
+
+		showPlaying() {
+			this.playButton.textContent = this.playing ? "❚❚" : "▶";
+			this.playButton.setAttribute("aria-label", this.playing ? "Pause" : "Play");
+		}
+
+		changeSpeed(by) {
+			const index = Math.max(0, Math.min(SPEEDS.length - 1, SPEEDS.indexOf(this.speed) + by));
+			this.speed = SPEEDS[index];
+			this.speedSelect.value = this.speed;
+		}
+
+		onKey(event) {
+			if (event.ctrlKey || event.altKey || event.metaKey || event.target.matches("select")) return;
+			const onButton = event.target.matches("button, summary, a");
+			const actions = {
+				" ": onButton ? undefined : () => this.toggle(),
+				ArrowRight: () => { this.pause(); this.stepForward(); },
+				ArrowLeft: () => { this.pause(); this.seek(this.current - 1); },
+				Home: () => this.seek(0),
+				End: () => this.seek(this.run.events.length - 1),
+				c: () => this.seekCall(1),
+				C: () => this.seekCall(-1),
+				"+": () => this.changeSpeed(1),
+				"-": () => this.changeSpeed(-1),
+				Escape: () => this.pick(undefined),
+			};
+			const action = actions[event.key];
+			if (!action) return;
+			event.preventDefault();
+			action();
+		}
+	}
+
+	for (const root of document.querySelectorAll(".ring-player")) root.player = new Player(root);
+}
