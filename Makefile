@@ -150,14 +150,9 @@ test: ## run all tests, like "bats tests"
 tour: all ## run every day's programs against a real client
 	@tools/tour
 
-<<<<<<< HEAD
 SOURCES = $(wildcard */*.[ch] docs/snippets/*.[ch] tests/*/*.[ch])
-SCRIPTS = .ci/run $(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
-=======
-SOURCES = $(wildcard */*.[ch] tests/*/*.[ch])
 SCRIPTS = .ci/run exercise exercises/check.bash $(wildcard exercises/*/check) \
 	$(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
->>>>>>> c517a2005ffcbea0afcc526e0a4c3e7759ffa63e
 lint: ## check layout, and look for defects without running anything
 	clang-format --dry-run --Werror $(SOURCES)
 	printf '%s\n' $(filter %.c,$(SOURCES)) | xargs -P 2 -I FILE \
