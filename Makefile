@@ -42,7 +42,7 @@ LIBURING_CFLAGS := $(patsubst -I%,-isystem%,$(shell pkg-config --cflags $(LIBURI
 LIBURING_LIBS := $(shell pkg-config --libs $(LIBURING))
 endif
 
-all: $(DAYS) tools ## build every day and the tools
+all: $(DAYS) ## build every day and the tools
 
 $(DAYS): ## dayNN: build one day's programs
 .PHONY: all $(DAYS)
@@ -88,7 +88,7 @@ $(TEST_PROGRAMS): build/tests/%: build/tests/%.o $(COMMON_OBJECTS)
 MY_PROGRAMS = $(patsubst %.c,build/%,$(wildcard my/[1-9].[1-9]/*.c))
 $(MY_PROGRAMS): build/%: build/%.o $(COMMON_OBJECTS)
 
-$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS) $(SNIPPETS) $(MISTAKES) $(MY_PROGRAMS) tools/ringtrace:
+$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS) $(SNIPPETS) $(MISTAKES) $(MY_PROGRAMS):
 	@echo "LD $@"
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LDLIBS)
