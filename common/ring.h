@@ -15,6 +15,15 @@
 void ring_open(struct io_uring *ring, unsigned entries, struct io_uring_params *params);
 
 /*
+ * What days 1 and 2 have taught in one call: ring_open(), and then the ring's descriptor and a
+ * sparse table of `slots` direct descriptors are registered with it, as in
+ * io_uring_register_ring_fd(3) and io_uring_register_files_sparse(3). Needs Linux 5.19. Does not
+ * return on failure, as ring_open().
+ */
+void ring_open_with_slots(struct io_uring *ring, unsigned entries, struct io_uring_params *params,
+			  unsigned slots);
+
+/*
  * What to do about `error`, a positive errno value that io_uring_setup(2) failed with: ENOSYS,
  * EPERM, ENOMEM, EMFILE, ENFILE or EINVAL. Any other gets a pointer to the manual. Never NULL.
  */
