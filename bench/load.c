@@ -21,6 +21,7 @@
 #include <error.h>
 #include <inttypes.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -33,21 +34,23 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEFAULT_PORT	 7005
-#define DEFAULT_MS	 2000
-#define MOST_CONNECTIONS 1000000
-#define MOST_IN_FLIGHT	 65536
-#define MOST_BYTES	 (1U << 30)
-#define MOST_REPLY_BYTES 4096
-#define TABLE_BYTES	 262139 /* a prime: no server's buffer size divides it */
-#define CHUNK_BYTES	 65536
-#define EVENTS_A_TURN	 512
-#define CHECK_NS	 (100 * MILLISECOND)
-#define MILLISECOND	 UINT64_C(1000000)
-#define SECOND		 UINT64_C(1000000000)
-#define STUCK_MS	 300  /* without a byte sent: no hog is to come further */
-#define DISTURBED	 0.05 /* of the time */
-#define SATURATED	 0.95 /* of a CPU */
+#define DEFAULT_PORT	  7005
+#define DEFAULT_MS	  2000
+#define MOST_CONNECTIONS  1000000
+#define MOST_IN_FLIGHT	  65536
+#define MOST_BYTES	  (1U << 30)
+#define MOST_REPLY_BYTES  4096
+#define TABLE_BYTES	  262139 /* a prime: no server's buffer size divides it */
+#define CHUNK_BYTES	  65536
+#define EVENTS_A_TURN	  512
+#define CHECK_NS	  (100 * MILLISECOND)
+#define MILLISECOND	  UINT64_C(1000000)
+#define SECOND		  UINT64_C(1000000000)
+#define HOG_BYTES	  65536 /* of socket buffer */
+#define HOG_SEGMENT_BYTES 1460	/* as through Ethernet */
+#define STUCK_MS	  300	/* without a byte sent: no hog is to come further */
+#define DISTURBED	  0.05	/* of the time */
+#define SATURATED	  0.95	/* of a CPU */
 
 struct connection {
 	unsigned serial; /* decides the content */
@@ -254,6 +257,18 @@ static void close_by_reset(int fd)
 		error(EXIT_FAILURE, errno, "setsockopt");
 }
 
+/* Small buffers and segments: otherwise a thousand hogs use up the memory that TCP may have. */
+static void make_small(int fd)
+{
+	const int buffer = HOG_BYTES;
+	const int segment = HOG_SEGMENT_BYTES;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer)) < 0 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment)) < 0)
+		error(EXIT_FAILURE, errno, "setsockopt");
+}
+
 static const char *connect_advice(int error_number)
 {
 	switch (error_number) {
@@ -281,6 +296,8 @@ static void open_connection(struct connection *connection, int flags)
 	/* The time-out of a blocking connect(2), too. */
 	if (!flags && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
 		error(EXIT_FAILURE, errno, "setsockopt");
+	if (hog_count)
+		make_small(fd);
 	if (connect(fd, address->ai_addr, address->ai_addrlen) < 0 &&
 	    !(flags && errno == EINPROGRESS))
 		error(EXIT_FAILURE, errno, "connection %u: connect%s", next_serial,
