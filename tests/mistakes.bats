@@ -124,20 +124,87 @@ older_liburing() {
 	done
 }
 
-# Patches that make a mistake of one of the days' programs. What shows it is a test of that day, so this is also
-# a proof that those tests test something.
+# Patches that make a mistake of one of the days' programs. What shows it is a test of that day, and so this is
+# also a proof that those tests test something.
 
-# passes FOLDER FILE NAME: the test of that name does, of the programs in that folder. A mistake may also make a
-# program hang: a test that is right takes a few seconds.
+# passes SECONDS FOLDER: the test NAME of FILE passes there, within that time. What is printed goes to a report.
 passes() {
 	(
 		unset "${!BATS_@}"
-		echo 'setup_suite() { :; }' >"$1/setup_suite.bash"
-		cd "$1"
-		timeout -k 2 "$4" bats --setup-suite-file setup_suite.bash \
-			--filter "^$(sed 's/[^A-Za-z0-9,: -]/./g' <<<"$3")\$" "$2"
-	) >"$1/report" 2>&1
-	grep -q '^1\.\.1$' "$1/report"
-	! grep -q '^not ok' "$1/report"
-	grep -q '^ok 1 ' "$1/report"
+		cd "$2" || exit
+		timeout -k 2 "$1" bats --filter "^${NAME//[^A-Za-z0-9,: -]/.}\$" \
+			--setup-suite-file "$WORK/setup_suite.bash" "$FILE"
+	) >"$WORK/report.$1" 2>&1 3>&-
+}
+
+# is_shown PATCH: the test that the patch names fails with it, or does not come to an end, and passes without.
+is_shown() {
+	local right_program
+
+	sanitized && skip "the tests that it runs do so themselves"
+	WORK=$BATS_TEST_TMPDIR
+	FILE=$(sed -nE 's/^Shown by: (tests[^:]*): .*/\1/p' "mistakes/patches/$1.patch")
+	NAME=$(sed -nE 's/^Shown by: tests[^:]*: //p' "mistakes/patches/$1.patch")
+	echo 'setup_suite() { :; }' >"$WORK/setup_suite.bash"
+	passes 60 . &
+	right_program=$!
+
+	mkdir "$WORK/wrong"
+	cp -a Makefile LICENSE common day0* bench tests tools build "$WORK/wrong"
+	patch --silent --strip=1 --directory="$WORK/wrong" <"mistakes/patches/$1.patch"
+	make -s -C "$WORK/wrong" "$(basename "$FILE" .bats)"
+	run passes 10 "$WORK/wrong"
+	cat "$WORK/report.10"
+	[ "$status" -ne 0 ]
+	grep -q '^1\.\.1$' "$WORK/report.10"
+
+	wait "$right_program"
+	grep -q '^ok 1 ' "$WORK/report.60"
+}
+
+@test "a patch to day 3: IORING_CQE_F_MORE is ignored" {
+	is_shown day3-more-ignored
+}
+
+@test "a patch to the acceptor: armed when the table is full" {
+	is_shown day4-armed-when-full
+}
+
+@test "a patch to day 5: two sends at once" {
+	is_shown day5-two-sends
+}
+
+@test "a patch to day 5: no queue" {
+	is_shown day5-no-queue
+}
+
+@test "a patch to day 5: a buffer is released too early" {
+	is_shown day5-released-too-early
+}
+
+@test "a patch to day 5: no pause" {
+	is_shown day5-no-pause
+}
+
+@test "a patch to day 5: no reserve" {
+	is_shown day5-no-reserve
+}
+
+@test "a patch to day 5: unread bytes at the end" {
+	is_shown day5-unread-at-the-end
+}
+
+@test "a patch to day 5: a close without a shutdown" {
+	is_recent && skip "shows up to Linux 6.12 only"
+	is_shown day5-close-without-shutdown
+}
+
+@test "every patch has a section, and a test" {
+	local name
+
+	for name in mistakes/patches/*.patch; do
+		name=$(basename "$name" .patch)
+		grep -qx "### $name" mistakes/README.md
+		grep -qx "	is_shown $name" "$BATS_TEST_FILENAME"
+	done
 }
