@@ -159,7 +159,7 @@ tour: all ## run every day's programs against a real client
 
 SOURCES = $(wildcard */*.[ch] common/*/*.h docs/snippets/*.[ch] tests/*/*.[ch])
 SCRIPTS = .ci/run exercise exercises/check.bash $(wildcard exercises/*/check) \
-	$(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
+	$(shell grep -lE '^\#!.*sh$$' bench/* mistakes/* tools/* tests/* 2>/dev/null)
 lint: ## check layout, and look for defects without running anything
 	clang-format --dry-run --Werror $(SOURCES)
 	printf '%s\n' $(filter %.c,$(SOURCES)) | xargs -P 2 -I FILE \
