@@ -118,9 +118,34 @@ contains() {
 
 	for file in docs/snippets/*.c; do
 		echo "shown: $file"
-		cat docs/*.md | grep -qF "$ ./${file%.c}"
 		cat docs/*.md | grep -qF "(${file#docs/})"
 	done
+}
+
+@test "what docs/kernels.md says of this kernel is what happens, and of another what happened on one" {
+	local line program='' printed versions expected release count=0 known
+
+	release=$(uname -r)
+	while IFS= read -r line <&4; do
+		if [[ "$line" == *'](snippets/'* ]]; then
+			[ -z "$program" ] || [ "$known" = true ]
+			program=docs/$(sed -E 's/.*\((snippets\/[a-z-]+)\.c\).*/\1/' <<<"$line")
+			known=false
+			printed=$(timeout 20 "./$program" 2>&1 3>&-) || [ $? -eq 77 ]
+			[[ "$printed" != 'needs '* ]] || known=true
+			echo "$program: $printed"
+			count=$((count + 1))
+		elif [[ "$line" =~ ^'| '(6\.[^|]*)' | '(.*)' |'$ ]]; then
+			versions=", ${BASH_REMATCH[1]},"
+			expected=${BASH_REMATCH[2]}
+			[ "$printed" != "$expected" ] || known=true
+			if [[ "$release" =~ ^(6\.(1|12|18))\. && "$versions" == *", ${BASH_REMATCH[1]},"* ]]; then
+				[ "$printed" = "$expected" ]
+			fi
+		fi
+	done 4<docs/kernels.md
+	[ "$known" = true ]
+	((count > 5))
 }
 
 @test "every word of the glossary is used in a lesson, and is where the alphabet has it" {
