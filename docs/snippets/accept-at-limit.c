@@ -16,9 +16,9 @@ static int connect_to(struct sockaddr_in *address)
 int main(void)
 {
 	struct sockaddr_in address;
-	struct rlimit limit;
+	struct rlimit limit, lowered;
 	struct io_uring_sqe *sqe;
-	int listen_fd = bound_socket(SOCK_STREAM, &address), last, first_result;
+	int listen_fd = bound_socket(SOCK_STREAM, &address), last, into_slot, without;
 
 	open_ring(&ring);
 	must(listen(listen_fd, 2), "listen");
@@ -26,17 +26,20 @@ int main(void)
 	connect_to(&address);
 	last = connect_to(&address);
 	must(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
-	limit.rlim_cur = (rlim_t)last + 1;
-	must(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+	lowered = limit;
+	lowered.rlim_cur = (rlim_t)last + 1;
+	must(setrlimit(RLIMIT_NOFILE, &lowered), "setrlimit");
 
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_accept_direct(sqe, listen_fd, NULL, NULL, 0, 0);
 	io_uring_sqe_set_data64(sqe, 1);
-	first_result = next_completion(&ring).res;
+	into_slot = next_completion(&ring).res;
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_accept(sqe, listen_fd, NULL, NULL, 0);
 	io_uring_sqe_set_data64(sqe, 2);
-	printf("accept into a slot: %s; ", name_of(first_result));
-	printf("without one: %s\n", name_of(next_completion(&ring).res));
+	without = next_completion(&ring).res;
+
+	must(setrlimit(RLIMIT_NOFILE, &limit), "setrlimit");
+	printf("accept into a slot: %s; without one: %s\n", name_of(into_slot), name_of(without));
 	return EXIT_SUCCESS;
 }

@@ -66,7 +66,7 @@ int main(void)
 	part.iov_base = right;
 	message = (struct msghdr){.msg_iov = &part, .msg_iovlen = 1};
 	filled = submit_send(&message);
-	strcpy(right, wrong);
+	memcpy(right, wrong, sizeof(right));
 	read_sent(filled, sent);
 	printf("bytes overwritten: sent %s\n", sent);
 	return EXIT_SUCCESS;
