@@ -15,10 +15,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NAP_NS	   (3 * 1000000)   /* under load: the program need not wake the reader then */
-#define LOOK_NS	   (100 * 1000000) /* how often it is asked whether the program is still there */
-#define BATCH_MOST (256U << 10)	   /* bytes, after which writers get their space back */
-#define STUCK_NS   1000000000ULL   /* a record is unfinished for so long: its writer is gone */
+#define NAP_NS	   3000000L	 /* under load: the program need not wake the reader then */
+#define LOOK_NS	   100000000L	 /* how often it is asked whether the program is still there */
+#define BATCH_MOST (256U << 10)	 /* bytes, after which writers get their space back */
+#define STUCK_NS   1000000000ULL /* a record is unfinished for so long: its writer is gone */
 
 struct channel *channel_create(int *segment)
 {
@@ -34,6 +34,7 @@ struct channel *channel_create(int *segment)
 	if (channel == (void *)-1)
 		error(EXIT_FAILURE, errno, "shared memory for the trace");
 	memset(channel->data, 0, sizeof(channel->data));
+	channel->program = getpid();
 	pthread_mutexattr_init(&shared);
 	pthread_mutexattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
 	pthread_mutexattr_setrobust(&shared, PTHREAD_MUTEX_ROBUST);
@@ -60,7 +61,7 @@ static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
 	return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
 }
 
-/* How many processes besides the reader have the channel. */
+/* How many processes besides the reader have the channel attached. */
 static unsigned long others(int segment)
 {
 	struct shmid_ds status;
@@ -71,6 +72,12 @@ static unsigned long others(int segment)
 bool channel_is_at_its_end(int segment)
 {
 	return others(segment) <= 1;
+}
+
+/* While execve(2) replaces the launcher, nobody has it: then the process counts. */
+static bool is_deserted(const struct channel *channel, int segment)
+{
+	return others(segment) == 0 && (channel->reserved > 0 || kill(channel->program, 0) < 0);
 }
 
 static void wake_writers(struct channel *channel)
@@ -98,7 +105,8 @@ static size_t finished_bytes(struct channel *channel, uint64_t from)
 	uint64_t length = 0;
 	uint32_t size;
 
-	/* Writers fill the end of the channel with a record of no meaning; a last one has no room. */
+	/* Writers fill the end of the channel with a record of no meaning; a last one has no room.
+	 */
 	while (length < to_end && length < BATCH_MOST) {
 		size = size_at(channel, from + length);
 		if (!size || size & RECORD_UNFINISHED || size > to_end - length)
@@ -140,6 +148,12 @@ static bool skip_abandoned(struct channel *channel, uint64_t position, uint64_t 
 	return true;
 }
 
+/* The same, so early that not even the record's size is there: nothing can be read after it. */
+static bool is_lost(const struct channel *channel, uint64_t position, uint64_t since)
+{
+	return channel->exiting && channel->reserved != position && now() - since > STUCK_NS;
+}
+
 size_t channel_wait(struct channel *channel, int segment, const struct record **records)
 {
 	static uint64_t position; /* how far the caller has been given records */
@@ -155,10 +169,12 @@ size_t channel_wait(struct channel *channel, int segment, const struct record **
 	while (!(length = finished_bytes(channel, position))) {
 		if (skip_abandoned(channel, position, since))
 			continue;
+		if (is_lost(channel, position, since))
+			return 0;
 		/* Who was there before the last look could not write after it. */
 		if (last_look)
 			return 0;
-		last_look = others(segment) == 0;
+		last_look = is_deserted(channel, segment);
 		if (!last_look)
 			wait_for_records(channel, position, rested);
 		rested = true;

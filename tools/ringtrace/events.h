@@ -48,7 +48,7 @@ enum event_kind {
 struct target {
 	enum { TARGET_NONE, TARGET_FD, TARGET_SLOT } kind;
 	int number;
-	uint64_t busy; /* a bit for each lane that a request is in */
+	uint64_t busy, used; /* a bit for each lane that a request is in, or was */
 	struct target *next;
 };
 
@@ -63,7 +63,7 @@ struct ring {
 	struct ring *next;
 	struct group **groups;
 	struct target *targets;
-	unsigned overflow, previous_chain;
+	unsigned overflow, previous_chain, silent;
 	bool is_open, overflowing, previous_links, skip_entry;
 };
 
@@ -78,10 +78,11 @@ struct request {
 	unsigned chain;	    /* the index of the first SQE that it is linked with */
 	pid_t thread;
 	struct target *target;
-	unsigned lane; /* the first that no other request on the target was in, 0 to 63 */
-	bool taken;    /* the kernel has taken its SQE, as far as is known */
-	bool silent;   /* IOSQE_CQE_SKIP_SUCCESS: only a failure has a CQE */
-	bool notified; /* zero copy: has completed, its NOTIF is to come */
+	unsigned lane;	  /* the first that no other request on the target was in, 0 to 63 */
+	bool lane_is_new; /* it is the first request in that lane of the target */
+	bool taken;	  /* the kernel has taken its SQE, as far as is known */
+	bool silent;	  /* IOSQE_CQE_SKIP_SUCCESS: only a failure has a CQE */
+	bool notified;	  /* zero copy: has completed, its NOTIF is to come */
 
 	struct request *older, *newer; /* of the ring */
 	struct request *next;	       /* of those that may have the same CQE; events.c's own */
@@ -101,7 +102,8 @@ struct event {
 	struct ring *ring; /* NULL: of none */
 	const struct request *request;
 
-	/* EVENT_SQE; of which `pointed` has what it points to: struct memory and bytes, repeatedly */
+	/* EVENT_SQE; of which `pointed` has what it points to: struct memory and bytes, repeatedly
+	 */
 	const struct io_uring_sqe *sqe;
 	const char *pointed;
 	size_t pointed_length;

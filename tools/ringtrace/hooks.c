@@ -45,31 +45,31 @@ static void *next_function(const char *name)
 	})
 
 /* A hook of io_uring_NAME: its kind, its parameters, its arguments, and the numbers to record. */
-#define NAMED_HOOK(function, name, kind, parameters, arguments, ...)                               \
+#define NAMED_HOOK(function, name, kind, parameters, passed, ...)                                  \
 	int function parameters                                                                    \
 	{                                                                                          \
 		struct call call = {CALL_##name, kind, ring, .record.arguments = {__VA_ARGS__}};   \
 		__typeof__(&function) next = NEXT(function);                                       \
 		bool traced = call_begin(&call);                                                   \
-		int result = next arguments;                                                       \
+		int result = next passed;                                                          \
                                                                                                    \
 		if (traced)                                                                        \
 			call_end(&call, result);                                                   \
 		return result;                                                                     \
 	}
-#define HOOK(name, kind, parameters, arguments, ...)                                               \
-	NAMED_HOOK(io_uring_##name, name, kind, parameters, arguments, __VA_ARGS__)
-#define REGISTER(name, parameters, arguments, ...)                                                 \
-	HOOK(name, CALL_REGISTERS, parameters, arguments, __VA_ARGS__)
+#define HOOK(name, kind, parameters, passed, ...)                                                  \
+	NAMED_HOOK(io_uring_##name, name, kind, parameters, passed, __VA_ARGS__)
+#define REGISTER(name, parameters, passed, ...)                                                    \
+	HOOK(name, CALL_REGISTERS, parameters, passed, __VA_ARGS__)
 
 /* Opening and closing */
 
-#define OPENING_HOOK(function, entries, parameters, arguments, given)                              \
+#define OPENING_HOOK(function, entries, parameters, passed, given)                                 \
 	int function parameters                                                                    \
 	{                                                                                          \
 		bool traced = opening_begin();                                                     \
 		unsigned asked = entries;                                                          \
-		int result = NEXT(function) arguments;                                             \
+		int result = NEXT(function) passed;                                                \
                                                                                                    \
 		if (traced)                                                                        \
 			opening_end(asked, ring, given, result);                                   \
@@ -122,7 +122,9 @@ int __io_uring_get_cqe(struct io_uring *ring, struct io_uring_cqe **cqe_ptr, uns
 {
 	struct call call = {
 		.id = wait_nr ? CALL_wait_cqe : CALL_peek_cqe,
-		.kind = submit ? CALL_SUBMITS : wait_nr ? CALL_WAITS : CALL_LOOKS,
+		.kind = submit	  ? CALL_SUBMITS
+			: wait_nr ? CALL_WAITS
+				  : CALL_LOOKS,
 		.ring = ring,
 		.record.arguments = {wait_nr},
 	};

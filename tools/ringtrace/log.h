@@ -15,9 +15,10 @@
  *   RECORD_RING       an enum how      struct ring_record: a ring became known, or could not be
  *                                      opened, or has another size now
  *   RECORD_RING_END   1: by exit       struct ring_end
- *   RECORD_SQES       of the first SQE struct entries and that many SQEs, as they are handed over;
- *                                      then, up to the record's end, any number of struct memory,
- *                                      each with its bytes: what the SQEs point to
+ *   RECORD_SQES       of the first SQE struct entries and that many SQEs, as they are handed over
+ *                                      (flags 1: prepared, and never were); then, up to the end,
+ *                                      any number of struct memory, each with its bytes: what the
+ *                                      last SQE points to
  *   RECORD_CQES       of the first CQE struct entries and that many CQEs
  *   RECORD_MISSED     how many         nothing: SQEs (flags 0) or CQEs (flags 1) were overwritten
  *                                      before they could be copied
@@ -88,7 +89,7 @@ struct ring_counters {
 	uint32_t sqe_tail; /* prepared by the program */
 	uint32_t sq_flags;
 	uint32_t cq_head, cq_tail, cq_overflow;
-	uint32_t reserved;
+	uint32_t looks; /* calls since the last record that only looked into the CQ, in vain */
 };
 
 struct ring_end {
@@ -172,7 +173,7 @@ struct call_record {
 	uint64_t began;
 	int32_t result;
 	uint32_t arguments[4];
-	uint32_t looks; /* calls since the last record that only looked into the CQ, in vain */
+	uint32_t reserved;
 	struct ring_counters before, after;
 };
 

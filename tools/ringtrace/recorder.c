@@ -11,8 +11,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/futex.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -37,8 +37,8 @@ struct buffer_ring {
 
 struct ring_state {
 	/* Rings are known by their memory: a program may move its struct io_uring. */
-	_Atomic(const unsigned *) key; /* sq.khead; NULL: free */
-	struct io_uring view;	       /* where the ring's memory is: that does not move */
+	_Atomic(const unsigned *) key;	/* sq.khead; NULL: free */
+	struct io_uring view;		/* where the ring's memory is: that does not move */
 	const struct io_uring *program; /* its own, where it was when it was last used */
 	uint32_t number;
 	unsigned sqe_seen;
@@ -289,7 +289,7 @@ static size_t copy_pointed(const struct io_uring_sqe *sqe, char *copy)
 
 static unsigned sqe_size(const struct io_uring *ring)
 {
-	return sizeof(struct io_uring_sqe) << !!(ring->flags & IORING_SETUP_SQE128);
+	return (unsigned)sizeof(struct io_uring_sqe) << !!(ring->flags & IORING_SETUP_SQE128);
 }
 
 static const struct io_uring_sqe *sqe_at(const struct io_uring *ring, unsigned index)
@@ -301,17 +301,18 @@ static const struct io_uring_sqe *sqe_at(const struct io_uring *ring, unsigned i
 
 /* One record: `count` SQEs from the place `index` on, and what the last of them points to. */
 static void record_sqes(struct ring_state *state, const struct io_uring *ring, unsigned index,
-			unsigned count, const char *pointed, size_t pointed_length)
+			unsigned count, bool never, const char *pointed, size_t pointed_length)
 {
 	struct entries entries = {.count = count, .entry_size = sqe_size(ring)};
-	struct record *record = record_begin(RECORD_SQES, state->number, state->sqe_seen,
-					     sizeof(entries) + (size_t)count * entries.entry_size +
-						     pointed_length);
+	struct record *record =
+		record_begin(RECORD_SQES, state->number, state->sqe_seen,
+			     sizeof(entries) + (size_t)count * entries.entry_size + pointed_length);
 	char *to;
 
 	state->sqe_seen += count;
 	if (!record)
 		return;
+	record->flags = never;
 	to = memcpy(record + 1, &entries, sizeof(entries));
 	to += sizeof(entries);
 	for (; count > 0; count--, to += entries.entry_size)
@@ -325,7 +326,7 @@ static bool rewinds(const struct io_uring *ring)
 	return ring->flags & (1U << 20); /* IORING_SETUP_SQ_REWIND: SQEs start at 0 each time */
 }
 
-static void look_at_sqes(struct ring_state *state, const struct io_uring *ring)
+static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, bool never)
 {
 	unsigned index = rewinds(ring) ? 0 : state->sqe_seen;
 	unsigned tail = ring->sq.sqe_tail;
@@ -344,7 +345,7 @@ static void look_at_sqes(struct ring_state *state, const struct io_uring *ring)
 		length = 0;
 		for (count = 0; count < most && index + count != tail && !length; count++)
 			length = copy_pointed(sqe_at(ring, index + count), pointed);
-		record_sqes(state, ring, index, count, pointed, length);
+		record_sqes(state, ring, index, count, never, pointed, length);
 		index += count;
 	}
 }
@@ -364,8 +365,8 @@ static unsigned copy_cqes(const struct io_uring *view, unsigned index, unsigned 
 		       &view->cq.cqes[((index + i) & view->cq.ring_mask) << shift], size);
 	atomic_thread_fence(memory_order_acquire);
 	tail = IO_URING_READ_ONCE(*view->cq.ktail);
-	overwritten = tail - index > view->cq.ring_entries ? tail - index - view->cq.ring_entries
-							   : 0;
+	overwritten =
+		tail - index > view->cq.ring_entries ? tail - index - view->cq.ring_entries : 0;
 	if (overwritten > count)
 		overwritten = count;
 	memmove(to, to + (size_t)overwritten * size, (size_t)(count - overwritten) * size);
@@ -376,7 +377,8 @@ static unsigned copy_cqes(const struct io_uring *view, unsigned index, unsigned 
 static bool record_cqes(struct ring_state *state, unsigned from, unsigned count)
 {
 	struct io_uring *view = &state->view;
-	unsigned size = sizeof(struct io_uring_cqe) << !!(view->flags & IORING_SETUP_CQE32);
+	unsigned size = (unsigned)sizeof(struct io_uring_cqe)
+			<< !!(view->flags & IORING_SETUP_CQE32);
 	struct record *record = record_begin(RECORD_CQES, state->number, from,
 					     sizeof(struct entries) + (size_t)count * size);
 	struct entries *entries;
@@ -433,9 +435,9 @@ static void look_at_buffer_ring(struct ring_state *state, struct buffer_ring *ri
 		entries.count = count < RECORD_MOST / 2 / sizeof(struct io_uring_buf)
 					? count
 					: RECORD_MOST / 2 / sizeof(struct io_uring_buf);
-		record = record_begin(RECORD_BUFFERS, state->number, ring->group,
-				      sizeof(entries) +
-					      entries.count * sizeof(struct io_uring_buf));
+		record =
+			record_begin(RECORD_BUFFERS, state->number, ring->group,
+				     sizeof(entries) + entries.count * sizeof(struct io_uring_buf));
 		if (!record)
 			return;
 		to = memcpy(record + 1, &entries, sizeof(entries));
@@ -674,7 +676,10 @@ static void ring_ends(struct ring_state *state, const struct io_uring *ring, boo
 	struct ring_end end;
 
 	look_at_cqes(state);
+	/* What was prepared since the last call, and stays so. */
+	look_at_sqes(state, ring, true);
 	end.counters = ring_counters(state, ring);
+	end.counters.looks = state->looks;
 	record_write(RECORD_RING_END, state->number, by_exit, 0, &end, sizeof(end));
 	state->key = NULL;
 }
@@ -743,7 +748,7 @@ bool call_begin(struct call *call)
 		if (call->kind != CALL_REGISTERS)
 			look_at_buffers(call->state);
 		if (call->kind == CALL_SUBMITS)
-			look_at_sqes(call->state, call->ring);
+			look_at_sqes(call->state, call->ring, false);
 		look_at_cqes(call->state);
 		call->record.before = ring_counters(call->state, call->ring);
 		if (call->kind == CALL_SUBMITS && rewinds(call->ring)) {
@@ -776,7 +781,7 @@ static void record_call(struct call *call, int result)
 	}
 	call->record.result = result;
 	if (state) {
-		call->record.looks = state->looks;
+		call->record.before.looks = state->looks;
 		state->looks = 0;
 		state->program = call->ring;
 		state->view.sq.sqe_head = call->ring->sq.sqe_head;
@@ -920,5 +925,10 @@ __attribute__((destructor)) void recorder_finish(void)
 	record_write(RECORD_EXIT, 0, 0, 0, NULL, 0);
 	wait_until_read(channel->reserved);
 	finished = true;
+	/* What the program has printed may still be in its buffers. */
+	if (channel->status && process == channel->program) {
+		fflush(NULL);
+		syscall(SYS_exit_group, channel->status);
+	}
 	errno = saved_errno;
 }
