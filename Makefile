@@ -135,6 +135,9 @@ $(PRELOADED:%=build/tests/%.so): %.so: %.o
 ringtrace: $(filter-out $(RECORDER_OBJECTS),$(patsubst %.c,build/%.o,$(wildcard tools/ringtrace/*.c))) \
 	build/common/options.o build/common/output.o | build/libringtrace.so ## build ringtrace, which shows a ring's traffic
 
+# The page of --html becomes a part of ringtrace.
+build/tools/ringtrace/html.o: $(wildcard tools/ringtrace/player/*)
+
 build/libringtrace.so: $(RECORDER_OBJECTS) tools/ringtrace/ringtrace.map
 	@echo "LD $@"
 	@$(CC) -shared $(LDFLAGS) -Wl,--version-script=tools/ringtrace/ringtrace.map $(RECORDER_OBJECTS) -o $@
@@ -148,12 +151,8 @@ tour: all ## run every day's programs against a real client
 	@tools/tour
 
 SOURCES = $(wildcard */*.[ch] docs/snippets/*.[ch] tests/*/*.[ch] tools/*/*.[ch])
-SCRIPTS = .ci/run $(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
-=======
-SOURCES = $(wildcard */*.[ch] tests/*/*.[ch])
 SCRIPTS = .ci/run exercise exercises/check.bash $(wildcard exercises/*/check) \
 	$(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
->>>>>>> c517a2005ffcbea0afcc526e0a4c3e7759ffa63e
 lint: ## check layout, and look for defects without running anything
 	clang-format --dry-run --Werror $(SOURCES)
 	printf '%s\n' $(filter %.c,$(SOURCES)) | xargs -P 2 -I FILE \

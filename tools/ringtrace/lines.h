@@ -21,6 +21,9 @@ bool lines_flush(void);
 /* The beginning of a line: its time, thread and ring. */
 struct text line_start(const struct event *event);
 
+/* What the line of an event says after that; nothing for kinds that have no line. */
+void event_text(struct text *line, const struct event *event);
+
 void print_event(const struct event *event);
 void summarize_event(const struct event *event);
 void json_event(const struct event *event);

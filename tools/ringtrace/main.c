@@ -27,10 +27,11 @@
 #include "common/options.h"
 #include "tools/ringtrace/channel.h"
 #include "tools/ringtrace/decode.h"
+#include "tools/ringtrace/html.h"
 #include "tools/ringtrace/launch.h"
 #include "tools/ringtrace/lines.h"
 
-static const char *log_to_write, *log_to_read, *output_path, *json_path;
+static const char *log_to_write, *log_to_read, *output_path, *json_path, *html_path;
 static int log_fd = -1;
 
 static void print_help(void)
@@ -43,6 +44,7 @@ static void print_help(void)
 	       "  -r, --read LOG        print what was recorded, to standard output\n"
 	       "      --json FILE       also write Chrome trace events, for Perfetto (ui.perfetto.dev)\n"
 	       "                        or chrome://tracing\n"
+	       "      --html FILE       also write a page that plays the run, for a browser\n"
 	       "      --only OP,OP,...  only these operations, like accept,recv; the word calls stands\n"
 	       "                        for the lines of calls\n"
 	       "      --user-data hex|dec\n"
@@ -73,6 +75,7 @@ static void parse_options(int argc, char **argv)
 		{"write", required_argument, NULL, 'w'},
 		{"read", required_argument, NULL, 'r'},
 		{"json", required_argument, NULL, 'j'},
+		{"html", required_argument, NULL, 'H'},
 		{"only", required_argument, NULL, 'n'},
 		{"user-data", required_argument, NULL, 'u'},
 		{"help", no_argument, NULL, 'h'},
@@ -94,6 +97,9 @@ static void parse_options(int argc, char **argv)
 			break;
 		case 'j':
 			json_path = optarg;
+			break;
+		case 'H':
+			html_path = optarg;
 			break;
 		case 'n':
 			parse_only(optarg);
@@ -123,7 +129,7 @@ static int open_file(const char *path)
 	return fd;
 }
 
-static void add_consumers(void)
+static void add_consumers(const char *command)
 {
 	if (!log_to_write || output_path) {
 		events_add_consumer(print_event);
@@ -132,6 +138,10 @@ static void add_consumers(void)
 	if (json_path) {
 		json_open(json_path);
 		events_add_consumer(json_event);
+	}
+	if (html_path) {
+		html_open(html_path, command);
+		events_add_consumer(html_event);
 	}
 }
 
@@ -143,11 +153,14 @@ static const char *read_records(const char *log, size_t size, size_t *at)
 	const struct log_start *start = (const struct log_start *)log;
 	const struct record *record;
 	const char *wrong = NULL;
+	char command[sizeof(start->command)];
 
 	if (size < sizeof(*start) || memcmp(start->magic, LOG_MAGIC, sizeof(start->magic)) != 0)
 		return "no log of ringtrace";
 	if (start->version != LOG_VERSION || start->size != sizeof(*start))
 		return "of another version of ringtrace";
+	snprintf(command, sizeof(command), "%.*s", (int)sizeof(command) - 1, start->command);
+	add_consumers(command);
 	for (*at = sizeof(*start); *at < size; *at += record->size) {
 		record = (const struct record *)(log + *at);
 		if (size - *at < 8 || record->size > size - *at)
@@ -237,7 +250,7 @@ static int read_channel(struct channel *channel, int segment)
 	return EXIT_SUCCESS;
 }
 
-static void start_log(char **command)
+static struct log_start log_start_of(char **command)
 {
 	struct log_start start = {
 		.magic = LOG_MAGIC,
@@ -249,8 +262,7 @@ static void start_log(char **command)
 	for (; *command && length < sizeof(start.command); command++)
 		length += (size_t)snprintf(start.command + length, sizeof(start.command) - length,
 					   "%s%s", length ? " " : "", *command);
-	if (!log_write(&start, sizeof(start)))
-		error(EXIT_FAILURE, errno, "%s", log_to_write);
+	return start;
 }
 
 /* What the program inherits, in contrast to our own files, stays open across execve(2). */
@@ -318,6 +330,7 @@ int main(int argc, char **argv)
 {
 	struct program program;
 	struct channel *channel;
+	struct log_start start;
 	int segment;
 
 	parse_options(argc, argv);
@@ -325,15 +338,16 @@ int main(int argc, char **argv)
 		lines_fd = open_file(output_path);
 	else if (log_to_read)
 		lines_fd = STDOUT_FILENO;
-	add_consumers();
 	if (log_to_read)
 		return read_log(log_to_read);
 
 	program_find(argv[optind], &program);
-	if (log_to_write) {
+	start = log_start_of(argv + optind);
+	add_consumers(start.command);
+	if (log_to_write)
 		log_fd = open_file(log_to_write);
-		start_log(argv + optind);
-	}
+	if (!log_write(&start, sizeof(start)))
+		error(EXIT_FAILURE, errno, "%s", log_to_write);
 	channel = channel_create(&segment);
 	start_reader(channel, segment);
 	program_become(&program, argv + optind, segment);

@@ -196,7 +196,7 @@ static void note_left(const struct event *event)
 	add_user_data(&reason->list, event->request->sqe.user_data);
 }
 
-static void print_ring_end(const struct event *event)
+static void print_left(const struct event *event)
 {
 	struct text line;
 	size_t i;
@@ -210,66 +210,80 @@ static void print_ring_end(const struct event *event)
 		left[i].count = 0;
 		left[i].list.length = 0;
 	}
-	if (event->by_exit)
-		return;
-	line = line_start(event);
-	text_add(&line, "closed");
-	line_add(&line);
 }
 
-void print_event(const struct event *event)
+void event_text(struct text *line, const struct event *event)
 {
-	struct text line = line_start(event);
-
 	switch (event->kind) {
 	case EVENT_RING:
-		print_ring(&line, event);
+		print_ring(line, event);
 		break;
 	case EVENT_SQE:
-		if (only_some && !is_shown(event))
-			return;
-		add_sqe(&line, event);
+		add_sqe(line, event);
 		if (!event->request)
-			text_add(&line, "  (prepared, and never submitted)");
+			text_add(line, "  (prepared, and never submitted)");
 		break;
 	case EVENT_CQE:
-		if (only_some && !is_shown(event))
-			return;
-		print_cqe(&line, event);
+		print_cqe(line, event);
 		break;
 	case EVENT_CALL:
-		if (!calls_shown || is_silent_call(event))
-			return;
-		print_call(&line, event);
+		print_call(line, event);
 		break;
-	case EVENT_LEFT:
-		note_left(event);
-		return;
 	case EVENT_MISSED:
-		text_add(&line,
+		text_add(line,
 			 event->of_cqes ? "%u CQEs were consumed and overwritten unseen"
 					: "%u SQEs were submitted unseen",
 			 event->count);
 		break;
 	case EVENT_OVERFLOW:
 		if (event->count)
-			text_add(&line, "CQ overflow: %u CQEs are lost", event->count);
+			text_add(line, "CQ overflow: %u CQEs are lost", event->count);
 		else
-			text_add(&line, "CQ overflow: the CQ is full, the kernel keeps what has "
-					"completed");
+			text_add(line, "CQ overflow: the CQ is full, the kernel keeps what has "
+				       "completed");
 		break;
 	case EVENT_RING_END:
-		print_ring_end(event);
-		return;
-	case EVENT_WARNING:
-		text_add(&line, "MISTAKE  %s (%s)", event->warning->text, event->warning->cure);
+		text_add(line, "closed");
 		break;
-	case EVENT_BUFFERS:
-	case EVENT_CLOSE:
-	case EVENT_PROCESS:
-	case EVENT_EXIT:
-	case EVENT_END:
-		return;
+	case EVENT_WARNING:
+		text_add(line, "MISTAKE  %s (%s)", event->warning->text, event->warning->cure);
+		break;
+	default:
+		break;
 	}
+}
+
+static bool is_left_out(const struct event *event)
+{
+	switch (event->kind) {
+	case EVENT_SQE:
+	case EVENT_CQE:
+		return only_some && !is_shown(event);
+	case EVENT_CALL:
+		return !calls_shown || is_silent_call(event);
+	case EVENT_RING_END:
+		return event->by_exit;
+	case EVENT_RING:
+	case EVENT_MISSED:
+	case EVENT_OVERFLOW:
+	case EVENT_WARNING:
+		return false;
+	default:
+		return true;
+	}
+}
+
+void print_event(const struct event *event)
+{
+	struct text line;
+
+	if (event->kind == EVENT_LEFT)
+		note_left(event);
+	if (event->kind == EVENT_RING_END)
+		print_left(event);
+	if (is_left_out(event))
+		return;
+	line = line_start(event);
+	event_text(&line, event);
 	line_add(&line);
 }
