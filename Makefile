@@ -128,6 +128,13 @@ test: ## run all tests, like "bats tests"
 tour: all ## run every day's programs against a real client
 	@tools/tour
 
+site: all ## make pages of everything, in build/site, with runs to watch
+	@tools/site/build
+.PHONY: site
+
+# The page that plays a run is part of ringtrace.
+build/tools/ringtrace/html.o: $(wildcard tools/ringtrace/player/*)
+
 SOURCES = $(wildcard */*.[ch] tests/*/*.[ch])
 SCRIPTS = .ci/run $(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
 lint: ## check layout, and look for defects without running anything
