@@ -21,6 +21,7 @@ COMMON_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard common/*.c))
 program = $(firstword $(subst -, ,$(1)))/$(basename $(notdir $(1)))
 PROGRAMS = $(foreach source,$(DAY_SOURCES),$(call program,$(source)))
 BENCH_PROGRAMS = bench/epoll-echo bench/load bench/ring-ops
+MISTAKES = $(patsubst %.c,%,$(wildcard mistakes/*.c))
 PRELOADED = inject hurry
 TEST_PROGRAMS = $(patsubst %.c,build/%,$(filter-out $(PRELOADED:%=tests/%.c),$(wildcard tests/*.c tests/foreign/*.c)))
 
@@ -41,7 +42,7 @@ LIBURING_CFLAGS := $(patsubst -I%,-isystem%,$(shell pkg-config --cflags $(LIBURI
 LIBURING_LIBS := $(shell pkg-config --libs $(LIBURING))
 endif
 
-all: $(DAYS) tools ## build every day and the tools
+all: $(DAYS) ## build every day and the tools
 
 $(DAYS): ## dayNN: build one day's programs
 .PHONY: all $(DAYS)
@@ -61,12 +62,33 @@ bench: all bench-programs ## measure io_uring against epoll, in five minutes (QU
 	@bench/run $(if $(QUICK),--quick)
 .PHONY: bench bench-programs
 
+# What docs/ shows: docs/snippets/name.c becomes docs/snippets/name, which needs liburing only.
+SNIPPETS = $(patsubst %.c,%,$(wildcard docs/snippets/*.c))
+snippets: $(SNIPPETS) ## build the small programs that docs/ shows
+$(SNIPPETS): %: build/%.o
+.PHONY: snippets
+
+# What people get wrong: mistakes/name.c becomes mistakes/name, which needs liburing only.
+mistakes: $(MISTAKES) ## build what people get wrong: ./mistakes/NAME, and with --cured
+$(MISTAKES): %: build/%.o
+mistake: $(if $(M),mistakes/$(M)) ## M=NAME: run a mistake, wrong and cured, and ask ringtrace about it
+ifeq ($(M),)
+	@echo 'make mistake M=NAME, where NAME is one of:' $(notdir $(MISTAKES))
+else
+	@mistakes/show $(M)
+endif
+.PHONY: mistakes mistake
+
 # What only the tests use: tests/name.c becomes build/tests/name.
 test-programs: $(TEST_PROGRAMS) $(PRELOADED:%=build/tests/%.so)
 $(TEST_PROGRAMS): build/tests/%: build/tests/%.o $(COMMON_OBJECTS)
 .PHONY: test-programs
 
-$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS) tools/ringtrace:
+# What readers make of the exercises (./exercise): my/3.1/accept.c becomes build/my/3.1/accept.
+MY_PROGRAMS = $(patsubst %.c,build/%,$(wildcard my/[1-9].[1-9]/*.c))
+$(MY_PROGRAMS): build/%: build/%.o $(COMMON_OBJECTS)
+
+$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS) $(SNIPPETS) $(MISTAKES) $(MY_PROGRAMS):
 	@echo "LD $@"
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LDLIBS)
@@ -132,11 +154,9 @@ site: all ## make pages of everything, in build/site, with runs to watch
 	@tools/site/build
 .PHONY: site
 
-# The page that plays a run is part of ringtrace.
-build/tools/ringtrace/html.o: $(wildcard tools/ringtrace/player/*)
-
-SOURCES = $(wildcard */*.[ch] tests/*/*.[ch])
-SCRIPTS = .ci/run $(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
+SOURCES = $(wildcard */*.[ch] docs/snippets/*.[ch] tests/*/*.[ch])
+SCRIPTS = .ci/run exercise exercises/check.bash $(wildcard exercises/*/check) \
+	$(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
 lint: ## check layout, and look for defects without running anything
 	clang-format --dry-run --Werror $(SOURCES)
 	printf '%s\n' $(filter %.c,$(SOURCES)) | xargs -P 2 -I FILE \
@@ -147,7 +167,7 @@ lint: ## check layout, and look for defects without running anything
 .PHONY: test tour lint
 
 clean: ## remove everything that make built
-	rm -rf build $(DAYS) $(BENCH_PROGRAMS) tools/ringtrace tools/libringtrace.so
+	rm -rf build $(DAYS) $(BENCH_PROGRAMS) $(SNIPPETS) $(MISTAKES) tools/ringtrace tools/libringtrace.so
 
 help: ## this list; SANITIZE=1 with any of them: programs that check themselves
 	@sed -n 's/^\([a-z$$(A-Z)-]*\):.* ## /\1\t/p' Makefile | sed 's/^$$(DAYS)\tdayNN: /day01 .. day05\t/' | \

@@ -19,7 +19,6 @@
 #include <errno.h>
 #include <error.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -37,12 +36,13 @@
 #define MOST_CONNECTIONS    1000000
 #define OTHER_DESCRIPTORS                                                                          \
 	16 /* the standard ones, epoll, signalfd, the listener, and room to spare */
-#define BUFFER_BYTES	16384
-#define EVENTS_A_TURN	512
-#define ACCEPTS_A_TURN	128 /* then those already connected have their turn */
-#define ACCEPT_RETRY_MS 100
-#define GRACE_MS	2000
-#define NO_TIMEOUT	(-1)
+#define DEFAULT_BUFFER_BYTES 65536 /* as many as one of day 5's buffers holds */
+#define MAX_BUFFER_BYTES     1048576
+#define EVENTS_A_TURN	     512
+#define ACCEPTS_A_TURN	     128 /* then those already connected have their turn */
+#define ACCEPT_RETRY_MS	     100
+#define GRACE_MS	     2000
+#define NO_TIMEOUT	     (-1)
 
 /* What a send could not take. Exists only while a connection owes its peer something. */
 struct rest {
@@ -59,7 +59,10 @@ struct connection {
 static struct connection *connections; /* by descriptor */
 static int descriptors;		       /* how many `connections` has */
 static unsigned open_count;
-static unsigned open_limit;
+static unsigned open_limit = DEFAULT_CONNECTIONS;
+
+static char buffer[MAX_BUFFER_BYTES]; /* of which `buffer_bytes` are used */
+static unsigned buffer_bytes = DEFAULT_BUFFER_BYTES;
 
 static int epoll_fd;
 static int listener_fd;
@@ -168,8 +171,7 @@ static ssize_t send_some(int fd, const char *bytes, size_t length)
 
 static void on_readable(int fd)
 {
-	static char buffer[BUFFER_BYTES];
-	ssize_t received = recv(fd, buffer, sizeof(buffer), 0);
+	ssize_t received = recv(fd, buffer, buffer_bytes, 0);
 	ssize_t sent;
 
 	if (received < 0 && (errno == EAGAIN || errno == EINTR) && !ending)
@@ -257,6 +259,22 @@ static void serve(void)
 }
 
 /*
+ * Receives once from each connection that owes its peer nothing; one that has nothing to receive is
+ * closed. Whether all that are left now wait for their peers to read.
+ */
+static bool all_wait_to_send(void)
+{
+	unsigned waiting = 0;
+
+	for (int fd = 0; fd < descriptors; fd++) {
+		if (connections[fd].open && !connections[fd].rest)
+			on_readable(fd);
+		waiting += connections[fd].rest != NULL;
+	}
+	return waiting == open_count;
+}
+
+/*
  * Echoes what has arrived and closes each connection once it has nothing more to receive: closing a
  * socket with unread input would reset it and take what was already sent along.
  */
@@ -264,16 +282,14 @@ static void end_in_order(void)
 {
 	long deadline = now_ms() + GRACE_MS;
 	long left = GRACE_MS;
+	bool waiting;
 
 	close(listener_fd);
 	listener_fd = -1;
 	while (open_count > 0 && left > 0 && !ended) {
-		for (int fd = 0; fd < descriptors; fd++) {
-			if (connections[fd].open && !connections[fd].rest)
-				on_readable(fd);
-		}
+		waiting = all_wait_to_send();
 		if (open_count > 0)
-			turn((int)left);
+			turn(waiting ? (int)left : 0);
 		left = deadline - now_ms();
 	}
 }
@@ -327,45 +343,24 @@ static void open_all(const char *address, unsigned port)
 	listener_announce(listener_fd);
 }
 
-static void print_help(void)
-{
-	printf("Usage: %s [OPTIONS] [PORT]\n"
-	       "Echoes over TCP with epoll, to compare day 5 with. PORT 0 takes a free one;\n"
-	       "the default is %d.\n\n"
-	       "  --bind ADDR       address to listen on (default 127.0.0.1)\n"
-	       "  --connections N   most connections at a time (default %d)\n"
-	       "  --help            this text\n",
-	       program_invocation_name, DEFAULT_PORT, DEFAULT_CONNECTIONS);
-}
-
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"bind", required_argument, NULL, 'b'},
-		{"connections", required_argument, NULL, 'c'},
-		{"help", no_argument, NULL, 'h'},
+	const char *address = "127.0.0.1";
+	const struct option_entry options[] = {
+		{"bind", "ADDR", "address to listen on", .text = &address},
+		{"connections", "N", "most connections at a time", .number = &open_limit,
+		 .least = 1, .most = MOST_CONNECTIONS},
+		{"buffer-size", "BYTES", "that are received at a time", .number = &buffer_bytes,
+		 .least = 1, .most = MAX_BUFFER_BYTES},
 		{0},
 	};
-	const char *address = "127.0.0.1";
-	int option;
 
-	open_limit = DEFAULT_CONNECTIONS;
-	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-		switch (option) {
-		case 'b':
-			address = optarg;
-			break;
-		case 'c':
-			open_limit = option_number("--connections", optarg, 1, MOST_CONNECTIONS);
-			break;
-		case 'h':
-			print_help();
-			return EXIT_SUCCESS;
-		default:
-			usage_hint();
-		}
-	}
-
+	options_parse(
+		argc, argv,
+		"[OPTIONS] [PORT]\n"
+		"Echoes over TCP with epoll, to compare day 5 with. PORT 0 takes a free one;\n"
+		"the default is 7006.",
+		options);
 	open_all(address, option_port(argc, argv, DEFAULT_PORT));
 	serve();
 	end_in_order();

@@ -19,9 +19,9 @@
 
 #include <errno.h>
 #include <error.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -34,19 +34,23 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEFAULT_PORT	 7005
-#define MOST_CONNECTIONS 1000000
-#define MOST_IN_FLIGHT	 65536
-#define MOST_BYTES	 (1U << 30)
-#define MOST_REPLY_BYTES 4096
-#define TABLE_BYTES	 262139 /* a prime: no server's buffer size divides it */
-#define CHUNK_BYTES	 65536
-#define EVENTS_A_TURN	 512
-#define CHECK_NS	 (100 * MILLISECOND)
-#define MILLISECOND	 UINT64_C(1000000)
-#define SECOND		 UINT64_C(1000000000)
-#define DISTURBED	 0.05 /* of the time */
-#define SATURATED	 0.95 /* of a CPU */
+#define DEFAULT_PORT	  7005
+#define DEFAULT_MS	  2000
+#define MOST_CONNECTIONS  1000000
+#define MOST_IN_FLIGHT	  65536
+#define MOST_BYTES	  (1U << 30)
+#define MOST_REPLY_BYTES  4096
+#define TABLE_BYTES	  262139 /* a prime: no server's buffer size divides it */
+#define CHUNK_BYTES	  65536
+#define EVENTS_A_TURN	  512
+#define CHECK_NS	  (100 * MILLISECOND)
+#define MILLISECOND	  UINT64_C(1000000)
+#define SECOND		  UINT64_C(1000000000)
+#define HOG_BYTES	  65536 /* of socket buffer */
+#define HOG_SEGMENT_BYTES 1460	/* as through Ethernet */
+#define STUCK_MS	  300	/* without a byte sent: no hog is to come further */
+#define DISTURBED	  0.05	/* of the time */
+#define SATURATED	  0.95	/* of a CPU */
 
 struct connection {
 	unsigned serial; /* decides the content */
@@ -89,7 +93,8 @@ static const char *reply; /* what answers a message, or NULL: the message itself
 static unsigned reply_bytes;
 static bool streaming;
 static bool reconnecting;
-static bool idling;
+static unsigned idle_count;
+static unsigned hog_count;
 static bool print_values;
 
 static struct addrinfo *address;
@@ -252,6 +257,18 @@ static void close_by_reset(int fd)
 		error(EXIT_FAILURE, errno, "setsockopt");
 }
 
+/* Small buffers and segments: otherwise a thousand hogs use up the memory that TCP may have. */
+static void make_small(int fd)
+{
+	const int buffer = HOG_BYTES;
+	const int segment = HOG_SEGMENT_BYTES;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &buffer, sizeof(buffer)) < 0 ||
+	    setsockopt(fd, IPPROTO_TCP, TCP_MAXSEG, &segment, sizeof(segment)) < 0)
+		error(EXIT_FAILURE, errno, "setsockopt");
+}
+
 static const char *connect_advice(int error_number)
 {
 	switch (error_number) {
@@ -279,6 +296,8 @@ static void open_connection(struct connection *connection, int flags)
 	/* The time-out of a blocking connect(2), too. */
 	if (!flags && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
 		error(EXIT_FAILURE, errno, "setsockopt");
+	if (hog_count)
+		make_small(fd);
 	if (connect(fd, address->ai_addr, address->ai_addrlen) < 0 &&
 	    !(flags && errno == EINPROGRESS))
 		error(EXIT_FAILURE, errno, "connection %u: connect%s", next_serial,
@@ -535,14 +554,21 @@ static void start_finishing(uint64_t now)
 	}
 }
 
+/* However short the time: without a single message there is nothing to say about any. */
+static bool has_measured(uint64_t now)
+{
+	if (message_count)
+		return now_counts.messages >= message_count;
+	return now >= phase_end_ns && now_counts.messages > first_counts.messages;
+}
+
 static void advance_phase(uint64_t now)
 {
 	if (phase == WARMING_UP && now >= phase_end_ns) {
 		phase = MEASURING;
 		first_counts = count_now(now);
 		phase_end_ns = now + duration_ms * MILLISECOND;
-	} else if (phase == MEASURING &&
-		   (message_count ? now_counts.messages >= message_count : now >= phase_end_ns)) {
+	} else if (phase == MEASURING && has_measured(now)) {
 		start_finishing(now);
 	}
 }
@@ -551,8 +577,8 @@ static int timeout_ms(uint64_t now)
 {
 	uint64_t left = CHECK_NS;
 
-	if (phase != FINISHING && !message_count && phase_end_ns < now + left)
-		left = phase_end_ns > now ? phase_end_ns - now : 0;
+	if (phase != FINISHING && phase_end_ns > now && phase_end_ns < now + left)
+		left = phase_end_ns - now;
 	return (int)((left + MILLISECOND - 1) / MILLISECOND);
 }
 
@@ -637,6 +663,34 @@ static double server_memory(void)
 }
 
 /*
+ * Waits until something happens to a connection, for at most so many milliseconds (-1: forever).
+ * False where standard input or a signal has ended the waiting for good.
+ */
+static bool wait_for_event(int signal_fd, int patience_ms, bool *happened)
+{
+	struct pollfd ends[] = {
+		{.fd = STDIN_FILENO, .events = POLLIN},
+		{.fd = signal_fd, .events = POLLIN},
+		{.fd = epoll_fd, .events = POLLIN},
+	};
+	char ignored[64];
+
+	if (poll(ends, sizeof(ends) / sizeof(ends[0]), patience_ms) < 0)
+		error(EXIT_FAILURE, errno, "poll");
+	*happened = ends[2].revents;
+	return !ends[1].revents &&
+	       (!ends[0].revents || read(STDIN_FILENO, ignored, sizeof(ignored)) > 0);
+}
+
+static void open_all(unsigned events)
+{
+	for (unsigned i = 0; i < connection_count; i++) {
+		open_connection(&connections[i], 0);
+		watch(&connections[i], events);
+	}
+}
+
+/*
  * --idle: holds the connections. One message over the last of them shows that the server has
  * accepted all, because it accepts them in order.
  */
@@ -644,39 +698,64 @@ static void hold_idle(void)
 {
 	struct connection *last = &connections[connection_count - 1];
 	int signal_fd = signals_open(SIGINT, SIGTERM, 0);
-	struct pollfd ends[] = {
-		{.fd = STDIN_FILENO, .events = POLLIN},
-		{.fd = signal_fd, .events = POLLIN},
-		{.fd = epoll_fd, .events = POLLIN},
-	};
-	char ignored[64];
-	double bytes_before, bytes;
+	struct pollfd answer = {.fd = epoll_fd, .events = POLLIN};
+	double bytes_before = server_memory();
+	bool happened;
 
-	bytes_before = server_memory();
-	for (unsigned i = 0; i < connection_count; i++) {
-		open_connection(&connections[i], 0);
-		watch(&connections[i], EPOLLIN);
-	}
+	open_all(EPOLLIN);
 	last->granted = 1;
 	send_granted(last);
-	if (poll(&ends[2], 1, (int)stall_s * 1000) == 0)
+	if (poll(&answer, 1, (int)stall_s * 1000) == 0)
 		server_failed(last, "the server stalls: nothing came back for a while");
 	if (!receive(last))
 		server_failed(&connections[0], "the server closed one of the connections early");
-	bytes = (server_memory() - bytes_before) / connection_count;
 	printf(print_values ? "connections=%u\n" : "holding %u connections\n", connection_count);
 	if (server_pid)
 		printf(print_values ? "server_bytes=%.1f\n"
 				    : "server: %.0f bytes of memory for each of them\n",
-		       bytes);
+		       (server_memory() - bytes_before) / connection_count);
 	fflush(stdout);
 
-	while (poll(ends, sizeof(ends) / sizeof(ends[0]), -1) > 0) {
-		if (ends[2].revents)
+	while (wait_for_event(signal_fd, -1, &happened)) {
+		if (happened)
 			error(EXIT_FAILURE, 0, "the server closed one of the connections early");
-		if (ends[1].revents ||
-		    (ends[0].revents && read(STDIN_FILENO, ignored, sizeof(ignored)) <= 0))
-			return;
+	}
+}
+
+/* Each of those that can sends one chunk. */
+static void feed_hogs(void)
+{
+	struct epoll_event events[EVENTS_A_TURN];
+	int count = epoll_wait(epoll_fd, events, EVENTS_A_TURN, 0);
+
+	for (int i = 0; i < count; i++) {
+		struct connection *hog = events[i].data.ptr;
+		ssize_t sent = send(hog->fd, content(hog, hog->sent), CHUNK_BYTES,
+				    MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (sent < 0 && errno != EAGAIN)
+			call_failed(hog);
+		if (sent > 0)
+			hog->sent += (uint64_t)sent;
+	}
+}
+
+/* --hogs: each sends whatever the server takes, and never reads. Says so once they are stuck. */
+static void hold_hogs(void)
+{
+	int signal_fd = signals_open(SIGINT, SIGTERM, 0);
+	bool stuck = false;
+	bool happened;
+
+	open_all(EPOLLOUT);
+	while (wait_for_event(signal_fd, stuck ? -1 : STUCK_MS, &happened)) {
+		if (happened) {
+			feed_hogs();
+		} else if (!stuck) {
+			printf("holding %u hogs\n", connection_count);
+			fflush(stdout);
+			stuck = true;
+		}
 	}
 }
 
@@ -809,56 +888,28 @@ static void prepare(unsigned port)
 		connections[i].started_ns = starts + (size_t)i * in_flight;
 }
 
-static void print_help(void)
+static void settle_options(const char *size)
 {
-	printf("Usage: %s [OPTIONS] [PORT]\n"
-	       "Loads an echo server, compares every byte that comes back, and prints what it\n"
-	       "measured. The default port is %d.\n\n"
-	       "  --host ADDR       where the server is (default 127.0.0.1)\n"
-	       "  --connections N   at a time (default 1)\n"
-	       "  --size BYTES      of a message (default 64, with --stream 65536)\n"
-	       "  --in-flight N     messages a connection has under way (default 1)\n"
-	       "  --duration MS     milliseconds to measure (default 2000)\n"
-	       "  --count N         measure N messages instead\n"
-	       "  --warm-up MS      milliseconds of load before measuring (default 0)\n\n"
-	       "Instead of messages that wait for their echo:\n"
-	       "  --stream          write as fast as possible while reading as fast as possible\n"
-	       "  --connect         connect, one message, close (by a reset, which leaves no port\n"
-	       "                    in TIME_WAIT), again and again; with --size 0 connect and wait\n"
-	       "                    for the server to close\n"
-	       "  --idle N          hold N connections until standard input or a signal ends it\n\n"
-	       "  --reply TEXT      what the server answers each message with, if not the message\n"
-	       "  --stall S         seconds without an answer that count as a failure (default 5)\n"
-	       "  --server PID      report the CPU time of this process, too, and with --idle its\n"
-	       "                    memory\n"
-	       "  --values          print name=value lines, for programs; a connection of\n"
-	       "                    --connect counts as a message\n"
-	       "  --help            this text\n\n"
-	       "Pin it and the server to different CPUs with taskset(1). Exit status 1 when the\n"
-	       "server corrupts, closes early or stalls.\n",
-	       program_invocation_name, DEFAULT_PORT);
-}
-
-static void settle_options(bool size_given)
-{
-	if (streaming + reconnecting + idling > 1)
-		usage_error("--stream, --connect and --idle exclude each other");
+	if (streaming + reconnecting + (idle_count > 0) + (hog_count > 0) > 1)
+		usage_error("--stream, --connect, --idle and --hogs exclude each other");
 	if (duration_ms && message_count)
 		usage_error("--duration and --count exclude each other");
 	if (message_count && warm_up_ms)
 		usage_error("--count and --warm-up exclude each other");
-	if (size_given && message_bytes == 0 && !reconnecting)
-		usage_error("--size 0 is for --connect");
 	if (in_flight > 1 && (streaming || reconnecting))
 		usage_error("--in-flight is for messages that wait for their echo");
-	if (idling)
-		message_bytes = 1;
-	else if (!size_given)
-		message_bytes = streaming ? CHUNK_BYTES : 64;
-	if (!duration_ms)
-		duration_ms = 2000;
-	if (reply && (streaming || idling))
+	if (reply && (streaming || idle_count || hog_count))
 		usage_error("--reply is for messages that wait for their answer");
+
+	message_bytes = streaming ? CHUNK_BYTES : 64;
+	if (size)
+		message_bytes = option_number("--size", size, !reconnecting, MOST_BYTES);
+	if (idle_count || hog_count) {
+		connection_count = idle_count + hog_count;
+		message_bytes = 1;
+	}
+	if (!duration_ms)
+		duration_ms = DEFAULT_MS;
 	reply_bytes = reply ? (unsigned)strlen(reply) : message_bytes;
 	if (reply && (reply_bytes == 0 || reply_bytes > MOST_REPLY_BYTES))
 		usage_error("--reply: 1 to %d bytes", MOST_REPLY_BYTES);
@@ -866,94 +917,62 @@ static void settle_options(bool size_given)
 
 static unsigned parse_options(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"host", required_argument, NULL, 'H'},
-		{"connections", required_argument, NULL, 'c'},
-		{"size", required_argument, NULL, 's'},
-		{"in-flight", required_argument, NULL, 'f'},
-		{"duration", required_argument, NULL, 'd'},
-		{"count", required_argument, NULL, 'n'},
-		{"warm-up", required_argument, NULL, 'w'},
-		{"stream", no_argument, NULL, 'S'},
-		{"connect", no_argument, NULL, 'C'},
-		{"idle", required_argument, NULL, 'i'},
-		{"reply", required_argument, NULL, 'r'},
-		{"stall", required_argument, NULL, 'l'},
-		{"server", required_argument, NULL, 'p'},
-		{"values", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},
+	const char *size = NULL;
+	const struct option_entry options[] = {
+		{"host", "ADDR", "where the server is", .text = &host},
+		{"connections", "N", "at a time", .number = &connection_count, .least = 1,
+		 .most = MOST_CONNECTIONS},
+		{"size", "BYTES", "of a message (default 64, with --stream 65536)", .text = &size},
+		{"in-flight", "N", "messages a connection has under way", .number = &in_flight,
+		 .least = 1, .most = MOST_IN_FLIGHT},
+		{"duration", "MS", "milliseconds to measure (default 2000)", .number = &duration_ms,
+		 .least = 10, .most = 86400000},
+		{"count", "N", "measure N messages instead", .number = &message_count, .least = 1,
+		 .most = UINT32_MAX},
+		{"warm-up", "MS", "milliseconds of load before measuring", .number = &warm_up_ms,
+		 .most = 600000},
+		{"stream", .help = "write and read as fast as possible", .flag = &streaming},
+		{"connect",
+		 .help = "connect, one message, close, again and again; with --size 0\n"
+			 "                        connect and wait for the server to close",
+		 .flag = &reconnecting},
+		{"idle", "N", "only hold N connections", .number = &idle_count, .least = 1,
+		 .most = MOST_CONNECTIONS},
+		{"hogs", "N", "only hold N that send what they can and never read",
+		 .number = &hog_count, .least = 1, .most = MOST_CONNECTIONS},
+		{"reply", "TEXT", "what the server answers, if not the message", .text = &reply},
+		{"stall", "S", "seconds without an answer that are a failure", .number = &stall_s,
+		 .least = 1, .most = 3600},
+		{"server", "PID", "report its CPU time, and with --idle its memory",
+		 .number = &server_pid, .least = 1, .most = INT32_MAX},
+		{"values", .help = "print name=value lines, for programs", .flag = &print_values},
 		{0},
 	};
-	bool size_given = false;
-	int option;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-		switch (option) {
-		case 'H':
-			host = optarg;
-			break;
-		case 'c':
-			connection_count =
-				option_number("--connections", optarg, 1, MOST_CONNECTIONS);
-			break;
-		case 's':
-			message_bytes = option_number("--size", optarg, 0, MOST_BYTES);
-			size_given = true;
-			break;
-		case 'f':
-			in_flight = option_number("--in-flight", optarg, 1, MOST_IN_FLIGHT);
-			break;
-		case 'd':
-			duration_ms = option_number("--duration", optarg, 10, 86400000);
-			break;
-		case 'n':
-			message_count = option_number("--count", optarg, 1, UINT32_MAX);
-			break;
-		case 'w':
-			warm_up_ms = option_number("--warm-up", optarg, 0, 600000);
-			break;
-		case 'S':
-			streaming = true;
-			break;
-		case 'C':
-			reconnecting = true;
-			break;
-		case 'i':
-			connection_count = option_number("--idle", optarg, 1, MOST_CONNECTIONS);
-			idling = true;
-			break;
-		case 'r':
-			reply = optarg;
-			break;
-		case 'l':
-			stall_s = option_number("--stall", optarg, 1, 3600);
-			break;
-		case 'p':
-			server_pid = option_number("--server", optarg, 1, INT32_MAX);
-			break;
-		case 'v':
-			print_values = true;
-			break;
-		case 'h':
-			print_help();
-			exit(EXIT_SUCCESS);
-		default:
-			usage_hint();
-		}
-	}
-	settle_options(size_given);
+	options_parse(
+		argc, argv,
+		"[OPTIONS] [PORT]\n"
+		"Loads an echo server with messages, each of which waits for its echo, compares\n"
+		"every byte that comes back, and prints what it measured. The default port is\n"
+		"7005. Pin it and the server to different CPUs with taskset(1). What only holds\n"
+		"connections ends with standard input or a signal. Exit status 1 when the server\n"
+		"corrupts, closes early or stalls.",
+		options);
+	settle_options(size);
 	return option_port(argc, argv, DEFAULT_PORT);
 }
 
 int main(int argc, char **argv)
 {
 	prepare(parse_options(argc, argv));
-	if (idling) {
+	if (idle_count) {
 		hold_idle();
-		return EXIT_SUCCESS;
+	} else if (hog_count) {
+		hold_hogs();
+	} else {
+		start();
+		run();
+		print_results();
 	}
-	start();
-	run();
-	print_results();
 	return EXIT_SUCCESS;
 }

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <error.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <liburing.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -181,54 +180,27 @@ static double operations_per_second(const struct variant *variant)
 	return operations / (now - start);
 }
 
-static void print_help(void)
-{
-	printf("Usage: %s [OPTIONS]\n"
-	       "Measures how many operations a second go through a ring, used in several ways.\n\n"
-	       "  --duration MS   milliseconds for each way (default %d)\n"
-	       "  --sq-cpu N      the CPU of the kernel thread of SQPOLL; another than this\n"
-	       "                  program's, where it is pinned to one\n"
-	       "  --values        print name=value lines, for programs\n"
-	       "  --help          this text\n",
-	       program_invocation_name, DEFAULT_MS);
-}
-
-static void parse_options(int argc, char **argv)
-{
-	static const struct option options[] = {
-		{"duration", required_argument, NULL, 'd'},
-		{"sq-cpu", required_argument, NULL, 'c'},
-		{"values", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	int option;
-
-	while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0) {
-		switch (option) {
-		case 'd':
-			duration_ms = option_number("--duration", optarg, 10, 60000);
-			break;
-		case 'c':
-			sq_cpu = (int)option_number("--sq-cpu", optarg, 0, 65535);
-			break;
-		case 'v':
-			print_values = true;
-			break;
-		case 'h':
-			print_help();
-			exit(EXIT_SUCCESS);
-		default:
-			usage_hint();
-		}
-	}
-	if (optind < argc)
-		usage_error("'%s' is one argument too many", argv[optind]);
-}
-
 int main(int argc, char **argv)
 {
-	parse_options(argc, argv);
+	const char *sq_cpu_text = NULL;
+	const struct option_entry options[] = {
+		{"duration", "MS", "milliseconds for each way", .number = &duration_ms, .least = 10,
+		 .most = 60000},
+		{"sq-cpu", "N", "the CPU of SQPOLL's kernel thread, if not this program's own",
+		 .text = &sq_cpu_text},
+		{"values", .help = "print name=value lines, for programs", .flag = &print_values},
+		{0},
+	};
+
+	options_parse(
+		argc, argv,
+		"[OPTIONS]\n"
+		"Measures how many operations a second go through a ring, used in several ways.",
+		options);
+	option_no_more(argc, argv);
+	if (sq_cpu_text)
+		sq_cpu = (int)option_number("--sq-cpu", sq_cpu_text, 0, 65535);
+
 	zero_fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	if (zero_fd < 0)
 		error(EXIT_FAILURE, errno, "/dev/zero");

@@ -1,6 +1,6 @@
-# The comparison, as a table for people (table=1) or as CSV: for each load and figure the median of each
+# The comparison of a server with another, as a table for people (table=1) or as CSV: for each load and figure the median of each
 # server with least and greatest value, the ratio taken round by round, and the goal.
-# Usage: awk -f bench/statistics.awk -f bench/summary.awk -v table=1 TITLES FIGURES samples.csv
+# Usage: awk -f bench/statistics.awk -f bench/summary.awk -v table=1 -v other=epoll TITLES FIGURES samples.csv
 
 BEGIN { FS = "|" }
 
@@ -28,16 +28,24 @@ function spread(number) {
 	return number > 1 ? sprintf("%s (%s-%s)", short(middle), short(least), short(most)) : short(middle)
 }
 
-# "ratio <= 0.97" or "io_uring <= 512": which of the two figures, which way, how much. Ratios are judged as
-# they are shown, to a hundredth: closer than that no two runs agree.
-function verdict(of_ratio, of_io_uring, goal,    part, value) {
-	if (!goal)
+# "ratio <= 0.97", "io_uring <= 64" or "stream-4 <= 1.3": which figure (the last: that of io_uring divided by
+# its figure under another load), which way, how much. Ratios are judged as they are shown, to a hundredth:
+# closer than that no two runs agree.
+function verdict(i, of_ratio, of_io_uring,    part, value, alone) {
+	if (!goal[i])
 		return ""
-	split(goal, part, " ")
-	value = part[1] == "ratio" ? of_ratio : of_io_uring
+	split(goal[i], part, " ")
+	if (part[1] == "io_uring") {
+		value = of_io_uring
+	} else if (part[1] == "ratio") {
+		value = of_ratio
+	} else {
+		alone = median_of(part[1], figure[i], "io_uring")
+		value = alone == "" || of_io_uring == "" ? "" : of_io_uring * divisor[i] / alone
+	}
 	if (value == "")
 		return "not measured"
-	if (part[1] == "ratio")
+	if (part[1] != "io_uring")
 		value = sprintf("%.2f", value) + 0
 	return (part[2] == "<=" ? value <= part[3] + 0 : value >= part[3] + 0) ? "reached" : "missed"
 }
@@ -46,7 +54,8 @@ function goal_text(goal,    part) {
 	if (!goal)
 		return ""
 	split(goal, part, " ")
-	return (part[2] == "<=" ? "at most " : "at least ") part[3]
+	return (part[2] == "<=" ? "at most " : "at least ") part[3] \
+	       (part[1] in title ? " times " title[part[1]] : "")
 }
 
 function csv(number,    i, text) {
@@ -55,10 +64,10 @@ function csv(number,    i, text) {
 
 END {
 	if (table)
-		printf "%-35s %-26s %-22s %-22s %-18s %s\n", "load", "figure", "epoll", "io_uring",
+		printf "%-35s %-26s %-22s %-22s %-18s %s\n", "load", "figure", other, "io_uring",
 		       "ratio", "goal"
 	else
-		print "load,figure,epoll,epoll_least,epoll_most,io_uring,io_uring_least,io_uring_most," \
+		print "load,figure," other "," other "_least," other "_most,io_uring,io_uring_least,io_uring_most," \
 		      "ratio,ratio_least,ratio_most,goal,verdict,load_saturated"
 	for (i = 1; i <= count; i++)
 		row(i)
@@ -72,31 +81,31 @@ END {
 		printf "\nWARNING: in %d of %d rounds something else took more than 5%% of a CPU\n", bad, all
 }
 
-function row(i,    values, number, epoll, ours, ratio, of_ratio, of_ours, saturated) {
-	number = samples_of(load[i], figure[i], "epoll", values)
+function row(i,    values, number, others, ours, ratio, of_ratio, of_ours, saturated) {
+	number = samples_of(load[i], figure[i], other, values)
 	summarize(values, number, divisor[i])
-	epoll = table ? (number ? spread(number) : "-") : csv(number)
+	others = table ? (number ? spread(number) : "-") : csv(number)
 
 	number = samples_of(load[i], figure[i], "io_uring", values)
 	of_ours = summarize(values, number, divisor[i]) ? middle : ""
 	ours = table ? (number ? spread(number) : "-") : csv(number)
 
-	number = ratios_of(load[i], figure[i], "io_uring", "epoll", values)
+	number = ratios_of(load[i], figure[i], "io_uring", other, values)
 	of_ratio = summarize(values, number, 1) ? middle : ""
 	ratio = table ? (number ? spread(number) : "-") : csv(number)
 
-	if (epoll == "-" && ours == "-")
+	if (others == "-" && ours == "-")
 		return
-	saturated = median_of(load[i], "load_saturated", "epoll") > 0 || \
+	saturated = median_of(load[i], "load_saturated", other) > 0 || \
 		    median_of(load[i], "load_saturated", "io_uring") > 0
 	if (!table) {
-		print load[i] "," figure[i] "," epoll "," ours "," ratio "," goal[i] "," \
-		      verdict(of_ratio, of_ours, goal[i]) "," saturated
+		print load[i] "," figure[i] "," others "," ours "," ratio "," goal[i] "," \
+		      verdict(i, of_ratio, of_ours) "," saturated
 		return
 	}
 	saturated = saturated && figure[i] ~ /per_s$/
 	any_saturated = any_saturated || saturated
-	printf "%-35s %-26s %-22s %-22s %-18s %s\n", title[load[i]], label[i], epoll, ours,
+	printf "%-35s %-26s %-22s %-22s %-18s %s\n", title[load[i]], label[i], others, ours,
 	       ratio (saturated ? " *" : ""),
-	       goal[i] ? goal_text(goal[i]) ": " verdict(of_ratio, of_ours, goal[i]) : ""
+	       goal[i] ? goal_text(goal[i]) ": " verdict(i, of_ratio, of_ours) : ""
 }

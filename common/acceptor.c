@@ -79,8 +79,15 @@ static void on_error(struct acceptor *acceptor, int error_number)
 	prepare_pause(acceptor);
 }
 
-void acceptor_start(struct acceptor *acceptor)
+void acceptor_start(struct acceptor *acceptor, struct io_uring *ring, int listen_fd, unsigned slots,
+		    __u64 user_data)
 {
+	*acceptor = (struct acceptor){
+		.ring = ring,
+		.listen_fd = listen_fd,
+		.slots = slots,
+		.user_data = user_data,
+	};
 	prepare_what_is_needed(acceptor);
 }
 

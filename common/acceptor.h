@@ -16,7 +16,7 @@ struct acceptor {
 	struct io_uring *ring;
 	int listen_fd;	       /* its backlog is at most SOMAXCONN */
 	unsigned slots;	       /* in the ring's table */
-	__u64 user_data;       /* of its requests; but 0 for what needs no answer */
+	__u64 user_data;       /* of its requests */
 	unsigned slots_in_use; /* from the accept's completion to the close's */
 	unsigned in_flight;    /* accepts */
 	bool multishot;	       /* the one in flight is */
@@ -25,8 +25,13 @@ struct acceptor {
 	bool stopped;
 };
 
-/* Prepares to accept the first peers; those after them as it hears of completions. */
-void acceptor_start(struct acceptor *acceptor);
+/*
+ * Prepares to accept the first peers from `listen_fd` into the ring's table of `slots`; those after
+ * them as it hears of completions. Its requests have `user_data`, or 0 where nobody needs to hear
+ * of their end.
+ */
+void acceptor_start(struct acceptor *acceptor, struct io_uring *ring, int listen_fd, unsigned slots,
+		    __u64 user_data);
 
 /*
  * To be called with each completion that has the acceptor's user_data. Returns the slot of a new

@@ -10,7 +10,7 @@
 #include "common/output.h"
 
 #define EXIT_USAGE  2
-#define MAX_OPTIONS 16
+#define MAX_OPTIONS 20
 
 void usage_hint(void)
 {

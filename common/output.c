@@ -64,9 +64,14 @@ void output_line(const char *format, ...)
 
 static void close_output(void)
 {
-	if (fclose(stdout) == 0)
+	bool incomplete = ferror(stdout); /* a flush has failed, and what it was to write is gone */
+
+	if (fclose(stdout) != 0)
+		error(0, errno, "standard output");
+	else if (incomplete)
+		error(0, 0, "standard output: not all of it could be written");
+	else
 		return;
-	error(0, errno, "standard output");
 	_exit(EXIT_FAILURE);
 }
 

@@ -24,6 +24,18 @@ void ring_open(struct io_uring *ring, unsigned entries, struct io_uring_params *
 		      ring_setup_advice(-result));
 }
 
+void ring_open_with_slots(struct io_uring *ring, unsigned entries, struct io_uring_params *params,
+			  unsigned slots)
+{
+	ring_open(ring, entries, params);
+	ring_check_register(io_uring_register_ring_fd(ring), "io_uring_register_ring_fd",
+			    "registered ring descriptors, which Linux 5.18 has; days 2 to 5 need "
+			    "them");
+	ring_check_register(io_uring_register_files_sparse(ring, slots),
+			    "io_uring_register_files_sparse",
+			    "sparse tables, which Linux 5.19 has; days 2 to 5 need them");
+}
+
 static const char *permission_advice(void)
 {
 	switch (ring_disabled_setting()) {
@@ -81,15 +93,18 @@ bool ring_try_again(int result)
 	return result == -EINTR || result == -EAGAIN || result == -ENOMEM || result == -EBUSY;
 }
 
-/* Without SIGINT and SIGTERM being blocked: while nothing works, nobody reads them. */
+/* The longest pauses let SIGINT and SIGTERM through: nothing has worked for a while, reading them
+ * neither. */
 static void pause_ms(unsigned duration)
 {
 	const struct timespec pause = {.tv_nsec = duration * 1000000L};
 	sigset_t blocked;
 
 	sigprocmask(SIG_BLOCK, NULL, &blocked);
-	sigdelset(&blocked, SIGINT);
-	sigdelset(&blocked, SIGTERM);
+	if (duration == LONGEST_PAUSE_MS) {
+		sigdelset(&blocked, SIGINT);
+		sigdelset(&blocked, SIGTERM);
+	}
 	ppoll(NULL, 0, &pause, &blocked);
 }
 

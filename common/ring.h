@@ -15,6 +15,15 @@
 void ring_open(struct io_uring *ring, unsigned entries, struct io_uring_params *params);
 
 /*
+ * What days 1 and 2 have taught in one call: ring_open(), and then the ring's descriptor and a
+ * sparse table of `slots` direct descriptors are registered with it, as in
+ * io_uring_register_ring_fd(3) and io_uring_register_files_sparse(3). Needs Linux 5.19. Does not
+ * return on failure, as ring_open().
+ */
+void ring_open_with_slots(struct io_uring *ring, unsigned entries, struct io_uring_params *params,
+			  unsigned slots);
+
+/*
  * What to do about `error`, a positive errno value that io_uring_setup(2) failed with: ENOSYS,
  * EPERM, ENOMEM, EMFILE, ENFILE or EINVAL. Any other gets a pointer to the manual. Never NULL.
  */
@@ -38,7 +47,7 @@ bool ring_try_again(int result);
  * For `result`, of a call that submits or waits; `what` is the call's name. Returns whether the
  * call has to be made again, which is so after an error of the moment, as above. If the kernel is
  * short of memory and has nothing to reap it pauses before that: 1 ms, and twice as long each time
- * until a call succeeds, 128 ms at most. SIGINT and SIGTERM end the program in such a pause,
+ * until a call succeeds, 128 ms at most. SIGINT and SIGTERM end the program in a pause that long,
  * blocked or not. After an error for good, or where the kernel had no memory for a completion and
  * lost it (EBADR), it prints the reason and ends the program with status 1.
  */

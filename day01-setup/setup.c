@@ -62,9 +62,13 @@ static void open_ring(unsigned entries)
  */
 static void show_queues(void)
 {
+	unsigned sq_head = io_uring_smp_load_acquire(ring.sq.khead);
+	unsigned sq_tail = ring.sq.sqe_tail;
+	unsigned cq_head = *ring.cq.khead;
+	unsigned cq_tail = io_uring_smp_load_acquire(ring.cq.ktail);
+
 	printf("            |   submission queue: head %u, tail %u; completion queue: head %u, tail %u\n",
-	       io_uring_smp_load_acquire(ring.sq.khead), ring.sq.sqe_tail, *ring.cq.khead,
-	       io_uring_smp_load_acquire(ring.cq.ktail));
+	       sq_head, sq_tail, cq_head, cq_tail);
 }
 
 /* Returns whether there was room in the submission queue. */

@@ -52,17 +52,15 @@ static void open_ring(void)
 		error(EXIT_FAILURE, -result, "standard output: io_uring_register_files_update");
 }
 
-/* Submits the one request that was prepared, and returns its result: a count, 0 or -errno. */
+/* Submits the request that was prepared, waits for it, and returns its result. */
 static int result_of_one(void)
 {
 	struct io_uring_cqe *cqe;
 	int result;
 
-	while (io_uring_peek_cqe(&ring, &cqe) != 0) {
-		result = io_uring_submit_and_wait(&ring, 1); /* both in one system call */
-		if (result < 0 && !ring_try_again(result))
-			error(EXIT_FAILURE, -result, "io_uring_submit_and_wait");
-	}
+	/* Day 1's submit and wait, but in one system call. */
+	while (io_uring_peek_cqe(&ring, &cqe) != 0)
+		ring_again(&ring, io_uring_submit_and_wait(&ring, 1), "io_uring_submit_and_wait");
 	result = cqe->res;
 	io_uring_cqe_seen(&ring, cqe);
 	return result;

@@ -182,10 +182,7 @@ int main(int argc, char **argv)
 	struct io_uring_params params = {0};
 
 	parse_options(argc, argv);
-	ring_open(&ring, RING_ENTRIES, &params);
-	ring_check_register(io_uring_register_files_sparse(&ring, options.slots),
-			    "io_uring_register_files_sparse",
-			    "sparse tables, which Linux 5.19 has; day 3 needs them");
+	ring_open_with_slots(&ring, RING_ENTRIES, &params, options.slots);
 	listen_fd = listener_open(options.address, options.port, SOMAXCONN);
 	listener_announce(listen_fd);
 

@@ -222,15 +222,15 @@ static void on_accept(const struct io_uring_cqe *cqe)
 	advance((unsigned)slot);
 }
 
-static void on_recv(unsigned slot, int result)
+static void on_recv(unsigned slot, const struct io_uring_cqe *cqe)
 {
 	struct connection *connection = &connections[slot];
 
 	connection->receiving = connection->cancelled = false;
-	if (result > 0 && !connection->told) {
-		connection->length = (unsigned)snprintf(own[slot], OWN_BYTES, "ack %d\n", result);
+	if (cqe->res > 0 && !connection->told) {
+		connection->length = (unsigned)snprintf(own[slot], OWN_BYTES, "ack %d\n", cqe->res);
 		connection->sent = 0;
-	} else if (result <= 0 && result != -ECANCELED && !ring_try_again(result)) {
+	} else if (cqe->res <= 0 && cqe->res != -ECANCELED && !ring_try_again(cqe->res)) {
 		connection->at_end = true; /* the peer will send no more, or is lost */
 	}
 	advance(slot);
@@ -299,14 +299,14 @@ static void on_completion(const struct io_uring_cqe *cqe)
 {
 	unsigned slot = user_data_slot(cqe->user_data);
 
-	switch ((enum operation)user_data_operation(cqe->user_data)) {
+	switch (user_data_operation(cqe->user_data)) {
 	case IGNORED: /* something else completes for it */
 		break;
 	case ACCEPT:
 		on_accept(cqe);
 		break;
 	case RECV:
-		on_recv(slot, cqe->res);
+		on_recv(slot, cqe);
 		break;
 	case SEND:
 		on_send(slot, cqe->res);
@@ -360,12 +360,7 @@ static void open_ring(void)
 		.cq_entries = COMPLETION_ENTRIES,
 	};
 
-	ring_open(&ring, RING_ENTRIES, &params);
-	ring_check_register(io_uring_register_ring_fd(&ring), "io_uring_register_ring_fd",
-			    "registered ring descriptors, which Linux 5.18 has");
-	ring_check_register(io_uring_register_files_sparse(&ring, options.slots),
-			    "io_uring_register_files_sparse",
-			    "sparse tables, which Linux 5.19 has");
+	ring_open_with_slots(&ring, RING_ENTRIES, &params, options.slots);
 }
 
 static void map_memory(void)
@@ -394,19 +389,16 @@ static void parse_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	int listen_fd;
+
 	parse_options(argc, argv);
 	map_memory();
 	open_ring();
 	signal_fd = signals_open(SIGINT, SIGTERM, SIGUSR1, 0);
 	prepare_signal();
-	acceptor = (struct acceptor){
-		.ring = &ring,
-		.listen_fd = listener_open(options.address, options.port, SOMAXCONN),
-		.slots = options.slots,
-		.user_data = user_data_pack(ACCEPT, 0),
-	};
-	acceptor_start(&acceptor);
-	listener_announce(acceptor.listen_fd);
+	listen_fd = listener_open(options.address, options.port, SOMAXCONN);
+	acceptor_start(&acceptor, &ring, listen_fd, options.slots, user_data_pack(ACCEPT, 0));
+	listener_announce(listen_fd);
 
 	serve();
 

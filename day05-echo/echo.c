@@ -8,7 +8,6 @@
  * Needs: Linux 6.1.
  * Run:   make day05 && ./day05/echo
  *        nc 127.0.0.1 7005              (in another terminal; type something)
- *        kill -USR1 $(pidof echo)       (prints what has happened so far)
  *
  * A connection's bytes go round in this order:
  *
@@ -291,9 +290,7 @@ static void prepare_grace(void)
 /*
  * The guarantee: a connection that holds no buffer has a receive in flight, from the ring or, where
  * the ring is empty, into its own. So no peer can make another wait by holding buffers. One that
- * does hold some has a send in flight, whose completion leads here again.
- *
- * At the end of the program as on day 4.
+ * does hold some has a send in flight, whose completion leads here again. The end is as on day 4.
  */
 static void advance(unsigned slot)
 {
@@ -425,7 +422,7 @@ static void on_completion(const struct io_uring_cqe *cqe)
 {
 	unsigned slot = user_data_slot(cqe->user_data);
 
-	switch ((enum operation)user_data_operation(cqe->user_data)) {
+	switch (user_data_operation(cqe->user_data)) {
 	case IGNORED: /* something else completes for it */
 		break;
 	case ACCEPT:
@@ -486,12 +483,7 @@ static void open_ring(void)
 		.cq_entries = COMPLETION_ENTRIES,
 	};
 
-	ring_open(&ring, RING_ENTRIES, &params);
-	ring_check_register(io_uring_register_ring_fd(&ring), "io_uring_register_ring_fd",
-			    "registered ring descriptors, which Linux 5.18 has");
-	ring_check_register(io_uring_register_files_sparse(&ring, options.slots),
-			    "io_uring_register_files_sparse",
-			    "sparse tables, which Linux 5.19 has");
+	ring_open_with_slots(&ring, RING_ENTRIES, &params, options.slots);
 }
 
 static void open_buffer_ring(void)
@@ -548,20 +540,17 @@ static void parse_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+	int listen_fd;
+
 	parse_options(argc, argv);
 	map_memory();
 	open_ring();
 	open_buffer_ring();
 	signal_fd = signals_open(SIGINT, SIGTERM, SIGUSR1, 0);
 	prepare_signal();
-	acceptor = (struct acceptor){
-		.ring = &ring,
-		.listen_fd = listener_open(options.address, options.port, SOMAXCONN),
-		.slots = options.slots,
-		.user_data = user_data_pack(ACCEPT, 0),
-	};
-	acceptor_start(&acceptor);
-	listener_announce(acceptor.listen_fd);
+	listen_fd = listener_open(options.address, options.port, SOMAXCONN);
+	acceptor_start(&acceptor, &ring, listen_fd, options.slots, user_data_pack(ACCEPT, 0));
+	listener_announce(listen_fd);
 
 	serve();
 

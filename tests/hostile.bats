@@ -209,7 +209,7 @@ inside() {
 		done
 	done <<-END
 		day02/registered-files LICENSE|ring_fd files_sparse files_update
-		day03/accept 0|files_sparse
+		day03/accept 0|ring_fd files_sparse
 		day04/event-loop 0|ring_fd files_sparse
 		day05/echo 0|ring_fd files_sparse buf_ring
 	END

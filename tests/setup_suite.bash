@@ -6,7 +6,7 @@ SECONDS_AT_MOST=300
 setup_suite() {
 	cd "$BATS_TEST_DIRNAME/.." || return 1
 	# As many jobs as processors; bats shows this output only when it fails.
-	make -j "$(nproc)" all bench-programs test-programs || return 1
+	make -j "$(nproc)" all bench-programs mistakes test-programs || return 1
 	if ! ./day01/probe --days; then
 		echo "# The tests need io_uring; the lines above say what is missing here." >&2
 		return 1

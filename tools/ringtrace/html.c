@@ -15,8 +15,8 @@
 #include <string.h>
 
 #include "tools/ringtrace/decode.h"
+#include "tools/ringtrace/lines.h"
 #include "tools/ringtrace/names.h"
-#include "tools/ringtrace/output.h"
 
 #define EVENTS_MOST 10000 /* in a page: about a megabyte, and more than anyone steps through */
 
@@ -40,14 +40,14 @@ static struct {
 static struct progress {
 	struct ring *ring;
 	unsigned sq_head, sq_tail, cq_head, cq_tail;
-} *rings;
+} * rings;
 static unsigned ring_count;
 
 /* Buffers that were put into a buffer ring, to find the requests that use their memory. */
 static struct buffer {
 	uint64_t address;
 	unsigned length, group, number;
-} *buffers;
+} * buffers;
 static size_t buffer_count;
 
 /* The call whose completions are being written. */
@@ -138,7 +138,8 @@ static unsigned smaller(unsigned one, unsigned other)
 
 static void taken(struct progress *progress, uint64_t time, unsigned sq_head)
 {
-	unsigned count = smaller(sq_head - progress->sq_head, progress->sq_tail - progress->sq_head);
+	unsigned count =
+		smaller(sq_head - progress->sq_head, progress->sq_tail - progress->sq_head);
 
 	progress->sq_head += count;
 	item_count(time, progress->ring, "take", count, "%u SQE%s taken");
@@ -146,7 +147,8 @@ static void taken(struct progress *progress, uint64_t time, unsigned sq_head)
 
 static void reaped(struct progress *progress, uint64_t time, unsigned cq_head)
 {
-	unsigned count = smaller(cq_head - progress->cq_head, progress->cq_tail - progress->cq_head);
+	unsigned count =
+		smaller(cq_head - progress->cq_head, progress->cq_tail - progress->cq_head);
 
 	progress->cq_head += count;
 	item_count(time, progress->ring, "reap", count, "%u CQE%s reaped");

@@ -1,0 +1,29 @@
+/* What does a ring wait for? The kernel says: /proc/PID/fdinfo/RING. */
+#include "snippet.h"
+
+int main(void)
+{
+	struct io_uring ring;
+	struct io_uring_sqe *sqe;
+	char path[64], line[256], bytes[16];
+	int server, peer;
+	FILE *file;
+
+	open_ring(&ring);
+	connect_pair(&server, &peer);
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_recv(sqe, server, bytes, sizeof(bytes), 0);
+	io_uring_sqe_set_data64(sqe, 1);
+	must(io_uring_submit(&ring), "io_uring_submit");
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", ring.ring_fd);
+	file = fopen(path, "re");
+	if (!file)
+		error(EXIT_FAILURE, errno, "%s", path);
+	while (fgets(line, sizeof(line), file))
+		if (strncmp(line, "PollList", 8) == 0 || strstr(line, "op="))
+			fputs(line, stdout);
+	fclose(file);
+	printf("and IORING_OP_RECV is %d\n", IORING_OP_RECV);
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,59 @@
+/*
+ * The server accepts nobody any more, and does not say why: the table was full for a moment, the
+ * multishot accept has ended with ENFILE, and nobody has armed it again.
+ *
+ * Every completion without IORING_CQE_F_MORE is the last one, whatever its result. Here it is time
+ * to arm it again when a slot has become free.
+ */
+#include "mistakes/mistake.h"
+
+static struct io_uring ring;
+static int listener;
+
+static void arm_accept(void)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	io_uring_prep_multishot_accept_direct(sqe, listener, NULL, NULL, 0);
+	io_uring_sqe_set_data64(sqe, 1);
+	submit(&ring);
+}
+
+static void close_slot(unsigned slot)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	io_uring_prep_close_direct(sqe, slot);
+	io_uring_sqe_set_data64(sqe, 2);
+	submit(&ring);
+	must(reap(&ring).res, "close");
+}
+
+int main(int argc, char **argv)
+{
+	struct completion completion;
+	bool accepted;
+
+	begin(argc, argv);
+	open_ring(&ring, 4, 0);
+	must(io_uring_register_files_sparse(&ring, 1), "io_uring_register_files_sparse");
+	listener = open_listener();
+	arm_accept();
+
+	connect_peer(listener);
+	must(reap(&ring).res, "accept");
+	connect_peer(listener);
+	completion = reap(&ring);
+	printf("client 1: accepted, client 2: %s%s\n", strerror(-completion.res),
+	       completion.flags & IORING_CQE_F_MORE ? "" : " (no MORE: the accept has ended)");
+
+	close_slot(0);
+	if (cured && !(completion.flags & IORING_CQE_F_MORE))
+		arm_accept();
+	connect_peer(listener);
+	accepted = reaped(&ring, &completion) && completion.res == 0;
+	printf("client 1 has left, client 3: %s\n", accepted ? "accepted" : "waits");
+	if (cured)
+		return shown(accepted, "armed again when a slot was free");
+	return shown(!accepted, "a slot is free, and nobody accepts");
+}

@@ -1,0 +1,49 @@
+/*
+ * A multishot request has ended by itself: the completion queue was full.
+ *
+ * The kernel keeps the completion that does not fit and hands it over later, but ends the multishot
+ * request. Whoever looks at IORING_CQE_F_MORE arms it again. A queue that holds a burst avoids it
+ * (IORING_SETUP_CQSIZE).
+ */
+#include "mistakes/mistake.h"
+
+#define CLIENTS 8
+
+static struct io_uring ring;
+
+static void arm_accept(int listener)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	io_uring_prep_multishot_accept(sqe, listener, NULL, NULL, 0);
+	io_uring_sqe_set_data64(sqe, 1);
+	submit(&ring);
+}
+
+int main(int argc, char **argv)
+{
+	struct completion completion;
+	int listener, accepted = 0;
+	bool ended = false;
+
+	begin(argc, argv);
+	open_ring(&ring, 1, 0); /* one SQE, and so two CQEs */
+	listener = open_listener();
+	arm_accept(listener);
+	for (int i = 0; i < CLIENTS; i++) /* a burst, while the program does something else */
+		connect_peer(listener);
+
+	while (reaped(&ring, &completion)) {
+		accepted += completion.res >= 0;
+		ended = !(completion.flags & IORING_CQE_F_MORE);
+		if (ended)
+			printf("accepted: %d, and that was the last: no MORE\n", accepted);
+		if (ended && cured)
+			arm_accept(listener);
+	}
+	printf("clients: %d, accepted: %d\n", CLIENTS, accepted);
+
+	if (cured)
+		return shown(accepted == CLIENTS, "armed again each time, it accepts them all");
+	return shown(accepted < CLIENTS && ended, "the accept has ended, the others wait for ever");
+}

@@ -1,0 +1,64 @@
+/*
+ * "hi" in, 64 bytes out, most of them the previous peer's: a receive is linked to a send, whose
+ * length was written down before anybody knew how much would come.
+ *
+ * A short receive does not break a link. What it received is known when it has completed: then
+ * prepare the send.
+ */
+#include "mistakes/mistake.h"
+
+static struct io_uring ring;
+static char buffer[64] = "the password of the previous peer";
+
+static void echo_linked(int server)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	io_uring_prep_recv(sqe, server, buffer, sizeof(buffer), 0);
+	sqe->flags |= IOSQE_IO_LINK;
+	io_uring_sqe_set_data64(sqe, 1);
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_send(sqe, server, buffer, sizeof(buffer), MSG_NOSIGNAL);
+	io_uring_sqe_set_data64(sqe, 2);
+	submit(&ring);
+	(void)reap(&ring);
+	(void)reap(&ring);
+}
+
+static void echo_in_two_steps(int server)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+	int received;
+
+	io_uring_prep_recv(sqe, server, buffer, sizeof(buffer), 0);
+	io_uring_sqe_set_data64(sqe, 1);
+	submit(&ring);
+	received = reap(&ring).res;
+
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_send(sqe, server, buffer, (size_t)received, MSG_NOSIGNAL);
+	io_uring_sqe_set_data64(sqe, 2);
+	submit(&ring);
+	(void)reap(&ring);
+}
+
+int main(int argc, char **argv)
+{
+	int server, peer, heard;
+	char answer[sizeof(buffer)];
+
+	begin(argc, argv);
+	open_ring(&ring, 4, 0);
+	connect_pair(&server, &peer);
+	peer_sends(peer, "hi");
+	if (cured)
+		echo_in_two_steps(server);
+	else
+		echo_linked(server);
+
+	heard = peer_hears(peer, answer, sizeof(answer));
+	printf("the peer sent \"hi\" and gets %d bytes: \"%.*s\"\n", heard, heard, answer);
+	if (cured)
+		return shown(heard == 2 && memcmp(answer, "hi", 2) == 0, "what came, no more");
+	return shown(heard == sizeof(answer), "the peer reads what was left in the buffer");
+}

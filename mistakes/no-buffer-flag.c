@@ -1,0 +1,70 @@
+/*
+ * One peer's bytes under another peer's name: a buffer was given back that no completion had
+ * brought.
+ *
+ * The id of the buffer is in the upper half of cqe->flags, but only with IORING_CQE_F_BUFFER. At
+ * end-of-file and with an error there is none, and the bits say 0: buffer 0.
+ */
+#include "mistakes/mistake.h"
+
+#define BUFFERS 2
+#define BYTES	16
+
+static struct io_uring ring;
+static struct io_uring_buf_ring *buffers;
+static char memory[BUFFERS][BYTES];
+
+static void give_back(unsigned id)
+{
+	io_uring_buf_ring_add(buffers, memory[id], BYTES, (unsigned short)id,
+			      io_uring_buf_ring_mask(BUFFERS), 0);
+	io_uring_buf_ring_advance(buffers, 1);
+}
+
+/* One receive; the completion says which buffer holds the bytes. */
+static struct completion receive(int server)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	io_uring_prep_recv(sqe, server, NULL, BYTES, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = 0;
+	io_uring_sqe_set_data64(sqe, 1);
+	submit(&ring);
+	return reap(&ring);
+}
+
+int main(int argc, char **argv)
+{
+	struct completion end;
+	char *from_a;
+	int server[3], peer[3];
+
+	begin(argc, argv);
+	open_ring(&ring, 4, 0);
+	buffers = open_buffer_ring(&ring, BUFFERS);
+	for (unsigned i = 0; i < 3; i++)
+		connect_pair(&server[i], &peer[i]);
+	give_back(0);
+	give_back(1);
+
+	peer_sends(peer[0], "from A");
+	from_a = memory[receive(server[0]).flags >> IORING_CQE_BUFFER_SHIFT];
+	printf("peer A has sent: %s (kept, to be sent on later)\n", from_a);
+
+	close(peer[1]);
+	end = receive(server[1]);
+	printf("peer B has ended: result %d, %s\n", end.res,
+	       end.flags & IORING_CQE_F_BUFFER ? "with a buffer" : "no buffer");
+	if (!cured || end.flags & IORING_CQE_F_BUFFER)
+		give_back(end.flags >> IORING_CQE_BUFFER_SHIFT);
+
+	for (int i = 0; i < 2; i++) {
+		peer_sends(peer[2], "from C");
+		(void)receive(server[2]);
+	}
+	printf("peer C has sent twice; A's bytes are now: %s\n", from_a);
+	if (cured)
+		return shown(strcmp(from_a, "from A") == 0, "A's buffer is still A's");
+	return shown(strcmp(from_a, "from C") == 0, "A's bytes have become C's");
+}

@@ -1,0 +1,46 @@
+/*
+ * Hundreds of thousands of looks at the completion queue, and nothing in it, although the bytes
+ * have long been there: with IORING_SETUP_DEFER_TASKRUN the kernel completes requests only when it
+ * is asked.
+ *
+ * io_uring_peek_cqe() reads memory and asks nobody. io_uring_get_events() asks, and so does every
+ * call that waits.
+ */
+#include <time.h>
+
+#include "mistakes/mistake.h"
+
+#define LOOK_MS 300
+
+int main(int argc, char **argv)
+{
+	const clock_t end = clock() + CLOCKS_PER_SEC * LOOK_MS / 1000;
+	struct io_uring ring;
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe = NULL;
+	char bytes[16];
+	int server, peer;
+	unsigned long looks = 0;
+	bool there = false;
+
+	begin(argc, argv);
+	open_ring(&ring, 4, IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN);
+	connect_pair(&server, &peer);
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_recv(sqe, server, bytes, sizeof(bytes), 0);
+	io_uring_sqe_set_data64(sqe, 1);
+	submit(&ring);
+	peer_sends(peer, "hello");
+
+	while (!there && clock() < end) {
+		if (cured)
+			must(io_uring_get_events(&ring), "io_uring_get_events");
+		there = io_uring_peek_cqe(&ring, &cqe) == 0;
+		looks++;
+	}
+	printf("the peer has sent; looks at the queue: %lu, completions: %d\n", looks, there);
+
+	if (cured)
+		return shown(there && cqe->res == 5, "there when the kernel is asked");
+	return shown(!there && looks > 1000, "nothing, however often one looks");
+}

@@ -1,0 +1,55 @@
+/*
+ * A peer waits for the rest of an answer: the send was short, and nobody has sent the rest.
+ *
+ * A send completes with as many bytes as the socket has taken. Send the rest, or set MSG_WAITALL,
+ * with which the kernel does (Linux 5.19).
+ */
+#include <pthread.h>
+
+#include "mistakes/mistake.h"
+
+#define BYTES (8 << 20)
+
+/* Reads until nothing more comes; returns how many bytes it were. */
+static void *read_all(void *argument)
+{
+	static long total;
+	static char bytes[1 << 20];
+	int heard;
+
+	total = 0;
+	while (total < BYTES && (heard = peer_hears(*(int *)argument, bytes, sizeof(bytes))) > 0)
+		total += heard;
+	return &total;
+}
+
+int main(int argc, char **argv)
+{
+	static char answer[BYTES];
+	struct io_uring ring;
+	struct io_uring_sqe *sqe;
+	int server, peer, sent = 0;
+	pthread_t reader;
+	void *read;
+
+	begin(argc, argv);
+	open_ring(&ring, 4, 0);
+	connect_pair(&server, &peer);
+	must(-pthread_create(&reader, NULL, read_all, &peer), "pthread_create");
+	do {
+		sqe = io_uring_get_sqe(&ring);
+		io_uring_prep_send(sqe, server, answer + sent, (size_t)(BYTES - sent),
+				   MSG_NOSIGNAL);
+		io_uring_sqe_set_data64(sqe, 1);
+		submit(&ring);
+		sent += reap(&ring).res;
+	} while (cured && sent < BYTES);
+	pthread_join(reader, &read);
+	printf("an answer of %d bytes: %d sent, %ld read\n", BYTES, sent, *(long *)read);
+
+	if (cured)
+		return shown(sent == BYTES && *(long *)read == BYTES,
+			     "sent until nothing was left");
+	return shown(sent < BYTES && *(long *)read == sent, "the peer waits for %d bytes more",
+		     BYTES - sent);
+}

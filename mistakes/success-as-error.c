@@ -1,0 +1,54 @@
+/*
+ * "io_uring_wait_cqe: Success", and then a crash: liburing returns -errno and does not set errno,
+ * and a signal ends the wait with -EINTR and no completion.
+ */
+#include "mistakes/mistake.h"
+
+static void on_signal(int signal_number)
+{
+	(void)signal_number; /* it only interrupts */
+}
+
+static void signal_me_soon(void)
+{
+	const struct sigaction action = {.sa_handler = on_signal};
+
+	sigaction(SIGUSR1, &action, NULL);
+	if (fork() == 0) {
+		usleep(50000);
+		kill(getppid(), SIGUSR1);
+		_exit(0);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct io_uring ring;
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe = NULL;
+	char bytes[16];
+	int server, peer, result;
+
+	begin(argc, argv);
+	open_ring(&ring, 4, 0);
+	connect_pair(&server, &peer);
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_recv(sqe, server, bytes, sizeof(bytes), 0);
+	io_uring_sqe_set_data64(sqe, 1);
+	submit(&ring);
+	signal_me_soon();
+
+	errno = 0;
+	result = io_uring_wait_cqe(&ring, &cqe);
+	if (!cured) {
+		printf("io_uring_wait_cqe: %s\n", strerror(errno)); /* what perror() prints */
+		return shown(result == -EINTR && errno == 0 && cqe == NULL,
+			     "an error called Success, and cqe is NULL: its first use crashes");
+	}
+
+	printf("io_uring_wait_cqe: %s\n", strerror(-result));
+	peer_sends(peer, "hello");
+	while (result == -EINTR) /* nothing is lost: wait again */
+		result = io_uring_wait_cqe(&ring, &cqe);
+	return shown(result == 0 && cqe->res == 5, "the same receive, after the signal: 5 bytes");
+}

@@ -1,0 +1,401 @@
+#!/usr/bin/env bats
+# The exercises: each unsolved one says what is missing, each solution passes; and ./exercise itself.
+#
+# All of it happens in a copy of the tree: my/ is the reader's.
+
+load helpers
+
+setup() {
+	TREE=$BATS_TEST_TMPDIR/tree
+	mkdir -p "$TREE/build/tests"
+	cp -a Makefile LICENSE README.md common exercises exercise tests day0[1-5]-* "$TREE"
+	cp -a build/flags build/common "$TREE/build"
+	cp -a build/tests/peer* build/tests/connect* "$TREE/build/tests"
+	cd "$TREE" || return
+}
+
+teardown() {
+	end_servers
+}
+
+# nothing_is_left: no program that was built here runs any more.
+nothing_is_left() {
+	local exe
+
+	for exe in /proc/[0-9]*/exe; do
+		[[ $(readlink "$exe") != "$TREE"/* ]] || return 1
+	done
+}
+
+# check [N]: leaves what ./exercise check says in `output`.
+check() {
+	run timeout 60 ./exercise check "$@" 3>&-
+	echo "$output"
+	nothing_is_left
+}
+
+# begins TEXT: what the last command has printed begins so.
+begins() {
+	[[ $output == "$1"* ]]
+}
+
+# solve N
+solve() {
+	patch --silent --fuzz=0 --no-backup-if-mismatch my/"$1"/*.c exercises/"$1"-*/solution.patch
+}
+
+# program N TEXT: the reader's program becomes this.
+program() {
+	echo "$2" >my/"$1"/*.c
+}
+
+# names FILE...: of functions, constants and files that a hint or a task speaks of.
+names() {
+	grep -oh '`[^`]*`' "$@" | tr -d '`' | grep -E '^([A-Za-z_0-9]+\(\)|[A-Z_0-9]+_[A-Z_0-9]+|[a-z0-9]+(_[a-z0-9]+)+|[a-z0-9/-]+\.[ch])$'
+}
+
+# knows NAME PROGRAM: it is in the program, in common/, or in liburing.
+knows() {
+	[ -e "$1" ] || [ "$1" = "$(basename "$2")" ] || grep -qwF "${1%()}" "$2" common/*.[ch] "$BATS_TEST_TMPDIR/liburing"
+}
+
+# names_exist FOLDER
+names_exist() {
+	local original name
+
+	original=$(sed -n 's,^--- a/,,p' "$1/solution.patch")
+	# shellcheck disable=SC2046 # several words
+	echo '#include <liburing.h>' | "${CC:-cc}" -E -dD $(pkg-config --cflags "${LIBURING:-liburing}") - >"$BATS_TEST_TMPDIR/liburing"
+	for name in $(names "$1"/hint* "$1/task.md"); do
+		knows "$name" "$original" || {
+			echo "$1 speaks of $name, which is nowhere"
+			return 1
+		}
+	done
+}
+
+# stands N SENTENCE: the exercise begins with this sentence, ends with its solution, and speaks of what exists.
+stands() {
+	local folder
+
+	folder=$(echo exercises/"$1"-*)
+	names_exist "$folder"
+	[[ $(sed -n 1p "$folder/task.md") == "# $1 "* ]]
+	grep -q '^About ' "$folder/task.md"
+	[ "$(sed '/^--- /,$d' "$folder/solution.patch" | grep -oE '\.( |$)' | wc -l)" -eq 3 ]
+
+	run ./exercise start "$1"
+	[ "$status" -eq 0 ]
+	[[ $output == "# $1 "*"Your program: my/$1/"* ]]
+	check
+	[ "$status" -eq 1 ]
+	begins "Not yet: $2"
+	solve "$1"
+	CI=1 check "$1"
+	[ "$status" -eq 0 ]
+	begins "Solved: $1 "
+}
+
+@test "1.1 many-nops" {
+	need_strace
+	stands 1.1 "there is no option '--nops N' yet."
+}
+
+@test "1.2 in-order" {
+	stands 1.2 "the requests complete in the order 2 1 3 0, and should in the order 0 1 2 3."
+}
+
+@test "1.3 bad-request" {
+	stands 1.3 "the third request that is prepared should be 'a request that no kernel knows'."
+}
+
+@test "2.1 types" {
+	stands 2.1 "there is no 'struct slot' yet: close(FILE_SLOT) still compiles."
+}
+
+@test "2.2 all-or-nothing" {
+	stands 2.2 "when one of the files cannot be opened nothing should be written; "
+}
+
+@test "2.3 one-submit" {
+	need_strace
+	stands 2.3 "LICENSE takes 5 calls of io_uring_enter; two are enough."
+}
+
+@test "3.1 greet" {
+	stands 3.1 "a peer should get the line 'hello 1'; it got ''."
+}
+
+@test "3.2 turn-nobody-away" {
+	stands 3.2 "of 300 peers "
+}
+
+@test "3.3 end-in-order" {
+	stands 3.3 "with nothing open the exit status after SIGTERM should be 0, and is 143."
+}
+
+@test "4.1 quit" {
+	stands 4.1 "a peer that says 'quit' should get 'bye'; it got 'ack 5'."
+}
+
+@test "4.2 idle" {
+	stands 4.2 "there is no option '--idle MS' yet."
+}
+
+@test "4.3 lines" {
+	stands 4.3 "three lines that come together should get 'ack 1', 'ack 2' and 'ack 3'; instead of one of these came 'ack 9'."
+}
+
+@test "5.1 rot13" {
+	stands 5.1 "'Hello, World 13!' should come back as 'Uryyb, Jbeyq 13!'; it came back as 'Hello, World 13!'."
+}
+
+@test "5.2 rate" {
+	stands 5.2 "there is no option '--rate BYTES' yet."
+}
+
+@test "5.3 chat" {
+	stands 5.3 "what a peer says should reach every other peer; with 3 of them one heard nothing for 3 s."
+}
+
+@test "there are three exercises a day, and each has its test here" {
+	run bash -c "./exercise | grep -oE '[1-5][.][1-9]  '"
+	[ "${#lines[@]}" -eq 15 ]
+	for number in "${lines[@]}"; do
+		grep -q "^	stands ${number%% *} " "$BATS_TEST_FILENAME"
+	done
+}
+
+@test "without a command it says where you are, from any folder and through a link" {
+	ln -s "$TREE/exercise" "$BATS_TEST_TMPDIR/link"
+	cd /
+	run "$TREE/exercise"
+	[ "$status" -eq 0 ]
+	[[ "${lines[0]}" == "[...............] 0 of 15 solved" ]]
+	[[ $output == *"Next: ./exercise start 1.1" ]]
+
+	"$BATS_TEST_TMPDIR/link" start 1.2
+	run "$TREE/exercise"
+	[[ $output == *"> 1.2  One after the other"*"in my/1.2/setup.c"* ]]
+	[[ $output == *"You are at 1.2. Go on with ./exercise check, or ask for a hint: ./exercise hint" ]]
+
+	touch "$TREE/my/1.2/.solved"
+	run "$BATS_TEST_TMPDIR/link"
+	[[ "${lines[0]}" == "[.#.............] 1 of 15 solved" ]]
+	[[ $output == *"1.2  One after the other"*solved* ]]
+	[[ $output == *"Next: ./exercise start 1.1" ]]
+}
+
+@test "start takes the next exercise; a second start refuses, keeps the work and says how to go on" {
+	run ./exercise start
+	[ "$status" -eq 0 ]
+	cmp my/1.1/setup.c day01-setup/setup.c
+	program 1.1 "mine"
+	run ./exercise start 1.1
+	[ "$status" -eq 1 ]
+	[ "$(cat my/1.1/setup.c)" = mine ]
+	[[ $output == "You have already started 1.1: your program is my/1.1/setup.c, and stays as it is."* ]]
+	[[ $output == *"./exercise check 1.1"*"./exercise reset 1.1" ]]
+}
+
+@test "reset begins anew and keeps what there was, each time" {
+	./exercise start 4.1
+	for text in first second; do
+		program 4.1 "$text"
+		touch my/4.1/.solved
+		run ./exercise reset
+		[ "$status" -eq 0 ]
+		cmp my/4.1/event-loop.c day04-event-loop/event-loop.c
+		[ ! -e my/4.1/.solved ]
+	done
+	[ "$(cat my/old/4.1-1/event-loop.c)" = first ]
+	[ "$(cat my/old/4.1-2/event-loop.c)" = second ]
+}
+
+@test "what cannot be meant is refused: no exercise yet, one not started, one or a command that is none" {
+	for command in check watch hint solution reset; do
+		run ./exercise "$command"
+		[ "$status" -eq 1 ]
+		[ "$output" = "You are at no exercise yet. Begin with: ./exercise start" ]
+		run ./exercise "$command" 2.1
+		[ "$status" -eq 1 ]
+		[ "$output" = "You have not started 2.1 yet: ./exercise start 2.1" ]
+	done
+	for arguments in "start 6.1" "start 1" "start .." "check 3.1-greet" "chek" "start 1.1 1.2"; do
+		# shellcheck disable=SC2086 # several words
+		run --separate-stderr ./exercise $arguments
+		[ "$status" -eq 2 ]
+		[ -z "$output" ]
+		[[ $stderr == "./exercise: "*"Try './exercise --help'." ]]
+	done
+	[ ! -e my ]
+	run ./exercise --help
+	[ "$status" -eq 0 ]
+	[[ $output == "Usage: ./exercise "* ]]
+}
+
+@test "hints come one after the other, and then all again" {
+	./exercise start 2.2
+	for ((i = 1; i <= 3; i++)); do
+		run ./exercise hint
+		[ "$status" -eq 0 ]
+		[ "$output" = "Hint $i of 3:
+$(cat exercises/2.2-*/hint$i)" ]
+	done
+	run ./exercise hint
+	[[ $output == "Those were all the hints"*"$(cat exercises/2.2-*/hint1)"*"$(cat exercises/2.2-*/hint3)" ]]
+}
+
+@test "a solution is shown to who asks twice, or has solved it" {
+	./exercise start 1.2
+	run ./exercise solution
+	[ "$status" -eq 1 ]
+	[[ $output != *"--- a/"* ]]
+	run ./exercise solution
+	[ "$status" -eq 0 ]
+	[ "$output" = "$(cat exercises/1.2-*/solution.patch)" ]
+
+	./exercise start 1.3
+	touch my/1.3/.solved
+	run ./exercise solution
+	[ "$status" -eq 0 ]
+	[ "$output" = "$(cat exercises/1.3-*/solution.patch)" ]
+}
+
+@test "the days' sources are never touched" {
+	cp -a day01-setup "$BATS_TEST_TMPDIR/before"
+	./exercise start 1.2
+	check
+	solve 1.2
+	check
+	./exercise solution
+	./exercise reset 1.2
+	diff -r day01-setup "$BATS_TEST_TMPDIR/before"
+}
+
+@test "a program that does not compile: the compiler's words, and a sentence" {
+	./exercise start 1.2
+	program 1.2 "int main(void) { return nonsense; }"
+	check
+	[ "$status" -eq 1 ]
+	[[ $output == *"nonsense"*"Not yet: my/1.2/setup.c does not compile." ]]
+}
+
+@test "warnings are shown although the program works" {
+	./exercise start 1.2
+	solve 1.2
+	echo 'static void unused(void) {}' >>my/1.2/setup.c
+	check
+	[ "$status" -eq 0 ]
+	[[ $output == *"unused"*"Solved: 1.2"* ]]
+}
+
+@test "a program that crashes: the signal is named" {
+	./exercise start 1.2
+	program 1.2 '#include <signal.h>
+int main(void) { return signal(SIGSEGV, SIG_DFL), raise(SIGSEGV); }'
+	check
+	[ "$status" -eq 1 ]
+	begins "Not yet: your program did not come to its end: it crashed with SIGSEGV"
+
+	./exercise start 3.1
+	sed -i 's/^\tslots_in_use++;/\tabort();/' my/3.1/accept.c
+	check
+	[ "$status" -eq 1 ]
+	[[ $output == *"And your server is gone: it crashed with SIGABRT"* ]]
+}
+
+# What prints that it listens, and from then on does nothing, not even end.
+DEAF='#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+int main(void)
+{
+	signal(SIGTERM, SIG_IGN);
+	puts("listening on 127.0.0.1:1");
+	fflush(stdout);
+	for (;;)
+		pause();
+}'
+
+@test "a program that never ends: the limit is said, and nothing is left" {
+	./exercise start 1.2
+	program 1.2 "$DEAF"
+	check
+	[ "$status" -eq 1 ]
+	begins "Not yet: your program did not end within 5 s"
+
+	./exercise start 3.1
+	program 3.1 "$DEAF"
+	check
+	[ "$status" -eq 1 ]
+	begins "Not yet: your server does not accept connections any more."
+}
+
+@test "a check that never ends is ended, with all that it has started" {
+	sed -i 's/^CHECK_SECONDS=15$/CHECK_SECONDS=1/' exercise
+	./exercise start 3.1
+	program 3.1 "$DEAF"
+	printf '%s\n' '#!/usr/bin/env bash' '"$1" &' 'wait' >exercises/3.1-greet/check
+	check
+	[ "$status" -eq 1 ]
+	begins "Not yet: the check took longer than 1 s, and was ended."
+}
+
+# start_exercise ARG...: in the background, and such that it can be interrupted as by Ctrl-C.
+start_exercise() {
+	TERM=dumb env --default-signal=INT ./exercise "$@" >"$BATS_TEST_TMPDIR/output" 2>&1 3>&- &
+	PID=$!
+	SERVERS+=("$PID")
+}
+
+program_runs() {
+	! nothing_is_left
+}
+
+@test "Ctrl-C during a check ends it, and all that it has started" {
+	./exercise start 1.2
+	program 1.2 "$DEAF"
+	for signal in INT TERM; do
+		start_exercise check
+		wait_until program_runs
+		stop_server "$signal"
+		[ "$status" -gt 128 ]
+		nothing_is_left
+		[ ! -e my/1.2/.solved ]
+	done
+}
+
+printed() {
+	grep -qF -- "$1" "$BATS_TEST_TMPDIR/output"
+}
+
+@test "watch checks at every save, and ends when it is solved" {
+	./exercise start 1.2
+	start_exercise watch
+	wait_until printed "Not yet: the requests complete in the order 2 1 3 0"
+	wait_until printed "Waiting for my/1.2/setup.c"
+	echo "nonsense" >>my/1.2/setup.c
+	wait_until printed "does not compile"
+	cp day01-setup/setup.c my/1.2/
+	solve 1.2
+	status=0
+	wait "$PID" || status=$?
+	[ "$status" -eq 0 ]
+	printed "Solved: 1.2"
+	nothing_is_left
+}
+
+@test "colour is for a terminal that has some" {
+	command -v script >/dev/null || skip "needs script (package bsdutils)"
+	./exercise start 1.1
+	touch my/1.1/.solved
+	run ./exercise
+	[[ $output != *$'\e'* ]]
+	run env -u NO_COLOR TERM=xterm script -qec ./exercise /dev/null
+	[[ $output == *$'\e'* ]]
+	run env NO_COLOR=1 TERM=xterm script -qec ./exercise /dev/null
+	[[ $output != *$'\e'* ]]
+	run env -u NO_COLOR TERM=dumb script -qec ./exercise /dev/null
+	[[ $output != *$'\e'* ]]
+}
