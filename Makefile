@@ -42,7 +42,7 @@ LIBURING_CFLAGS := $(patsubst -I%,-isystem%,$(shell pkg-config --cflags $(LIBURI
 LIBURING_LIBS := $(shell pkg-config --libs $(LIBURING))
 endif
 
-all: $(DAYS) ## build every day and the tools
+all: $(DAYS) ringtrace ## build every day and ringtrace
 
 $(DAYS): ## dayNN: build one day's programs
 .PHONY: all $(DAYS)
@@ -88,7 +88,7 @@ $(TEST_PROGRAMS): build/tests/%: build/tests/%.o $(COMMON_OBJECTS)
 MY_PROGRAMS = $(patsubst %.c,build/%,$(wildcard my/[1-9].[1-9]/*.c))
 $(MY_PROGRAMS): build/%: build/%.o $(COMMON_OBJECTS)
 
-$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS) $(SNIPPETS) $(MISTAKES) $(MY_PROGRAMS):
+$(PROGRAMS) $(BENCH_PROGRAMS) $(TEST_PROGRAMS) $(SNIPPETS) $(MISTAKES) $(MY_PROGRAMS) ringtrace:
 	@echo "LD $@"
 	@mkdir -p $(@D)
 	@$(CC) $(ALL_LDFLAGS) $^ -o $@ $(ALL_LDLIBS)
@@ -120,10 +120,10 @@ build/flags: FORCE
 FORCE:
 .PHONY: FORCE
 
-# The library becomes part of programs with and without sanitizers, and so has none itself.
-PRELOAD_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard tools/ringtrace-*.c))
-build/tools/%.o: private SANITIZERS =
-build/tools/%.o: private ALL_CFLAGS += -fPIC
+# ringtrace's library becomes part of programs with and without sanitizers, and so has none itself.
+RECORDER_OBJECTS = build/tools/ringtrace/recorder.o build/tools/ringtrace/hooks.o
+$(RECORDER_OBJECTS): private SANITIZERS =
+$(RECORDER_OBJECTS): private ALL_CFLAGS += -fPIC
 
 # Preloaded by tests, which has the same reason.
 $(PRELOADED:%=build/tests/%.o): private SANITIZERS =
@@ -132,15 +132,15 @@ $(PRELOADED:%=build/tests/%.so): %.so: %.o
 	@echo "LD $@"
 	@$(CC) -shared $(LDFLAGS) $< -o $@
 
-tools: tools/ringtrace tools/libringtrace.so ## build tools/ringtrace, which shows a ring's traffic
-.PHONY: tools
+ringtrace: $(filter-out $(RECORDER_OBJECTS),$(patsubst %.c,build/%.o,$(wildcard tools/ringtrace/*.c))) \
+	build/common/options.o build/common/output.o | build/libringtrace.so ## build ringtrace, which shows a ring's traffic
 
-tools/ringtrace: $(addprefix build/,$(addsuffix .o,tools/ringtrace tools/ringtrace-output \
-	tools/ringtrace-decode common/options common/output))
+# The page of --html becomes a part of ringtrace.
+build/tools/ringtrace/html.o: $(wildcard tools/ringtrace/player/*)
 
-tools/libringtrace.so: $(PRELOAD_OBJECTS) tools/ringtrace.map
+build/libringtrace.so: $(RECORDER_OBJECTS) tools/ringtrace/ringtrace.map
 	@echo "LD $@"
-	@$(CC) -shared $(LDFLAGS) -Wl,--version-script=tools/ringtrace.map $(PRELOAD_OBJECTS) -o $@
+	@$(CC) -shared $(LDFLAGS) -Wl,--version-script=tools/ringtrace/ringtrace.map $(RECORDER_OBJECTS) -o $@
 
 -include $(wildcard build/*/*.d build/*/*/*.d)
 
@@ -154,7 +154,7 @@ site: all ## make pages of everything, in build/site, with runs to watch
 	@tools/site/build
 .PHONY: site
 
-SOURCES = $(wildcard */*.[ch] docs/snippets/*.[ch] tests/*/*.[ch])
+SOURCES = $(wildcard */*.[ch] docs/snippets/*.[ch] tests/*/*.[ch] tools/*/*.[ch])
 SCRIPTS = .ci/run exercise exercises/check.bash $(wildcard exercises/*/check) \
 	$(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
 lint: ## check layout, and look for defects without running anything
@@ -167,7 +167,7 @@ lint: ## check layout, and look for defects without running anything
 .PHONY: test tour lint
 
 clean: ## remove everything that make built
-	rm -rf build $(DAYS) $(BENCH_PROGRAMS) $(SNIPPETS) $(MISTAKES) tools/ringtrace tools/libringtrace.so
+	rm -rf build $(DAYS) $(BENCH_PROGRAMS) $(SNIPPETS) $(MISTAKES) ringtrace
 
 help: ## this list; SANITIZE=1 with any of them: programs that check themselves
 	@sed -n 's/^\([a-z$$(A-Z)-]*\):.* ## /\1\t/p' Makefile | sed 's/^$$(DAYS)\tdayNN: /day01 .. day05\t/' | \

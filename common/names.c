@@ -71,6 +71,6 @@ static const char *const operation_names[OPERATION_NAMES] = {
 
 const char *operation_name(unsigned opcode)
 {
-	/* Only tools/ringtrace asks for operations that are newer than the table. */
+	/* Only ringtrace asks for operations that are newer than the table. */
 	return opcode < OPERATION_NAMES ? operation_names[opcode] : NULL;
 }

@@ -1,48 +1,24 @@
 /*
- * ringtrace: shows what passes through the rings of a program that uses liburing.
- *
- * This is the launcher: it looks whether the program can be traced, and then becomes the program,
- * with libringtrace.so, which lies beside it, loaded in front of liburing. README.md tells the
- * rest.
- *
- * Needs: Linux 5.19; a program that is dynamically linked with liburing 2.3 or later.
- * Run:   make tools && tools/ringtrace ./day01/setup
- *        tools/ringtrace -o trace.txt --json trace.json ./day05/echo
+ * ringtrace: looks whether a program can be traced, and then becomes it, with libringtrace.so
+ * loaded in front of liburing.
  */
+#include "tools/ringtrace/launch.h"
+#include "tools/ringtrace/channel.h"
+
 #include <elf.h>
 #include <errno.h>
 #include <error.h>
 #include <fcntl.h>
-#include <getopt.h>
-#include <limits.h>
 #include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "common/options.h"
-#include "tools/ringtrace.h"
-
-#define LIBRARY "libringtrace.so"
-
-static void print_help(void)
-{
-	printf("Usage: %s [OPTIONS] PROGRAM [ARGUMENTS]\n"
-	       "Runs PROGRAM and prints what passes through its rings to standard error.\n\n"
-	       "  -o, --output FILE     print there instead\n"
-	       "      --json FILE       also write Chrome trace events, for Perfetto (ui.perfetto.dev)\n"
-	       "                        or chrome://tracing\n"
-	       "      --only OP,OP,...  only these operations, like accept,recv; the word calls stands\n"
-	       "                        for the lines of calls\n"
-	       "      --user-data hex|dec\n"
-	       "                        how to print user_data (default hex)\n"
-	       "      --help            this text\n",
-	       program_invocation_name);
-}
+#define LIBRARY "build/libringtrace.so" /* beside ringtrace */
+#define INSTEAD "what works there, as root: perf trace -e 'io_uring:*' PROGRAM"
 
 /* The path that execvp(3) will run: of PROGRAM itself, or of the first in PATH. */
 static void find_program(const char *name, char path[PATH_MAX])
@@ -103,7 +79,7 @@ static void find_interpreter(const char *path, char interpreter[PATH_MAX])
 	}
 	error(EXIT_FAILURE, 0,
 	      "%s: statically linked: its liburing is a part of it, where ringtrace cannot step in "
-	      "(link it with liburing.so)",
+	      "(link it with liburing.so; " INSTEAD ")",
 	      path);
 }
 
@@ -167,8 +143,9 @@ static void check_libraries(const char *interpreter, const char *path, char firs
 	/* Where the list fails, the program will too, and its linker says best why. */
 	if (!found && WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		error(0, 0,
-		      "%s: not linked with liburing.so: if it makes the io_uring system calls itself, or "
-		      "has a liburing built in, nothing of its rings will be seen",
+		      "%s: not linked with liburing.so: if it makes the io_uring system calls itself, as "
+		      "programs in other languages than C do, or has a liburing built in, nothing of its "
+		      "rings will be seen (" INSTEAD ")",
 		      path);
 }
 
@@ -183,43 +160,11 @@ static void find_library(char library[PATH_MAX])
 	name = strrchr(library, '/') + 1;
 	memcpy(name, LIBRARY, sizeof(LIBRARY));
 	if (access(library, R_OK) < 0)
-		error(EXIT_FAILURE, errno, "%s (make tools builds it)", library);
+		error(EXIT_FAILURE, errno, "%s (make ringtrace builds it)", library);
 	if (strpbrk(library, ": "))
 		error(EXIT_FAILURE, 0,
 		      "%s: LD_PRELOAD takes no path with a blank or a colon (move the directory)",
 		      library);
-}
-
-/* For the library to inherit, near the limit: the program gets the numbers that it always gets. */
-static void pass_file(const char *name, const char *path, int flags)
-{
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | flags, 0666);
-	char number[16];
-	struct rlimit limit;
-	int high;
-
-	if (fd < 0)
-		error(EXIT_FAILURE, errno, "%s", path);
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		error(EXIT_FAILURE, errno, "getrlimit");
-	if (limit.rlim_cur > 65536)
-		limit.rlim_cur = 65536;
-	high = fcntl(fd, F_DUPFD, limit.rlim_cur > 24 ? (int)limit.rlim_cur - 8 : 0);
-	if (high < 0)
-		error(EXIT_FAILURE, errno, "%s: another descriptor for it", path);
-	close(fd);
-	snprintf(number, sizeof(number), "%d", high);
-	setenv(name, number, 1);
-}
-
-static void pass_json_file(const char *path)
-{
-	struct stat status;
-
-	pass_file(ENV_JSON_FD, path, 0);
-	if (stat(path, &status) == 0 && !S_ISREG(status.st_mode) && strcmp(path, "/dev/null") != 0)
-		error(EXIT_FAILURE, 0, "--json %s: has to be a file: ringtrace writes over its end",
-		      path);
 }
 
 static void preload(const char *library, const char *first)
@@ -234,61 +179,23 @@ static void preload(const char *library, const char *first)
 	setenv("LD_PRELOAD", list, 1);
 }
 
-static void parse_option(int option)
+void program_find(const char *name, struct program *program)
 {
-	char word[ONE_WORD_LENGTH];
-
-	switch (option) {
-	case 'o':
-		pass_file(ENV_OUTPUT_FD, optarg, O_APPEND);
-		break;
-	case 'j':
-		pass_json_file(optarg);
-		break;
-	case 'n':
-		if (!settings_parse_only(optarg, word))
-			usage_error("--only: '%s' is no operation of io_uring", word);
-		setenv(ENV_ONLY, optarg, 1);
-		break;
-	case 'u':
-		if (strcmp(optarg, "dec") == 0)
-			setenv(ENV_DECIMAL, "1", 1);
-		else if (strcmp(optarg, "hex") != 0)
-			usage_error("--user-data: '%s' is neither hex nor dec", optarg);
-		break;
-	case 'h':
-		print_help();
-		exit(EXIT_SUCCESS);
-	default:
-		usage_hint();
-	}
+	find_program(name, program->path);
+	find_interpreter(program->path, program->interpreter);
+	check_privileges(program->path);
+	check_libraries(program->interpreter, program->path, program->first);
 }
 
-int main(int argc, char **argv)
+void program_become(const struct program *program, char **arguments, int segment)
 {
-	static const struct option options[] = {
-		{"output", required_argument, NULL, 'o'},
-		{"json", required_argument, NULL, 'j'},
-		{"only", required_argument, NULL, 'n'},
-		{"user-data", required_argument, NULL, 'u'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	char path[PATH_MAX], interpreter[PATH_MAX], library[PATH_MAX], first[PATH_MAX];
-	int option;
+	char library[PATH_MAX], number[16];
 
-	/* The + ends ringtrace's own options at PROGRAM. */
-	while ((option = getopt_long(argc, argv, "+o:", options, NULL)) != -1)
-		parse_option(option);
-	if (optind == argc)
-		usage_error("no PROGRAM to run");
-
-	find_program(argv[optind], path);
-	find_interpreter(path, interpreter);
-	check_privileges(path);
-	check_libraries(interpreter, path, first);
 	find_library(library);
-	preload(library, first);
-	execv(path, argv + optind);
-	error(EXIT_FAILURE, errno, "%s", path);
+	preload(library, program->first);
+	snprintf(number, sizeof(number), "%d", segment);
+	setenv(ENV_CHANNEL, number, 1);
+	execv(program->path, arguments);
+	error(EXIT_FAILURE, errno, "%s", program->path);
+	abort();
 }

@@ -1,0 +1,185 @@
+/*
+ * ringtrace: the reader's side of the channel, which brings it the program's records.
+ */
+#include "tools/ringtrace/channel.h"
+
+#include <errno.h>
+#include <error.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NAP_NS	   3000000L	 /* under load: the program need not wake the reader then */
+#define LOOK_NS	   100000000L	 /* how often it is asked whether the program is still there */
+#define BATCH_MOST (256U << 10)	 /* bytes, after which writers get their space back */
+#define STUCK_NS   1000000000ULL /* a record is unfinished for so long: its writer is gone */
+
+struct channel *channel_create(int *segment)
+{
+	pthread_mutexattr_t shared;
+	struct channel *channel;
+
+	*segment = shmget(IPC_PRIVATE, sizeof(*channel), IPC_CREAT | 0600);
+	if (*segment < 0)
+		error(EXIT_FAILURE, errno, "shared memory for the trace");
+	channel = shmat(*segment, NULL, 0);
+	/* It lives as long as somebody has it attached. */
+	shmctl(*segment, IPC_RMID, NULL);
+	if (channel == (void *)-1)
+		error(EXIT_FAILURE, errno, "shared memory for the trace");
+	memset(channel->data, 0, sizeof(channel->data));
+	channel->program = getpid();
+	pthread_mutexattr_init(&shared);
+	pthread_mutexattr_setpshared(&shared, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&shared, PTHREAD_MUTEX_ROBUST);
+	pthread_mutex_init(&channel->reader_lives, &shared);
+	return channel;
+}
+
+void channel_begin_reading(struct channel *channel)
+{
+	pthread_mutex_lock(&channel->reader_lives);
+}
+
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
+		  const struct timespec *timeout)
+{
+	return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
+}
+
+/* How many processes besides the reader have the channel attached. */
+static unsigned long others(int segment)
+{
+	struct shmid_ds status;
+
+	return shmctl(segment, IPC_STAT, &status) < 0 ? 0 : status.shm_nattch - 1;
+}
+
+bool channel_is_at_its_end(int segment)
+{
+	return others(segment) <= 1;
+}
+
+/* While execve(2) replaces the launcher, nobody has it: then the process counts. */
+static bool is_deserted(const struct channel *channel, int segment)
+{
+	return others(segment) == 0 && (channel->reserved > 0 || kill(channel->program, 0) < 0);
+}
+
+static void wake_writers(struct channel *channel)
+{
+	atomic_fetch_add(&channel->progress, 1);
+	if (channel->space_awaited)
+		futex(&channel->progress, FUTEX_WAKE, INT_MAX, NULL);
+}
+
+void channel_stop(struct channel *channel)
+{
+	channel->stopped = true;
+	wake_writers(channel);
+}
+
+static uint32_t size_at(struct channel *channel, uint64_t position)
+{
+	return atomic_load_explicit((_Atomic uint32_t *)&channel_at(channel, position)->size,
+				    memory_order_acquire);
+}
+
+static size_t finished_bytes(struct channel *channel, uint64_t from)
+{
+	uint64_t to_end = CHANNEL_CAPACITY - from % CHANNEL_CAPACITY;
+	uint64_t length = 0;
+	uint32_t size;
+
+	/* Writers fill the end of the channel with a record of no meaning; a last one has no room.
+	 */
+	while (length < to_end && length < BATCH_MOST) {
+		size = size_at(channel, from + length);
+		if (!size || size & RECORD_UNFINISHED || size > to_end - length)
+			break;
+		length += size;
+	}
+	return length;
+}
+
+/* Until there may be more; short at first, so that the program has no futex to wake under load. */
+static void wait_for_records(struct channel *channel, uint64_t position, bool rested)
+{
+	static const struct timespec nap = {.tv_nsec = NAP_NS}, look = {.tv_nsec = LOOK_NS};
+
+	if (!rested && !channel->exiting) {
+		nanosleep(&nap, NULL);
+		return;
+	}
+	channel->reader_sleeps = 1;
+	if (!finished_bytes(channel, position))
+		futex(&channel->reader_sleeps, FUTEX_WAIT, 1, &look);
+	channel->reader_sleeps = 0;
+}
+
+/*
+ * An unfinished record that no one will finish: its process has been killed, or has left from a
+ * signal handler that interrupted the recorder. Returns false where it may yet be finished.
+ */
+static bool skip_abandoned(struct channel *channel, uint64_t position, uint64_t since)
+{
+	struct record *record = channel_at(channel, position);
+
+	if (channel->reserved == position || now() - since < STUCK_NS ||
+	    !(record->size & RECORD_UNFINISHED) ||
+	    (kill((pid_t)record->process, 0) == 0 && !channel->exiting))
+		return false;
+	record->kind = RECORD_NOTHING;
+	record->size &= ~RECORD_UNFINISHED;
+	return true;
+}
+
+/* The same, so early that not even the record's size is there: nothing can be read after it. */
+static bool is_lost(const struct channel *channel, uint64_t position, uint64_t since)
+{
+	return channel->exiting && channel->reserved != position && now() - since > STUCK_NS;
+}
+
+size_t channel_wait(struct channel *channel, int segment, const struct record **records)
+{
+	static uint64_t position; /* how far the caller has been given records */
+	uint64_t given = channel->consumed, since = now();
+	bool rested = false, last_look = false;
+	size_t length;
+
+	if (position != given) {
+		memset(channel_at(channel, given), 0, position - given);
+		channel->consumed = position;
+		wake_writers(channel);
+	}
+	while (!(length = finished_bytes(channel, position))) {
+		if (skip_abandoned(channel, position, since))
+			continue;
+		if (is_lost(channel, position, since))
+			return 0;
+		/* Who was there before the last look could not write after it. */
+		if (last_look)
+			return 0;
+		last_look = is_deserted(channel, segment);
+		if (!last_look)
+			wait_for_records(channel, position, rested);
+		rested = true;
+	}
+	*records = channel_at(channel, position);
+	position += length;
+	return length;
+}

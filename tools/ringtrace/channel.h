@@ -1,0 +1,65 @@
+/*
+ * The memory that carries the log from the program to the reader. The launcher makes it as a System
+ * V segment: that needs no descriptor in the program, and the kernel counts who has it attached.
+ *
+ * Writers take space at `reserved`, fill in their records and finish them in any order; nobody
+ * waits for a lock that a signal, a fork or a death could leave locked. The reader takes finished
+ * records from `consumed` on, leaves zeros behind, and moves `consumed`. When there is no space
+ * left, writers wait for it: a trace is complete, or it ends.
+ */
+#ifndef TOOLS_RINGTRACE_CHANNEL_H
+#define TOOLS_RINGTRACE_CHANNEL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tools/ringtrace/log.h"
+
+#define ENV_CHANNEL    "RINGTRACE_CHANNEL"    /* the segment's number; removed before main() runs */
+#define ENV_LD_PRELOAD "RINGTRACE_LD_PRELOAD" /* the value that LD_PRELOAD had before */
+
+#define CHANNEL_CAPACITY (4U << 20)
+#define RECORD_MOST	 (16U << 10) /* bytes: larger ones are cut into several */
+
+struct channel {
+	_Atomic uint64_t reserved;
+	_Atomic uint64_t consumed;
+	_Atomic uint32_t reader_sleeps; /* a futex: the reader waits for records */
+	_Atomic uint32_t space_awaited; /* how many writers wait for `progress` to change */
+	_Atomic uint32_t progress;	/* a futex */
+	_Atomic uint32_t stopped;	/* nobody reads any more: the recorder only passes on */
+	_Atomic uint32_t exiting;     /* how many processes wait for the reader to have finished */
+	_Atomic uint32_t rings;	      /* numbers given so far */
+	int32_t program;	      /* the process that the launcher has become */
+	_Atomic uint32_t status;      /* its exit status is to be this one, or 0: its own */
+	pthread_mutex_t reader_lives; /* held by it; the kernel says to others when it has died */
+	_Alignas(4096) char data[CHANNEL_CAPACITY];
+};
+
+static inline struct record *channel_at(struct channel *channel, uint64_t position)
+{
+	return (struct record *)&channel->data[position % CHANNEL_CAPACITY];
+}
+
+/* The reader's side, channel.c. */
+
+struct channel *channel_create(int *segment);
+void channel_begin_reading(struct channel *channel);
+
+/*
+ * Waits for finished records, which follow one another in memory: returns how many bytes, and where
+ * in `records`; 0 when no process has the channel any more. They count as consumed, and their
+ * writers as heard, at the next call.
+ */
+size_t channel_wait(struct channel *channel, int segment, const struct record **records);
+
+/* Whether the process that has just written RECORD_EXIT is the last one that has the channel. */
+bool channel_is_at_its_end(int segment);
+
+/* Nobody waits for the reader from here on. */
+void channel_stop(struct channel *channel);
+
+#endif

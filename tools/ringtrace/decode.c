@@ -1,0 +1,540 @@
+/*
+ * ringtrace: SQEs, CQEs, flags and calls as text.
+ */
+#include "tools/ringtrace/decode.h"
+#include "tools/ringtrace/names.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#define LARGEST_ERROR 4095 /* -4095 to -1 are errors, what is less is something else */
+#define COUNT(array)  (sizeof(array) / sizeof((array)[0]))
+
+bool decimal_user_data;
+
+void text_add(struct text *text, const char *format, ...)
+{
+	size_t space = sizeof(text->data) - text->length;
+	va_list arguments;
+	int length;
+
+	va_start(arguments, format);
+	length = vsnprintf(text->data + text->length, space, format, arguments);
+	va_end(arguments);
+	if (length > 0)
+		text->length += (size_t)length < space ? (size_t)length : space - 1;
+}
+
+static void add_flags(struct text *text, const struct flag *flags, uint32_t set, const char *before)
+{
+	for (; flags->name; flags++) {
+		if (set & flags->bit) {
+			text_add(text, "%s%s", before, flags->name);
+			before = "|";
+			set &= ~flags->bit;
+		}
+	}
+	if (set)
+		text_add(text, "%s0x%x", before, set);
+}
+
+void add_error(struct text *text, int error)
+{
+	const char *name = strerrorname_np(error);
+
+	if (name)
+		text_add(text, "-%s (%s)", name, strerrordesc_np(error));
+	else
+		text_add(text, "-%d", error);
+}
+
+void add_user_data(struct text *text, uint64_t user_data)
+{
+	if (user_data == LIBURING_UDATA_TIMEOUT)
+		text_add(text, "user_data LIBURING_UDATA_TIMEOUT");
+	else if (decimal_user_data)
+		text_add(text, "user_data %llu", (unsigned long long)user_data);
+	else
+		text_add(text, "user_data 0x%llx", (unsigned long long)user_data);
+}
+
+void add_duration(struct text *text, uint64_t nanoseconds)
+{
+	text_add(text, "%llu.%03llu ms", (unsigned long long)nanoseconds / 1000000,
+		 (unsigned long long)nanoseconds / 1000 % 1000);
+}
+
+void add_setup_flags(struct text *text, uint32_t flags)
+{
+	add_flags(text, setup_flags, flags, ", ");
+}
+
+void add_target(struct text *text, const struct target *target)
+{
+	if (target->kind == TARGET_NONE)
+		text_add(text, "no descriptor");
+	else
+		text_add(text, "%s %d", target->kind == TARGET_SLOT ? "slot" : "fd",
+			 target->number);
+}
+
+/* What an SQE points to: a copy that the recorder has made, or NULL where it could not. */
+static const void *pointed(const struct event *event, uint64_t address, size_t least,
+			   size_t *length)
+{
+	const char *at = event->pointed;
+	const char *end = at + event->pointed_length;
+	const struct memory *memory;
+
+	while (end - at >= (ptrdiff_t)sizeof(*memory)) {
+		memory = (const struct memory *)at;
+		at += sizeof(*memory);
+		if (memory->length > (size_t)(end - at))
+			return NULL;
+		if (memory->address == address && memory->length >= least) {
+			*length = memory->length;
+			return at;
+		}
+		at += (memory->length + 7UL) & ~7UL;
+	}
+	return NULL;
+}
+
+/* A path is text that the program may have got from anywhere: nothing of it moves the cursor. */
+static void add_path(struct text *text, const struct event *event, uint64_t address)
+{
+	size_t length, i;
+	const char *path = pointed(event, address, 1, &length);
+
+	if (!path) {
+		text_add(text, " path at 0x%llx", (unsigned long long)address);
+		return;
+	}
+	text_add(text, " '");
+	for (i = 0; i < length && path[i]; i++)
+		text_add(text, "%c", isprint((unsigned char)path[i]) ? path[i] : '?');
+	text_add(text, i == length ? "...'" : "'");
+}
+
+static void add_fd(struct text *text, int fd)
+{
+	text_add(text, fd == AT_FDCWD ? " cwd" : " fd %d", fd);
+}
+
+static void add_descriptor(struct text *text, const struct io_uring_sqe *sqe)
+{
+	if (sqe->flags & IOSQE_FIXED_FILE)
+		text_add(text, " slot %d", sqe->fd);
+	else
+		add_fd(text, sqe->fd);
+}
+
+static void add_into(struct text *text, const struct io_uring_sqe *sqe)
+{
+	if (sqe->file_index == ANY_SLOT)
+		text_add(text, " into any free slot");
+	else if (sqe->file_index)
+		text_add(text, " into slot %u", sqe->file_index - 1);
+}
+
+static void add_seconds(struct text *text, const char *before, long long seconds,
+			long long nanoseconds)
+{
+	text_add(text, " %s%lld.%06lld s", before, seconds, nanoseconds / 1000);
+}
+
+static void add_time(struct text *text, const struct event *event, const char *before,
+		     uint64_t address)
+{
+	size_t length;
+	const struct __kernel_timespec *time = pointed(event, address, sizeof(*time), &length);
+
+	if (event->sqe->timeout_flags & TIMEOUT_IMMEDIATE_ARG)
+		add_seconds(text, before, (long long)(address / 1000000000),
+			    (long long)(address % 1000000000));
+	else if (time)
+		add_seconds(text, before, time->tv_sec, time->tv_nsec);
+	else
+		text_add(text, " timespec at 0x%llx", (unsigned long long)address);
+}
+
+static void add_target_user_data(struct text *text, uint64_t user_data)
+{
+	text_add(text, " the request with ");
+	add_user_data(text, user_data);
+}
+
+static void add_timeout(struct text *text, const struct event *event)
+{
+	const struct io_uring_sqe *sqe = event->sqe;
+
+	add_time(text, event, sqe->timeout_flags & IORING_TIMEOUT_ABS ? "at " : "", sqe->addr);
+	if (sqe->opcode == IORING_OP_LINK_TIMEOUT)
+		text_add(text, " for the SQE before it");
+	else if (sqe->off)
+		text_add(text, " or %llu completions", (unsigned long long)sqe->off);
+}
+
+static void add_timeout_remove(struct text *text, const struct event *event)
+{
+	add_target_user_data(text, event->sqe->addr);
+	if (event->sqe->timeout_flags & (IORING_TIMEOUT_UPDATE | IORING_LINK_TIMEOUT_UPDATE))
+		add_time(text, event, "to ", event->sqe->off);
+}
+
+static void add_cancel(struct text *text, const struct event *event)
+{
+	const struct io_uring_sqe *sqe = event->sqe;
+
+	if (sqe->cancel_flags & IORING_ASYNC_CANCEL_ANY)
+		text_add(text, " any request");
+	else if (sqe->cancel_flags & IORING_ASYNC_CANCEL_FD)
+		text_add(text, " of %s %d",
+			 sqe->cancel_flags & IORING_ASYNC_CANCEL_FD_FIXED ? "slot" : "fd", sqe->fd);
+	else
+		add_target_user_data(text, sqe->addr);
+}
+
+static void add_poll(struct text *text, const struct event *event)
+{
+	const struct io_uring_sqe *sqe = event->sqe;
+
+	if (sqe->opcode == IORING_OP_POLL_ADD)
+		add_flags(text, poll_events, sqe->poll32_events, " for ");
+	else
+		add_target_user_data(text, sqe->addr);
+	if (sqe->opcode != IORING_OP_POLL_ADD && sqe->len & IORING_POLL_UPDATE_EVENTS)
+		add_flags(text, poll_events, sqe->poll32_events, " to ");
+	if (sqe->opcode != IORING_OP_POLL_ADD && sqe->len & IORING_POLL_UPDATE_USER_DATA) {
+		text_add(text, " to ");
+		add_user_data(text, sqe->off);
+	}
+	add_flags(text, poll_command_flags, sqe->len, "  ");
+}
+
+static void add_close(struct text *text, const struct event *event)
+{
+	if (event->sqe->file_index)
+		text_add(text, " slot %u", event->sqe->file_index - 1);
+	else
+		text_add(text, " fd %d", event->sqe->fd);
+}
+
+static void add_files_update(struct text *text, const struct event *event)
+{
+	const struct io_uring_sqe *sqe = event->sqe;
+
+	if (sqe->off == ANY_SLOT)
+		text_add(text, " %u descriptors into any free slots", sqe->len);
+	else
+		text_add(text, " %u slots from slot %llu", sqe->len, (unsigned long long)sqe->off);
+}
+
+static void add_provide_buffers(struct text *text, const struct event *event)
+{
+	const struct io_uring_sqe *sqe = event->sqe;
+
+	text_add(text, " %d", sqe->fd);
+	if (sqe->opcode == IORING_OP_PROVIDE_BUFFERS)
+		text_add(text, " of len %u from buffer %llu, group %u, addr 0x%llx", sqe->len,
+			 (unsigned long long)sqe->off, sqe->buf_group,
+			 (unsigned long long)sqe->addr);
+	else
+		text_add(text, " of group %u", sqe->buf_group);
+}
+
+static void add_splice(struct text *text, const struct event *event)
+{
+	text_add(text, " from %s %d len %u",
+		 event->sqe->splice_flags & SPLICE_F_FD_IN_FIXED ? "slot" : "fd",
+		 event->sqe->splice_fd_in, event->sqe->len);
+}
+
+static void add_shutdown(struct text *text, const struct event *event)
+{
+	static const char *const ways[] = {"SHUT_RD", "SHUT_WR", "SHUT_RDWR"};
+
+	if (event->sqe->len < COUNT(ways))
+		text_add(text, " %s", ways[event->sqe->len]);
+	else
+		text_add(text, " how %u", event->sqe->len);
+}
+
+static void add_socket(struct text *text, const struct event *event)
+{
+	text_add(text, " domain %d type %llu protocol %u", event->sqe->fd,
+		 (unsigned long long)event->sqe->off, event->sqe->len);
+	add_into(text, event->sqe);
+}
+
+static void add_message_ring(struct text *text, const struct event *event)
+{
+	const struct io_uring_sqe *sqe = event->sqe;
+
+	text_add(text, " is the ring to tell:");
+	if (sqe->addr == IORING_MSG_SEND_FD)
+		text_add(text, " a slot");
+	else
+		text_add(text, " result %d", (int)sqe->len);
+	text_add(text, " with ");
+	add_user_data(text, sqe->off);
+}
+
+/* Numbers this small are the commands of sockets: those of drivers are made like ioctl(2)'s. */
+static void add_command(struct text *text, const struct event *event)
+{
+	static const char *const of_sockets[] = {"SIOCINQ",    "SIOCOUTQ",     "GETSOCKOPT",
+						 "SETSOCKOPT", "TX_TIMESTAMP", "GETSOCKNAME"};
+	const struct io_uring_sqe *sqe = event->sqe;
+
+	if (sqe->cmd_op >= COUNT(of_sockets))
+		text_add(text, " command 0x%x", sqe->cmd_op);
+	else
+		text_add(text, " %s", of_sockets[sqe->cmd_op]);
+	if (sqe->cmd_op == 2 || sqe->cmd_op == 3)
+		text_add(text, " level %u option %u", (unsigned)sqe->addr,
+			 (unsigned)(sqe->addr >> 32));
+	if (sqe->uring_cmd_flags & 1)
+		text_add(text, " registered buffer %u", sqe->buf_index);
+}
+
+static void add_backlog(struct text *text, const struct event *event)
+{
+	text_add(text, " backlog %u", event->sqe->len);
+}
+
+static void add_second_path(struct text *text, const struct event *event)
+{
+	text_add(text, " to");
+	if (event->sqe->opcode != IORING_OP_SYMLINKAT)
+		add_fd(text, (int)event->sqe->len);
+	add_path(text, event, event->sqe->off);
+}
+
+static void add_mode(struct text *text, const struct event *event)
+{
+	if (event->sqe->opcode == IORING_OP_MKDIRAT || event->sqe->open_flags & O_CREAT)
+		text_add(text, " mode %04o", event->sqe->len);
+}
+
+/* What the fields' patterns leave out. */
+static void (*const adders[OPERATIONS])(struct text *text, const struct event *event) = {
+	[IORING_OP_POLL_ADD] = add_poll,
+	[IORING_OP_POLL_REMOVE] = add_poll,
+	[IORING_OP_TIMEOUT] = add_timeout,
+	[IORING_OP_TIMEOUT_REMOVE] = add_timeout_remove,
+	[IORING_OP_LINK_TIMEOUT] = add_timeout,
+	[IORING_OP_ASYNC_CANCEL] = add_cancel,
+	[IORING_OP_OPENAT] = add_mode,
+	[IORING_OP_CLOSE] = add_close,
+	[IORING_OP_FILES_UPDATE] = add_files_update,
+	[IORING_OP_SPLICE] = add_splice,
+	[IORING_OP_TEE] = add_splice,
+	[IORING_OP_PROVIDE_BUFFERS] = add_provide_buffers,
+	[IORING_OP_REMOVE_BUFFERS] = add_provide_buffers,
+	[IORING_OP_SHUTDOWN] = add_shutdown,
+	[IORING_OP_RENAMEAT] = add_second_path,
+	[IORING_OP_MKDIRAT] = add_mode,
+	[IORING_OP_SYMLINKAT] = add_second_path,
+	[IORING_OP_LINKAT] = add_second_path,
+	[IORING_OP_MSG_RING] = add_message_ring,
+	[IORING_OP_SOCKET] = add_socket,
+	[IORING_OP_URING_CMD] = add_command,
+	[OP_URING_CMD128] = add_command,
+	[OP_LISTEN] = add_backlog,
+};
+
+static void add_vectors(struct text *text, const struct event *event)
+{
+	const struct io_uring_sqe *sqe = event->sqe;
+	size_t length, i;
+	const struct iovec *vectors = pointed(event, sqe->addr, sizeof(*vectors), &length);
+
+	text_add(text, " vectors %u", sqe->len);
+	for (i = 0; vectors && i < length / sizeof(*vectors); i++)
+		text_add(text, "%s%zu", i ? "+" : " of len ", vectors[i].iov_len);
+	if (vectors && i < sqe->len)
+		text_add(text, "+...");
+}
+
+static void add_message(struct text *text, const struct event *event)
+{
+	size_t length;
+	const struct msghdr *message = pointed(event, event->sqe->addr, sizeof(*message), &length);
+
+	if (message)
+		text_add(text, " vectors %zu", message->msg_iovlen);
+	if (message && message->msg_controllen)
+		text_add(text, " control len %zu", message->msg_controllen);
+}
+
+static void add_socket_address(struct text *text, const struct event *event)
+{
+	size_t length;
+	const struct sockaddr *address = pointed(event, event->sqe->addr, sizeof(short), &length);
+	char name[INET6_ADDRSTRLEN];
+
+	if (address && address->sa_family == AF_INET && length >= sizeof(struct sockaddr_in)) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+
+		inet_ntop(AF_INET, &in->sin_addr, name, sizeof(name));
+		text_add(text, " %s:%u", name, ntohs(in->sin_port));
+	} else if (address && address->sa_family == AF_INET6 &&
+		   length >= sizeof(struct sockaddr_in6)) {
+		const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)address;
+
+		inet_ntop(AF_INET6, &in->sin6_addr, name, sizeof(name));
+		text_add(text, " [%s]:%u", name, ntohs(in->sin6_port));
+	} else {
+		text_add(text, " address of len %llu at 0x%llx",
+			 (unsigned long long)event->sqe->off, (unsigned long long)event->sqe->addr);
+	}
+}
+
+static bool has_registered_buffer(const struct io_uring_sqe *sqe, unsigned fields)
+{
+	return fields & BUFFER || ((is_send(sqe->opcode) || is_receive(sqe->opcode)) &&
+				   sqe->ioprio & IORING_RECVSEND_FIXED_BUF);
+}
+
+static void add_fields(struct text *text, const struct event *event, unsigned fields)
+{
+	const struct io_uring_sqe *sqe = event->sqe;
+	bool selects = sqe->flags & IOSQE_BUFFER_SELECT;
+	bool vectorized = is_send(sqe->opcode) && sqe->ioprio & SEND_VECTORIZED;
+
+	if (fields & (FD | PATH))
+		add_descriptor(text, sqe);
+	if (fields & (PATH | NAME))
+		add_path(text, event, sqe->addr);
+	if (fields & SOCKET)
+		add_socket_address(text, event);
+	if (fields & INTO)
+		add_into(text, sqe);
+	if (fields & LENGTH && !vectorized)
+		text_add(text, " len %u", sqe->len);
+	if (fields & VECTORS || vectorized)
+		add_vectors(text, event);
+	if (fields & MESSAGE)
+		add_message(text, event);
+	if (fields & (ADDRESS | MESSAGE) && !selects)
+		text_add(text, " addr 0x%llx", (unsigned long long)sqe->addr);
+	if (has_registered_buffer(sqe, fields))
+		text_add(text, " registered buffer %u", sqe->buf_index);
+	if (fields & OFFSET && sqe->off == CURRENT_POSITION)
+		text_add(text, " at the file's position");
+	else if (fields & OFFSET)
+		text_add(text, " offset %llu", (unsigned long long)sqe->off);
+	if (selects)
+		text_add(text, " group %u", sqe->buf_group);
+}
+
+static void add_unknown_fields(struct text *text, const struct io_uring_sqe *sqe)
+{
+	add_descriptor(text, sqe);
+	text_add(text, " len %u addr 0x%llx off 0x%llx", sqe->len, (unsigned long long)sqe->addr,
+		 (unsigned long long)sqe->off);
+}
+
+void add_sqe(struct text *text, const struct event *event)
+{
+	const struct io_uring_sqe *sqe = event->sqe;
+	const struct operation *known = operation(sqe->opcode);
+
+	text_add(text, "SQE  %-8s", operation_name(sqe->opcode));
+	if (known)
+		add_fields(text, event, known->fields);
+	else
+		add_unknown_fields(text, sqe);
+	if (adders[sqe->opcode])
+		adders[sqe->opcode](text, event);
+	if (sqe->personality)
+		text_add(text, " personality %u", sqe->personality);
+	add_flags(text, sqe_flags, sqe->flags, "  ");
+	if (known && known->ioprio_flags)
+		add_flags(text, known->ioprio_flags, sqe->ioprio, "  ");
+	if (known && known->own_flags)
+		add_flags(text, known->own_flags, (uint32_t)sqe->rw_flags, "  ");
+	text_add(text, "  ");
+	add_user_data(text, sqe->user_data);
+}
+
+static void add_result(struct text *text, const struct event *event)
+{
+	int32_t result = event->cqe->res;
+	static const struct io_uring_sqe nothing_known = {.opcode = IORING_OP_NOP};
+	const struct io_uring_sqe *sqe = event->opcode >= 0 ? &event->request->sqe : &nothing_known;
+
+	text_add(text, " = ");
+	if (event->cqe->flags & IORING_CQE_F_NOTIF && sqe->ioprio & SEND_REPORTS_USAGE)
+		text_add(text, result ? "copied" : "not copied");
+	else if (result < 0 && result >= -LARGEST_ERROR)
+		add_error(text, -result);
+	else if (gives_descriptor(sqe->opcode) && sqe->file_index == ANY_SLOT)
+		text_add(text, "slot %d", result);
+	else if (gives_descriptor(sqe->opcode) && !sqe->file_index)
+		text_add(text, "fd %d", result);
+	else if (sqe->opcode == IORING_OP_POLL_ADD && result > 0)
+		add_flags(text, poll_events, (uint32_t)result, "");
+	else
+		text_add(text, "%d", result);
+}
+
+void add_cqe(struct text *text, const struct event *event)
+{
+	uint32_t flags = event->cqe->flags;
+	const struct request *request = event->request;
+
+	add_result(text, event);
+	if (flags & IORING_CQE_F_BUFFER) {
+		text_add(text, "  buffer %u", flags >> IORING_CQE_BUFFER_SHIFT);
+		if (request && request->sqe.ioprio & TRANSFER_BUNDLE &&
+		    (is_send(request->sqe.opcode) || is_receive(request->sqe.opcode)))
+			text_add(text, " and those after it");
+		flags &= (1U << IORING_CQE_BUFFER_SHIFT) - 1;
+	}
+	add_flags(text, cqe_flags, flags & ~IORING_CQE_F_BUFFER, "  ");
+}
+
+static void add_system_call(struct text *text, const struct event *event)
+{
+	const uint32_t *arguments = event->call->arguments;
+
+	if (event->call_id == CALL_register) {
+		const char *name = register_name(arguments[1]);
+
+		text_add(text, name ? "fd %u, %s, %u" : "fd %u, opcode %s%u, %u", arguments[0],
+			 name ? name : "", name ? arguments[2] : arguments[1], arguments[2]);
+	} else {
+		text_add(text, "fd %u, submit %u, wait for %u", arguments[1], arguments[2],
+			 arguments[0]);
+		add_flags(text, enter_flags, arguments[3], ", ");
+	}
+}
+
+void add_call(struct text *text, const struct event *event)
+{
+	const uint32_t *arguments = event->call->arguments;
+
+	text_add(text, "%s(", call_name(event->call_id));
+	if (event->call_id == CALL_register || event->call_id == CALL_enter ||
+	    event->call_id == CALL_enter2)
+		add_system_call(text, event);
+	else if (event->call_id == CALL_wait_cqe && arguments[0] != 1)
+		text_add(text, "%u", arguments[0]);
+	else
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+		text_add(text, call_format(event->call_id), arguments[0], arguments[1],
+			 arguments[2], arguments[3]);
+#pragma GCC diagnostic pop
+	if (event->call_id == CALL_register_buf_ring || event->call_id == CALL_setup_buf_ring)
+		add_flags(text, buffer_ring_flags, arguments[2], ", ");
+	text_add(text, ")");
+}

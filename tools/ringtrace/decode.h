@@ -1,0 +1,25 @@
+/*
+ * SQEs, CQEs, flags and calls as text.
+ */
+#ifndef TOOLS_RINGTRACE_DECODE_H
+#define TOOLS_RINGTRACE_DECODE_H
+
+#include "tools/ringtrace/events.h"
+#include "tools/ringtrace/text.h"
+
+extern bool decimal_user_data;
+
+/* "SQE  recv     slot 3 len 64 ...  user_data 0x3" of an EVENT_SQE. */
+void add_sqe(struct text *text, const struct event *event);
+/* " = 4  buffer 2  MORE" of an EVENT_CQE. */
+void add_cqe(struct text *text, const struct event *event);
+/* "submit_and_wait(1)" of an EVENT_CALL. */
+void add_call(struct text *text, const struct event *event);
+/* "slot 3", "fd 4" or "no descriptor" */
+void add_target(struct text *text, const struct target *target);
+void add_user_data(struct text *text, uint64_t user_data);
+void add_error(struct text *text, int error);
+void add_setup_flags(struct text *text, uint32_t flags);
+void add_duration(struct text *text, uint64_t nanoseconds);
+
+#endif

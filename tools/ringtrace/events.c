@@ -1,0 +1,872 @@
+/*
+ * ringtrace: from records to events. Knows the rings and the requests in flight, and finds out
+ * which of them a CQE answers: one of those with its user_data. Where several have the same, and
+ * the CQE could be that of more than one, it stays unsure which one has ended, and for the rest of
+ * them, too, until all have ended.
+ */
+#include "tools/ringtrace/events.h"
+#include "tools/ringtrace/names.h"
+
+#include <errno.h>
+#include <error.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GROUPS	       4096 /* chains of a ring's hash table */
+#define TARGETS	       256
+#define MOST_CONSUMERS 8
+#define MOST_SILENT    65536
+#define MOST_RINGS     100000 /* a damaged log shall not take all memory */
+
+/* Requests with the same user_data that no CQE could tell apart. */
+struct class
+{
+	struct class *next;
+	uint32_t kind; /* opcode and KIND_ bits */
+	unsigned count;
+	struct request *oldest, *newest;
+	bool unsure; /* which of its requests have ended is not known */
+};
+
+enum kind {
+	KIND_REPEATS = 1 << 8,	/* multishot or zero copy: a CQE with MORE can be its */
+	KIND_SELECTS = 1 << 9,	/* a CQE with a buffer can be its */
+	KIND_SILENT = 1 << 10,	/* a CQE without an error cannot be its */
+	KIND_NOTIFIES = 1 << 11 /* only a CQE with NOTIF can be its */
+};
+
+struct group {
+	struct group *next;
+	uint64_t user_data;
+	struct class *classes;
+	bool unsure; /* of which class the ended ones were */
+	int opcode;  /* the same for all that were there since then, or -1 */
+};
+
+static void (*consumers[MOST_CONSUMERS])(const struct event *event);
+static struct ring *rings;
+static unsigned ring_count;
+static uint64_t first_time, last_time, serial;
+static pid_t first_thread;
+
+static void *allocate(size_t size)
+{
+	void *memory = calloc(1, size);
+
+	if (!memory)
+		error(EXIT_FAILURE, errno, "memory for the trace");
+	return memory;
+}
+
+void events_add_consumer(void (*consumer)(const struct event *event))
+{
+	unsigned i = 0;
+
+	while (consumers[i])
+		i++;
+	consumers[i] = consumer;
+}
+
+void events_emit(const struct event *event)
+{
+	unsigned i;
+
+	for (i = 0; consumers[i]; i++)
+		consumers[i](event);
+}
+
+/* Targets and lanes */
+
+static void lane_take(struct request *request)
+{
+	const struct io_uring_sqe *sqe = &request->sqe;
+	const struct operation *known = operation(sqe->opcode);
+	struct target wanted = {.kind = TARGET_NONE};
+	struct target **link;
+
+	if (sqe->opcode == IORING_OP_CLOSE && sqe->file_index)
+		wanted = (struct target){.kind = TARGET_SLOT, .number = (int)sqe->file_index - 1};
+	else if (sqe->opcode == IORING_OP_CLOSE || (known && known->fields & FD))
+		wanted = (struct target){
+			.kind = sqe->flags & IOSQE_FIXED_FILE ? TARGET_SLOT : TARGET_FD,
+			.number = sqe->fd,
+		};
+	if (!request->ring->targets)
+		request->ring->targets = allocate(TARGETS * sizeof(struct target));
+	link = &request->ring->targets[(unsigned)wanted.number % TARGETS].next;
+	while (*link && ((*link)->kind != wanted.kind || (*link)->number != wanted.number))
+		link = &(*link)->next;
+	if (!*link) {
+		*link = allocate(sizeof(struct target));
+		**link = wanted;
+	}
+	request->target = *link;
+	request->lane = ~(*link)->busy ? (unsigned)__builtin_ctzll(~(*link)->busy) : 63;
+	request->lane_is_new = !((*link)->used >> request->lane & 1);
+	(*link)->busy |= 1ULL << request->lane;
+	(*link)->used |= (*link)->busy;
+}
+
+/* The requests in flight */
+
+static struct group **group_of(struct ring *ring, uint64_t user_data)
+{
+	struct group **link;
+
+	if (!ring->groups)
+		ring->groups = allocate(GROUPS * sizeof(struct group *));
+	link = &ring->groups[(user_data * 0x9e3779b97f4a7c15ULL) >> 52];
+	while (*link && (*link)->user_data != user_data)
+		link = &(*link)->next;
+	return link;
+}
+
+static uint32_t kind_of(const struct request *request)
+{
+	const struct io_uring_sqe *sqe = &request->sqe;
+	bool repeats;
+
+	switch (sqe->opcode) {
+	case IORING_OP_ACCEPT:
+		repeats = sqe->ioprio & IORING_ACCEPT_MULTISHOT;
+		break;
+	case IORING_OP_RECV:
+	case IORING_OP_RECVMSG:
+		repeats = sqe->ioprio & IORING_RECV_MULTISHOT;
+		break;
+	case IORING_OP_SEND:
+		repeats = sqe->ioprio & TRANSFER_BUNDLE;
+		break;
+	case IORING_OP_POLL_ADD:
+		repeats = sqe->len & IORING_POLL_ADD_MULTI;
+		break;
+	case IORING_OP_TIMEOUT:
+		repeats = sqe->timeout_flags & TIMEOUT_MULTISHOT;
+		break;
+	case IORING_OP_URING_CMD:
+	case IORING_OP_SEND_ZC:
+	case IORING_OP_SENDMSG_ZC:
+	case OP_READ_MULTISHOT:
+	case OP_RECV_ZC:
+		repeats = true;
+		break;
+	default:
+		repeats = !operation(sqe->opcode);
+	}
+	return sqe->opcode | (repeats ? KIND_REPEATS : 0) |
+	       (sqe->flags & IOSQE_BUFFER_SELECT ? KIND_SELECTS : 0) |
+	       (request->silent ? KIND_SILENT : 0) | (request->notified ? KIND_NOTIFIES : 0);
+}
+
+static bool could_answer(uint32_t kind, const struct io_uring_cqe *cqe)
+{
+	return (cqe->res < 0 || !(kind & KIND_SILENT)) &&
+	       !(cqe->flags & IORING_CQE_F_NOTIF) == !(kind & KIND_NOTIFIES) &&
+	       (kind & KIND_REPEATS || !(cqe->flags & IORING_CQE_F_MORE)) &&
+	       (kind & KIND_SELECTS || !(cqe->flags & IORING_CQE_F_BUFFER));
+}
+
+static void list_add(struct request *request)
+{
+	struct ring *ring = request->ring;
+
+	request->older = ring->newest;
+	request->newer = NULL;
+	*(ring->newest ? &ring->newest->newer : &ring->oldest) = request;
+	ring->newest = request;
+	ring->in_flight++;
+}
+
+static void list_remove(struct request *request)
+{
+	struct ring *ring = request->ring;
+
+	*(request->older ? &request->older->newer : &ring->oldest) = request->newer;
+	*(request->newer ? &request->newer->older : &ring->newest) = request->older;
+	ring->in_flight--;
+}
+
+static void lane_leave(struct request *request)
+{
+	request->target->busy &= ~(1ULL << request->lane);
+}
+
+static void request_free(struct request *request)
+{
+	if (request->silent) {
+		request->ring->silent--;
+	} else {
+		lane_leave(request);
+		list_remove(request);
+	}
+	free(request);
+}
+
+static struct class *class_of(struct group *group, uint32_t kind)
+{
+	struct class **link = &group->classes;
+
+	while (*link && (*link)->kind != kind)
+		link = &(*link)->next;
+	if (!*link) {
+		*link = allocate(sizeof(struct class));
+		(*link)->kind = kind;
+	}
+	return *link;
+}
+
+static void class_add(struct group *group, struct request *request)
+{
+	struct class *class = class_of(group, kind_of(request));
+
+	if (group->unsure && group->opcode != request->sqe.opcode)
+		group->opcode = -1;
+	/* One that has no CQE on success ends unheard of: the latest stands for all like it. */
+	if (request->silent && class->oldest) {
+		request_free(class->oldest);
+		class->oldest = class->newest = NULL;
+		class->count--;
+		class->unsure = true;
+	}
+	request->next = NULL;
+	*(class->newest ? &class->newest->next : &class->oldest) = request;
+	class->newest = request;
+	class->count++;
+}
+
+static void request_add(struct request *request)
+{
+	struct group **link = group_of(request->ring, request->sqe.user_data);
+
+	if (!*link) {
+		*link = allocate(sizeof(struct group));
+		(*link)->user_data = request->sqe.user_data;
+	}
+	if (request->silent)
+		request->ring->silent++;
+	else
+		list_add(request);
+	class_add(*link, request);
+}
+
+/* Takes a class's oldest request, which does not go on to another. */
+static struct request *class_take(struct class *class)
+{
+	struct request *request = class->oldest;
+
+	class->oldest = request->next;
+	if (!class->oldest)
+		class->newest = NULL;
+	if (!--class->count)
+		class->unsure = false;
+	return request;
+}
+
+static void group_forget_empty(struct ring *ring, uint64_t user_data)
+{
+	struct group **link = group_of(ring, user_data);
+	struct group *group = *link;
+	struct class **place = &group->classes, *class;
+
+	while ((class = *place)) {
+		if (class->count) {
+			place = &class->next;
+			continue;
+		}
+		*place = class->next;
+		free(class);
+	}
+	if (!group->classes) {
+		*link = group->next;
+		free(group);
+	}
+}
+
+/* CQEs */
+
+struct found {
+	struct group *group;
+	struct class *class; /* of the oldest candidate */
+	unsigned count;
+	bool sure, one_class;
+	int opcode;
+};
+
+static void found_add(struct found *found, struct class *class)
+{
+	int opcode = (int)(class->kind & 0xff);
+
+	if (!class->count)
+		return;
+	if (!found->count) {
+		found->opcode = opcode;
+		found->one_class = true;
+		found->class = class;
+	} else {
+		found->one_class = false;
+		if (found->opcode != opcode)
+			found->opcode = -1;
+		if (class->oldest->serial < found->class->oldest->serial)
+			found->class = class;
+	}
+	found->count += class->count;
+}
+
+/* The candidates; those that should not have such a CQE only where there are no others. */
+static struct found find(struct ring *ring, const struct io_uring_cqe *cqe)
+{
+	struct found found = {.group = *group_of(ring, cqe->user_data), .opcode = -1};
+	struct class *class;
+
+	if (!found.group)
+		return found;
+	for (class = found.group->classes; class && !found.group->unsure; class = class->next)
+		if (could_answer(class->kind, cqe))
+			found_add(&found, class);
+	if (!found.count)
+		for (class = found.group->classes; class; class = class->next)
+			found_add(&found, class);
+	if (found.group->unsure)
+		found.opcode = found.group->opcode;
+	found.sure = found.count == 1 && !found.group->unsure && !found.class->unsure;
+	return found;
+}
+
+/* What is not known any more about the requests that are left. */
+static void become_unsure(struct found *found)
+{
+	if (found->count == 1 && found->class->unsure)
+		return;
+	found->class->unsure = true;
+	if (found->one_class || found->group->unsure)
+		return;
+	found->group->unsure = true;
+	found->group->opcode = found->opcode;
+}
+
+static void cqe_event(struct event *event, struct ring *ring, const struct io_uring_cqe *cqe)
+{
+	struct found found = find(ring, cqe);
+	struct request *request = found.class ? found.class->oldest : NULL;
+	bool moves = false;
+
+	event->kind = EVENT_CQE;
+	event->cqe = cqe;
+	event->request = request;
+	event->candidates = found.count;
+	event->sure = found.sure;
+	event->opcode = found.opcode;
+	event->is_last = !(cqe->flags & IORING_CQE_F_MORE);
+	if (request)
+		request->answers++;
+	events_emit(event);
+	if (!request)
+		return;
+	/* A zero copy send has had its result; its second CQE, the NOTIF, is to come. */
+	moves = !event->is_last && !request->notified &&
+		(request->sqe.opcode == IORING_OP_SEND_ZC ||
+		 request->sqe.opcode == IORING_OP_SENDMSG_ZC);
+	if (!event->is_last && !moves)
+		return;
+	if (!found.sure)
+		become_unsure(&found);
+	class_take(found.class);
+	if (moves) {
+		request->notified = true;
+		class_add(found.group, request);
+		class_of(found.group, kind_of(request))->unsure |= !found.sure;
+		return;
+	}
+	request_free(request);
+	group_forget_empty(ring, cqe->user_data);
+}
+
+static void read_cqes(struct event *event, const struct record *record)
+{
+	const struct entries *entries = (const struct entries *)(record + 1);
+	const char *entry = (const char *)(entries + 1);
+	struct ring *ring = event->ring;
+	struct io_uring_cqe cqe;
+	unsigned i;
+
+	for (i = 0; i < entries->count; i++, entry += entries->entry_size) {
+		memcpy(&cqe, entry, sizeof(cqe));
+		/* The second half of the one before it. */
+		if (ring->skip_entry) {
+			ring->skip_entry = false;
+			continue;
+		}
+		if (ring->opened.flags & SETUP_CQE_MIXED) {
+			if (cqe.flags & CQE_SKIP)
+				continue;
+			ring->skip_entry = cqe.flags & CQE_BIG;
+		}
+		event->index = record->number + i;
+		cqe_event(event, ring, &cqe);
+	}
+}
+
+/* SQEs */
+
+static bool sqe_links(const struct io_uring_sqe *sqe)
+{
+	return sqe->flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK);
+}
+
+static void sqe_event(struct event *event, struct ring *ring, unsigned index)
+{
+	const struct io_uring_sqe *sqe = event->sqe;
+	struct request *request = allocate(sizeof(*request));
+
+	serial++;
+	*request = (struct request){
+		.sqe = *sqe,
+		.ring = ring,
+		.serial = serial,
+		.submitted = event->time,
+		.index = index,
+		.chain = ring->previous_links ? ring->previous_chain : index,
+		.thread = event->thread,
+		.taken = true,
+		.silent = sqe->flags & IOSQE_CQE_SKIP_SUCCESS,
+	};
+	ring->previous_links = sqe_links(sqe);
+	ring->previous_chain = request->chain;
+	lane_take(request);
+	event->request = request;
+	events_emit(event);
+	if (request->silent)
+		lane_leave(request);
+	if (request->silent && ring->silent == MOST_SILENT)
+		free(request);
+	else
+		request_add(request);
+}
+
+static void read_sqes(struct event *event, const struct record *record)
+{
+	const struct entries *entries = (const struct entries *)(record + 1);
+	const char *entry = (const char *)(entries + 1);
+	const char *pointed = entry + (size_t)entries->count * entries->entry_size;
+	const char *end = (const char *)record + record->size;
+	struct ring *ring = event->ring;
+	struct io_uring_sqe sqe;
+	unsigned i;
+
+	for (i = 0; i < entries->count; i++, entry += entries->entry_size) {
+		memcpy(&sqe, entry, sizeof(sqe));
+		event->kind = EVENT_SQE;
+		event->sqe = &sqe; /* cppcheck-suppress autoVariables */
+		event->pointed = pointed;
+		/* It is the last SQE's. */
+		event->pointed_length = i + 1 == entries->count ? (size_t)(end - pointed) : 0;
+		if (ring->skip_entry) {
+			ring->skip_entry = false;
+			continue;
+		}
+		if (record->flags)
+			events_emit(event); /* never handed over */
+		else
+			sqe_event(event, ring, record->number + i);
+		ring->skip_entry = ring->opened.flags & SETUP_SQE_MIXED &&
+				   (sqe.opcode == OP_NOP128 || sqe.opcode == OP_URING_CMD128);
+	}
+	ring->skip_entry = false;
+}
+
+/* What the kernel has left in the SQ; it takes that with a later call, if there is one. */
+static void mark_taken(struct ring *ring, uint32_t sq_head)
+{
+	struct request *request;
+
+	if (ring->opened.flags & IORING_SETUP_SQPOLL)
+		return;
+	for (request = ring->newest; request; request = request->older) {
+		if ((int)(request->index - sq_head) < 0 && request->taken)
+			break;
+		request->taken = (int)(request->index - sq_head) < 0;
+	}
+}
+
+/* Calls */
+
+static bool is_submit(enum call_id id)
+{
+	return id <= CALL_submit_and_get_events || id == CALL_enter || id == CALL_enter2;
+}
+
+static bool is_wait(enum call_id id)
+{
+	return id >= CALL_get_events && id <= CALL_sqring_wait;
+}
+
+/*
+ * Whether liburing has made a system call. It is not seen doing so, but decides by what stands in
+ * the ring's memory. The one thing that can have changed between the recorder's look and liburing's
+ * own is that an SQPOLL thread has fallen asleep.
+ */
+static void infer_system_call(struct event *event)
+{
+	const struct ring_counters *before = &event->call->before;
+	uint32_t flags = event->ring ? event->ring->opened.flags : 0;
+	bool sqpoll = flags & IORING_SETUP_SQPOLL;
+	bool flush = flags & IORING_SETUP_IOPOLL ||
+		     before->sq_flags & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN);
+	uint32_t there = before->cq_tail - before->cq_head;
+	uint32_t wanted = event->call->arguments[0];
+
+	event->submits = is_submit(event->call_id);
+	event->waits = is_wait(event->call_id);
+	/* What an SQPOLL thread has not fetched yet, it knows of already. */
+	if (event->submits)
+		event->handed_over =
+			before->sqe_tail - (sqpoll ? before->sq_tail : before->sq_head);
+	event->wakes = event->handed_over && sqpoll && before->sq_flags & IORING_SQ_NEED_WAKEUP;
+	event->enters = event->wakes || (event->handed_over && !sqpoll);
+	switch (event->call_id) {
+	case CALL_submit:
+	case CALL_submit_and_wait:
+		event->enters |= (event->call_id == CALL_submit_and_wait && wanted) || flush;
+		break;
+	case CALL_get_events:
+	case CALL_submit_and_get_events:
+	case CALL_sqring_wait:
+	case CALL_enter:
+	case CALL_enter2:
+		event->enters = true;
+		break;
+	case CALL_peek_batch_cqe:
+		wanted = 0;
+		/* fall through */
+	default:
+		if (event->submits || event->waits)
+			event->enters |= wanted > there || (!wanted && !there && flush);
+	}
+}
+
+static void look_for_overflow(const struct event *at, const struct ring_counters *counters)
+{
+	struct event event = *at;
+	struct ring *ring = at->ring;
+	bool overflowing = counters->sq_flags & IORING_SQ_CQ_OVERFLOW;
+
+	event.kind = EVENT_OVERFLOW;
+	if (overflowing && !ring->overflowing)
+		events_emit(&event);
+	ring->overflowing = overflowing;
+	event.count = counters->cq_overflow - ring->overflow;
+	ring->overflow = counters->cq_overflow;
+	if (event.count)
+		events_emit(&event);
+}
+
+static void read_call(struct event *event, const struct record *record)
+{
+	event->kind = EVENT_CALL;
+	event->call_id = record->number;
+	event->call = (const struct call_record *)(record + 1);
+	event->began = event->call->began - first_time;
+	infer_system_call(event);
+	if (event->ring) {
+		look_for_overflow(event, &event->call->before);
+		if (event->submits)
+			mark_taken(event->ring, event->call->after.sq_head);
+	}
+	events_emit(event);
+	if (event->ring)
+		look_for_overflow(event, &event->call->after);
+}
+
+/* Rings */
+
+static struct ring *ring_known(unsigned number)
+{
+	struct ring *ring = rings;
+
+	while (ring && ring->number != number)
+		ring = ring->next;
+	return ring;
+}
+
+static struct ring *ring_add(const struct record *record)
+{
+	struct ring *ring;
+
+	if (ring_count++ == MOST_RINGS)
+		return NULL;
+	ring = allocate(sizeof(*ring));
+	ring->number = record->ring;
+	ring->process = (pid_t)record->process;
+	ring->next = rings;
+	rings = ring;
+	return ring;
+}
+
+static void read_ring(struct event *event, const struct record *record)
+{
+	event->kind = EVENT_RING;
+	event->how = record->number;
+	event->opened = (const struct ring_record *)(record + 1);
+	if (event->ring) {
+		event->ring->opened = *event->opened;
+		event->ring->is_open = true;
+	}
+	events_emit(event);
+}
+
+static void leave_requests(struct event *event, struct ring *ring)
+{
+	struct request *request, *newer;
+
+	event->kind = EVENT_LEFT;
+	for (request = ring->oldest; request; request = newer) {
+		newer = request->newer;
+		event->request = request;
+		events_emit(event);
+		free(request);
+	}
+	ring->oldest = ring->newest = NULL;
+	ring->in_flight = 0;
+	event->request = NULL;
+}
+
+static void groups_free(struct ring *ring)
+{
+	struct group *group;
+	struct class *class;
+	unsigned i;
+
+	for (i = 0; ring->groups && i < GROUPS; i++) {
+		while ((group = ring->groups[i])) {
+			while ((class = group->classes)) {
+				if (class->kind & KIND_SILENT && class->oldest)
+					free(class->oldest);
+				group->classes = class->next;
+				free(class);
+			}
+			ring->groups[i] = group->next;
+			free(group);
+		}
+	}
+	free(ring->groups);
+	ring->groups = NULL;
+}
+
+static void targets_free(struct ring *ring)
+{
+	struct target *target;
+	unsigned i;
+
+	for (i = 0; ring->targets && i < TARGETS; i++) {
+		while ((target = ring->targets[i].next)) {
+			ring->targets[i].next = target->next;
+			free(target);
+		}
+	}
+	free(ring->targets);
+	ring->targets = NULL;
+}
+
+/* `counters` is NULL where the end of the ring was not seen. */
+static void ring_ends(struct event *event, struct ring *ring, const struct ring_counters *counters)
+{
+	if (!ring->is_open)
+		return;
+	ring->is_open = false;
+	event->ring = ring;
+	if (counters)
+		mark_taken(ring, counters->sq_head);
+	leave_requests(event, ring);
+	groups_free(ring);
+	targets_free(ring);
+	event->kind = EVENT_RING_END;
+	event->counters = counters;
+	events_emit(event);
+}
+
+/* A process that has left by a signal or execve(2) has not said so. */
+static void process_ends(struct event *event, pid_t process)
+{
+	struct ring *ring;
+
+	event->process = process;
+	for (ring = rings; ring; ring = ring->next)
+		if (ring->process == process) {
+			event->by_exit = true;
+			ring_ends(event, ring, NULL);
+		}
+	event->ring = NULL;
+	event->kind = EVENT_EXIT;
+	events_emit(event);
+}
+
+/* Processes */
+
+static struct process {
+	pid_t id;
+	struct process *next;
+} * processes;
+
+static bool process_forget(pid_t id)
+{
+	struct process **link = &processes, *process;
+
+	while (*link && (*link)->id != id)
+		link = &(*link)->next;
+	process = *link;
+	if (!process)
+		return false;
+	*link = process->next;
+	free(process);
+	return true;
+}
+
+static void process_remember(pid_t id)
+{
+	struct process *process = allocate(sizeof(*process));
+
+	process->id = id;
+	process->next = processes;
+	processes = process;
+}
+
+/* Whether what follows the record is what its kind says. */
+static bool is_whole(const struct record *record)
+{
+	size_t length = record->size - sizeof(*record);
+	const struct entries *entries = (const struct entries *)(record + 1);
+	size_t least = 0;
+
+	switch (record->kind) {
+	case RECORD_RING:
+		return length >= sizeof(struct ring_record);
+	case RECORD_RING_END:
+		return length >= sizeof(struct ring_end);
+	case RECORD_CALL:
+		return length >= sizeof(struct call_record) && record->number < CALL_COUNT;
+	case RECORD_SQES:
+		least = sizeof(struct io_uring_sqe);
+		break;
+	case RECORD_CQES:
+		least = sizeof(struct io_uring_cqe);
+		break;
+	case RECORD_BUFFERS:
+		least = sizeof(struct io_uring_buf);
+		break;
+	default:
+		return true;
+	}
+	return length >= sizeof(*entries) && entries->entry_size >= least &&
+	       entries->entry_size <= 2 * least && entries->entry_size % 8 == 0 &&
+	       entries->count <= (length - sizeof(*entries)) / entries->entry_size;
+}
+
+static void read_record(struct event *event, const struct record *record)
+{
+	const struct entries *entries = (const struct entries *)(record + 1);
+
+	switch (record->kind) {
+	case RECORD_PROCESS:
+		process_remember(event->process);
+		event->kind = EVENT_PROCESS;
+		events_emit(event);
+		break;
+	case RECORD_EXIT:
+		if (process_forget(event->process))
+			process_ends(event, event->process);
+		break;
+	case RECORD_RING:
+		read_ring(event, record);
+		break;
+	case RECORD_RING_END:
+		event->by_exit = record->number;
+		ring_ends(event, event->ring, &((const struct ring_end *)(record + 1))->counters);
+		break;
+	case RECORD_SQES:
+		read_sqes(event, record);
+		break;
+	case RECORD_CQES:
+		read_cqes(event, record);
+		break;
+	case RECORD_MISSED:
+		event->kind = EVENT_MISSED;
+		event->count = record->number;
+		event->of_cqes = record->flags;
+		events_emit(event);
+		break;
+	case RECORD_CALL:
+		read_call(event, record);
+		break;
+	case RECORD_BUFFERS:
+		event->kind = EVENT_BUFFERS;
+		event->group = record->number;
+		event->count = entries->count;
+		event->buffers = (const struct io_uring_buf *)(entries + 1);
+		events_emit(event);
+		break;
+	case RECORD_CLOSE:
+		event->kind = EVENT_CLOSE;
+		event->count = record->number;
+		events_emit(event);
+		break;
+	}
+}
+
+/* A ring that is closed still has an event or two, if two threads have used it. */
+static bool is_about_a_ring(const struct record *record)
+{
+	return record->kind == RECORD_RING_END || record->kind == RECORD_SQES ||
+	       record->kind == RECORD_CQES || record->kind == RECORD_MISSED ||
+	       record->kind == RECORD_BUFFERS;
+}
+
+bool events_read(const struct record *record, const char **wrong)
+{
+	struct event event = {
+		.process = (pid_t)record->process,
+		.thread = (pid_t)record->thread,
+	};
+
+	if (record->kind == RECORD_NOTHING)
+		return true;
+	if (record->size < sizeof(*record) || !is_whole(record)) {
+		*wrong = "a record is not whole";
+		return false;
+	}
+	if (!first_thread) {
+		first_thread = event.thread;
+		first_time = record->time;
+	}
+	event.time = last_time = record->time - first_time;
+	event.is_first_thread = event.thread == first_thread;
+	event.ring = record->ring ? ring_known(record->ring) : NULL;
+	if (record->kind == RECORD_RING && record->ring && !event.ring)
+		event.ring = ring_add(record);
+	if (is_about_a_ring(record) && (!event.ring || !event.ring->is_open)) {
+		*wrong = "a record is about a ring that was not opened";
+		return !!event.ring;
+	}
+	read_record(&event, record);
+	return true;
+}
+
+void events_end(void)
+{
+	struct event event = {.time = last_time, .killed = true, .is_first_thread = true};
+	struct ring *ring;
+
+	while (processes) {
+		pid_t id = processes->id;
+
+		process_forget(id);
+		process_ends(&event, id);
+	}
+	event = (struct event){.kind = EVENT_END, .time = last_time};
+	events_emit(&event);
+	while ((ring = rings)) {
+		rings = ring->next;
+		groups_free(ring);
+		targets_free(ring);
+		free(ring);
+	}
+}

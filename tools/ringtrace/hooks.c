@@ -1,0 +1,418 @@
+/*
+ * ringtrace's hooks: this library is loaded before liburing and stands in for its functions. Each
+ * one has the recorder look at the ring, calls the function itself, and has it look again.
+ *
+ * liburing's inline functions (io_uring_get_sqe, io_uring_prep_*, io_uring_cqe_seen, ...) are part
+ * of the program and have no hook: what they do is in the ring's memory at the next hooked call.
+ */
+#include "tools/ringtrace/recorder.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define REGISTERED_RING (1U << 4)  /* of io_uring_enter's flags */
+#define REGISTERED_FD	(1U << 31) /* of io_uring_register's opcode */
+
+/* The program's own functions: after this library in the search order, or loaded with dlopen(3). */
+static void *next_function(const char *name)
+{
+	void *function = dlsym(RTLD_NEXT, name);
+	void *liburing;
+
+	if (!function) {
+		liburing = dlopen("liburing.so.2", RTLD_LAZY | RTLD_NOLOAD);
+		if (liburing)
+			function = dlsym(liburing, name);
+	}
+	if (!function) {
+		fprintf(stderr, "ringtrace: this liburing has no %s\n", name);
+		abort();
+	}
+	return function;
+}
+
+/* The macros' arguments are names, types and lists, which take no parentheses.
+ * NOLINTBEGIN(bugprone-macro-parentheses) */
+#define NEXT(function)                                                                             \
+	({                                                                                         \
+		static __typeof__(&function) found;                                                \
+		if (!found)                                                                        \
+			found = (__typeof__(&function))next_function(#function);                   \
+		found;                                                                             \
+	})
+
+/* A hook of io_uring_NAME: its kind, its parameters, its arguments, and the numbers to record. */
+#define NAMED_HOOK(function, name, kind, parameters, passed, ...)                                  \
+	int function parameters                                                                    \
+	{                                                                                          \
+		struct call call = {CALL_##name, kind, ring, .record.arguments = {__VA_ARGS__}};   \
+		__typeof__(&function) next = NEXT(function);                                       \
+		bool traced = call_begin(&call);                                                   \
+		int result = next passed;                                                          \
+                                                                                                   \
+		if (traced)                                                                        \
+			call_end(&call, result);                                                   \
+		return result;                                                                     \
+	}
+#define HOOK(name, kind, parameters, passed, ...)                                                  \
+	NAMED_HOOK(io_uring_##name, name, kind, parameters, passed, __VA_ARGS__)
+#define REGISTER(name, parameters, passed, ...)                                                    \
+	HOOK(name, CALL_REGISTERS, parameters, passed, __VA_ARGS__)
+
+/* Opening and closing */
+
+#define OPENING_HOOK(function, entries, parameters, passed, given)                                 \
+	int function parameters                                                                    \
+	{                                                                                          \
+		bool traced = opening_begin();                                                     \
+		unsigned asked = entries;                                                          \
+		int result = NEXT(function) passed;                                                \
+                                                                                                   \
+		if (traced)                                                                        \
+			opening_end(asked, ring, given, result);                                   \
+		return result;                                                                     \
+	}
+
+OPENING_HOOK(io_uring_queue_init, entries,
+	     (unsigned entries, struct io_uring *ring, unsigned flags), (entries, ring, flags),
+	     NULL)
+OPENING_HOOK(io_uring_queue_init_params, entries,
+	     (unsigned entries, struct io_uring *ring, struct io_uring_params *p),
+	     (entries, ring, p), p)
+OPENING_HOOK(io_uring_queue_mmap, p ? p->sq_entries : 0,
+	     (int fd, struct io_uring_params *p, struct io_uring *ring), (fd, p, ring), p)
+
+void io_uring_queue_exit(struct io_uring *ring)
+{
+	bool traced = opening_begin();
+
+	if (traced)
+		closing_begin(ring);
+	NEXT(io_uring_queue_exit)(ring);
+	if (traced)
+		passing_end();
+}
+
+/* Submitting and waiting */
+
+HOOK(submit, CALL_SUBMITS, (struct io_uring * ring), (ring), 0)
+HOOK(submit_and_wait, CALL_SUBMITS, (struct io_uring * ring, unsigned wait_nr), (ring, wait_nr),
+     wait_nr)
+HOOK(submit_and_wait_timeout, CALL_SUBMITS,
+     (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, unsigned wait_nr,
+      struct __kernel_timespec *ts, sigset_t *sigmask),
+     (ring, cqe_ptr, wait_nr, ts, sigmask), wait_nr)
+HOOK(submit_and_get_events, CALL_SUBMITS, (struct io_uring * ring), (ring), 0)
+HOOK(get_events, CALL_WAITS, (struct io_uring * ring), (ring), 0)
+HOOK(wait_cqes, CALL_WAITS,
+     (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, unsigned wait_nr,
+      struct __kernel_timespec *ts, sigset_t *sigmask),
+     (ring, cqe_ptr, wait_nr, ts, sigmask), wait_nr)
+HOOK(wait_cqe_timeout, CALL_WAITS,
+     (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, struct __kernel_timespec *ts),
+     (ring, cqe_ptr, ts), 1)
+NAMED_HOOK(__io_uring_sqring_wait, sqring_wait, CALL_WAITS, (struct io_uring * ring), (ring), 0)
+
+/* What the inline io_uring_wait_cqe() and io_uring_peek_cqe() come to when the CQ is empty. */
+int __io_uring_get_cqe(struct io_uring *ring, struct io_uring_cqe **cqe_ptr, unsigned submit,
+		       unsigned wait_nr, sigset_t *sigmask)
+{
+	struct call call = {
+		.id = wait_nr ? CALL_wait_cqe : CALL_peek_cqe,
+		.kind = submit	  ? CALL_SUBMITS
+			: wait_nr ? CALL_WAITS
+				  : CALL_LOOKS,
+		.ring = ring,
+		.record.arguments = {wait_nr},
+	};
+	__typeof__(&__io_uring_get_cqe) next = NEXT(__io_uring_get_cqe);
+	bool traced = call_begin(&call);
+	int result = next(ring, cqe_ptr, submit, wait_nr, sigmask);
+
+	if (traced)
+		call_end(&call, result);
+	return result;
+}
+
+unsigned io_uring_peek_batch_cqe(struct io_uring *ring, struct io_uring_cqe **cqes, unsigned count)
+{
+	struct call call = {CALL_peek_batch_cqe, CALL_LOOKS, ring, .record.arguments = {count}};
+	__typeof__(&io_uring_peek_batch_cqe) next = NEXT(io_uring_peek_batch_cqe);
+	bool traced = call_begin(&call);
+	unsigned result = next(ring, cqes, count);
+
+	if (traced)
+		call_end(&call, 0);
+	return result;
+}
+
+/* The system calls under their own names: which ring, the descriptor says. */
+int io_uring_enter(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags,
+		   sigset_t *sig)
+{
+	struct io_uring *ring = ring_of_descriptor((int)fd, flags & REGISTERED_RING);
+	struct call call = {CALL_enter, CALL_SUBMITS, ring,
+			    .record.arguments = {min_complete, fd, to_submit, flags}};
+	bool traced = call_begin(&call);
+	int result = NEXT(io_uring_enter)(fd, to_submit, min_complete, flags, sig);
+
+	if (traced)
+		call_end(&call, result);
+	return result;
+}
+
+/* Under another name here: liburings differ in the type of `arg`. */
+int hooked_enter2(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, void *arg,
+		  size_t sz) __asm__("io_uring_enter2");
+
+int hooked_enter2(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, void *arg,
+		  size_t sz)
+{
+	__typeof__(&hooked_enter2) next =
+		(__typeof__(&hooked_enter2))next_function("io_uring_enter2");
+	struct io_uring *ring = ring_of_descriptor((int)fd, flags & REGISTERED_RING);
+	struct call call = {CALL_enter2, CALL_SUBMITS, ring,
+			    .record.arguments = {min_complete, fd, to_submit, flags}};
+	bool traced = call_begin(&call);
+	int result = next(fd, to_submit, min_complete, flags, arg, sz);
+
+	if (traced)
+		call_end(&call, result);
+	return result;
+}
+
+int io_uring_register(unsigned fd, unsigned opcode, const void *arg, unsigned nr_args)
+{
+	struct io_uring *ring = ring_of_descriptor((int)fd, opcode & REGISTERED_FD);
+	struct call call = {CALL_register, CALL_REGISTERS, ring,
+			    .record.arguments = {fd, opcode & ~REGISTERED_FD, nr_args}};
+	bool traced = call_begin(&call);
+	int result = NEXT(io_uring_register)(fd, opcode, arg, nr_args);
+
+	if (traced)
+		call_end(&call, result);
+	return result;
+}
+
+/* Registering */
+
+REGISTER(register_buffers, (struct io_uring * ring, const struct iovec *iovecs, unsigned nr),
+	 (ring, iovecs, nr), nr)
+REGISTER(register_buffers_tags,
+	 (struct io_uring * ring, const struct iovec *iovecs, const __u64 *tags, unsigned nr),
+	 (ring, iovecs, tags, nr), nr)
+REGISTER(register_buffers_sparse, (struct io_uring * ring, unsigned nr), (ring, nr), nr)
+REGISTER(register_buffers_update_tag,
+	 (struct io_uring * ring, unsigned off, const struct iovec *iovecs, const __u64 *tags,
+	  unsigned nr),
+	 (ring, off, iovecs, tags, nr), nr, off)
+REGISTER(unregister_buffers, (struct io_uring * ring), (ring), 0)
+REGISTER(register_files, (struct io_uring * ring, const int *files, unsigned nr), (ring, files, nr),
+	 nr)
+REGISTER(register_files_tags,
+	 (struct io_uring * ring, const int *files, const __u64 *tags, unsigned nr),
+	 (ring, files, tags, nr), nr)
+REGISTER(register_files_sparse, (struct io_uring * ring, unsigned nr), (ring, nr), nr)
+REGISTER(register_files_update,
+	 (struct io_uring * ring, unsigned off, const int *files, unsigned nr),
+	 (ring, off, files, nr), nr, off)
+REGISTER(register_files_update_tag,
+	 (struct io_uring * ring, unsigned off, const int *files, const __u64 *tags, unsigned nr),
+	 (ring, off, files, tags, nr), nr, off)
+REGISTER(unregister_files, (struct io_uring * ring), (ring), 0)
+REGISTER(register_file_alloc_range, (struct io_uring * ring, unsigned off, unsigned len),
+	 (ring, off, len), len, off)
+REGISTER(register_ring_fd, (struct io_uring * ring), (ring), 0)
+REGISTER(unregister_ring_fd, (struct io_uring * ring), (ring), 0)
+REGISTER(register_eventfd, (struct io_uring * ring, int fd), (ring, fd), (unsigned)fd)
+REGISTER(register_eventfd_async, (struct io_uring * ring, int fd), (ring, fd), (unsigned)fd)
+REGISTER(unregister_eventfd, (struct io_uring * ring), (ring), 0)
+REGISTER(register_probe, (struct io_uring * ring, struct io_uring_probe *p, unsigned nr),
+	 (ring, p, nr), 0)
+REGISTER(register_personality, (struct io_uring * ring), (ring), 0)
+REGISTER(unregister_personality, (struct io_uring * ring, int id), (ring, id), (unsigned)id)
+REGISTER(register_restrictions,
+	 (struct io_uring * ring, struct io_uring_restriction *res, unsigned nr), (ring, res, nr),
+	 nr)
+REGISTER(enable_rings, (struct io_uring * ring), (ring), 0)
+REGISTER(register_iowq_aff, (struct io_uring * ring, size_t cpusz, const cpu_set_t *mask),
+	 (ring, cpusz, mask), 0)
+REGISTER(unregister_iowq_aff, (struct io_uring * ring), (ring), 0)
+REGISTER(register_iowq_max_workers, (struct io_uring * ring, unsigned *values), (ring, values),
+	 values ? values[0] : 0, values ? values[1] : 0)
+REGISTER(register_sync_cancel, (struct io_uring * ring, struct io_uring_sync_cancel_reg *reg),
+	 (ring, reg), 0)
+
+int io_uring_register_buf_ring(struct io_uring *ring, struct io_uring_buf_reg *reg, unsigned flags)
+{
+	struct call call = {CALL_register_buf_ring, CALL_REGISTERS, ring};
+	__typeof__(&io_uring_register_buf_ring) next = NEXT(io_uring_register_buf_ring);
+	bool traced = call_begin(&call);
+	int result = next(ring, reg, flags);
+
+	if (traced) {
+		call.record.arguments[0] = reg->bgid;
+		call.record.arguments[1] = reg->ring_entries;
+		call.record.arguments[2] = flags;
+		if (result >= 0)
+			buffer_ring_registered(&call, (const void *)(uintptr_t)reg->ring_addr,
+					       reg->ring_entries, reg->bgid);
+		call_end(&call, result);
+	}
+	return result;
+}
+
+int io_uring_unregister_buf_ring(struct io_uring *ring, int bgid)
+{
+	struct call call = {CALL_unregister_buf_ring, CALL_REGISTERS, ring,
+			    .record.arguments = {(unsigned)bgid}};
+	__typeof__(&io_uring_unregister_buf_ring) next = NEXT(io_uring_unregister_buf_ring);
+	bool traced = call_begin(&call);
+	int result;
+
+	if (traced)
+		buffer_ring_gone(&call, (unsigned)bgid);
+	result = next(ring, bgid);
+	if (traced)
+		call_end(&call, result);
+	return result;
+}
+
+/* What later liburings than 2.3 have added, declared as in their headers. */
+
+struct io_uring_napi;
+struct io_uring_reg_wait;
+struct io_uring_mem_region_reg;
+int io_uring_queue_init_mem(unsigned entries, struct io_uring *ring, struct io_uring_params *p,
+			    void *buf, size_t buf_size);
+int io_uring_resize_rings(struct io_uring *ring, struct io_uring_params *p);
+int io_uring_submit_and_wait_min_timeout(struct io_uring *ring, struct io_uring_cqe **cqe_ptr,
+					 unsigned wait_nr, struct __kernel_timespec *ts,
+					 unsigned min_wait, sigset_t *sigmask);
+int io_uring_submit_and_wait_reg(struct io_uring *ring, struct io_uring_cqe **cqe_ptr,
+				 unsigned wait_nr, int reg_index);
+int io_uring_wait_cqes_min_timeout(struct io_uring *ring, struct io_uring_cqe **cqe_ptr,
+				   unsigned wait_nr, struct __kernel_timespec *ts,
+				   unsigned min_wait, sigset_t *sigmask);
+struct io_uring_buf_ring *io_uring_setup_buf_ring(struct io_uring *ring, unsigned nentries,
+						  int bgid, unsigned flags, int *err);
+int io_uring_free_buf_ring(struct io_uring *ring, struct io_uring_buf_ring *br, unsigned nentries,
+			   int bgid);
+int io_uring_close_ring_fd(struct io_uring *ring);
+int io_uring_register_napi(struct io_uring *ring, struct io_uring_napi *napi);
+int io_uring_unregister_napi(struct io_uring *ring, struct io_uring_napi *napi);
+int io_uring_clone_buffers(struct io_uring *ring, struct io_uring *from);
+int io_uring_clone_buffers_offset(struct io_uring *ring, struct io_uring *from, unsigned to_index,
+				  unsigned from_index, unsigned nr, unsigned flags);
+int io_uring_register_region(struct io_uring *ring, struct io_uring_mem_region_reg *reg);
+int io_uring_register_wait_reg(struct io_uring *ring, struct io_uring_reg_wait *reg, int nr);
+
+OPENING_HOOK(io_uring_queue_init_mem, entries,
+	     (unsigned entries, struct io_uring *ring, struct io_uring_params *p, void *buf,
+	      size_t buf_size),
+	     (entries, ring, p, buf, buf_size), p)
+HOOK(submit_and_wait_min_timeout, CALL_SUBMITS,
+     (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, unsigned wait_nr,
+      struct __kernel_timespec *ts, unsigned min_wait, sigset_t *sigmask),
+     (ring, cqe_ptr, wait_nr, ts, min_wait, sigmask), wait_nr, min_wait)
+HOOK(submit_and_wait_reg, CALL_SUBMITS,
+     (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, unsigned wait_nr, int reg_index),
+     (ring, cqe_ptr, wait_nr, reg_index), wait_nr, (unsigned)reg_index)
+HOOK(wait_cqes_min_timeout, CALL_WAITS,
+     (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, unsigned wait_nr,
+      struct __kernel_timespec *ts, unsigned min_wait, sigset_t *sigmask),
+     (ring, cqe_ptr, wait_nr, ts, min_wait, sigmask), wait_nr, min_wait)
+REGISTER(close_ring_fd, (struct io_uring * ring), (ring), 0)
+REGISTER(register_napi, (struct io_uring * ring, struct io_uring_napi *napi), (ring, napi), 0)
+REGISTER(unregister_napi, (struct io_uring * ring, struct io_uring_napi *napi), (ring, napi), 0)
+REGISTER(clone_buffers, (struct io_uring * ring, struct io_uring *from), (ring, from),
+	 (unsigned)from->ring_fd)
+REGISTER(clone_buffers_offset,
+	 (struct io_uring * ring, struct io_uring *from, unsigned to_index, unsigned from_index,
+	  unsigned nr, unsigned flags),
+	 (ring, from, to_index, from_index, nr, flags), (unsigned)from->ring_fd, nr, from_index,
+	 to_index)
+REGISTER(register_region, (struct io_uring * ring, struct io_uring_mem_region_reg *reg),
+	 (ring, reg), 0)
+REGISTER(register_wait_reg, (struct io_uring * ring, struct io_uring_reg_wait *reg, int nr),
+	 (ring, reg, nr), (unsigned)nr)
+
+/* The ring's memory is another one afterwards, with the same numbers of entries seen. */
+int io_uring_resize_rings(struct io_uring *ring, struct io_uring_params *p)
+{
+	struct call call = {CALL_resize_rings, CALL_REGISTERS, ring,
+			    .record.arguments = {p ? p->sq_entries : 0, p ? p->cq_entries : 0}};
+	__typeof__(&io_uring_resize_rings) next = NEXT(io_uring_resize_rings);
+	bool traced = call_begin(&call);
+	int result = next(ring, p);
+
+	if (traced) {
+		if (result >= 0)
+			ring_resized(&call);
+		call_end(&call, result);
+	}
+	return result;
+}
+
+struct io_uring_buf_ring *io_uring_setup_buf_ring(struct io_uring *ring, unsigned nentries,
+						  int bgid, unsigned flags, int *err)
+{
+	struct call call = {CALL_setup_buf_ring, CALL_REGISTERS, ring,
+			    .record.arguments = {(unsigned)bgid, nentries, flags}};
+	__typeof__(&io_uring_setup_buf_ring) next = NEXT(io_uring_setup_buf_ring);
+	bool traced = call_begin(&call);
+	struct io_uring_buf_ring *result = next(ring, nentries, bgid, flags, err);
+
+	if (traced) {
+		buffer_ring_registered(&call, result, nentries, (unsigned)bgid);
+		call_end(&call, result ? 0 : *err);
+	}
+	return result;
+}
+
+int io_uring_free_buf_ring(struct io_uring *ring, struct io_uring_buf_ring *br, unsigned nentries,
+			   int bgid)
+{
+	struct call call = {CALL_free_buf_ring, CALL_REGISTERS, ring,
+			    .record.arguments = {(unsigned)bgid}};
+	__typeof__(&io_uring_free_buf_ring) next = NEXT(io_uring_free_buf_ring);
+	bool traced = call_begin(&call);
+	int result;
+
+	if (traced)
+		buffer_ring_gone(&call, (unsigned)bgid);
+	result = next(ring, br, nentries, bgid);
+	if (traced)
+		call_end(&call, result);
+	return result;
+}
+
+/* NOLINTEND(bugprone-macro-parentheses) */
+
+/* libc's functions */
+
+int close(int fd)
+{
+	__typeof__(&close) next = NEXT(close);
+
+	descriptor_closing(fd);
+	return next(fd);
+}
+
+/* The ways out that run no destructor. Nothing runs when a signal ends the process. */
+void _exit(int status)
+{
+	void (*next)(int) = (void (*)(int))next_function("_exit");
+
+	recorder_finish();
+	next(status);
+	__builtin_unreachable();
+}
+
+void _Exit(int status)
+{
+	_exit(status);
+}

@@ -1,0 +1,154 @@
+/*
+ * ringtrace --json: the requests as spans in Chrome's trace event format, which Perfetto and
+ * chrome://tracing draw. A ring is a process there. A descriptor or slot in it is a thread, with
+ * more of them, its lanes, where several requests are outstanding on it at once: the spans of a
+ * thread have to follow one another.
+ */
+#include "tools/ringtrace/decode.h"
+#include "tools/ringtrace/lines.h"
+#include "tools/ringtrace/names.h"
+
+#include <errno.h>
+#include <error.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LANES_FROM 10000000 /* beyond the numbers of threads, which have tracks for their calls */
+
+static FILE *file;
+static unsigned rings_named;
+static pid_t thread_named;
+static const char *before = "[\n";
+
+void json_open(const char *path)
+{
+	file = fopen(path, "we");
+	if (!file)
+		error(EXIT_FAILURE, errno, "%s", path);
+}
+
+static long long lane_of(const struct request *request)
+{
+	const struct target *target = request->target;
+
+	return LANES_FROM + (target->number * 3LL + (long long)target->kind) * 64 + request->lane;
+}
+
+static void start(const char *phase, uint64_t time, unsigned ring, long long thread)
+{
+	fprintf(file, "%s{\"ph\":\"%s\",\"ts\":%llu.%03llu,\"pid\":%u,\"tid\":%lld", before, phase,
+		(unsigned long long)time / 1000, (unsigned long long)time % 1000, ring, thread);
+	before = ",\n";
+}
+
+static void name_ring(const struct event *event)
+{
+	if (event->ring->number <= rings_named)
+		return;
+	rings_named = event->ring->number;
+	start("M", 0, rings_named, 0);
+	fprintf(file, ",\"name\":\"process_name\",\"args\":{\"name\":\"ring %u\"}}", rings_named);
+}
+
+static void name_lane(const struct request *request)
+{
+	struct text label = {.length = 0};
+
+	if (!request->lane_is_new)
+		return;
+	add_target(&label, request->target);
+	if (request->lane)
+		text_add(&label, " (%u)", request->lane + 1);
+	start("M", 0, request->ring->number, lane_of(request));
+	fprintf(file, ",\"name\":\"thread_name\",\"args\":{\"name\":\"%s\"}}", label.data);
+}
+
+/* Text in a JSON string: flags, names and numbers here, but a path may have any printable byte. */
+static void add_argument(const char *name, const struct text *text)
+{
+	size_t i;
+
+	fprintf(file, ",\"args\":{\"%s\":\"", name);
+	for (i = 0; i < text->length; i++) {
+		if (text->data[i] == '"' || text->data[i] == '\\')
+			fputc('\\', file);
+		fputc(text->data[i], file);
+	}
+	fputs("\"}}", file);
+}
+
+/* Of one that is silent on success nobody knows when it ends. */
+static void request_begins(const struct event *event)
+{
+	const struct request *request = event->request;
+	struct text sqe = {.length = 0};
+
+	name_ring(event);
+	name_lane(request);
+	add_sqe(&sqe, event);
+	start(request->silent ? "i" : "B", event->time, event->ring->number, lane_of(request));
+	fprintf(file, ",\"name\":\"%s\"", operation_name(request->sqe.opcode));
+	add_argument("sqe", &sqe);
+}
+
+/* A completion that is not the last one of its request is an instant in its span. */
+static void request_answered(const struct event *event)
+{
+	const struct request *request = event->request;
+	struct text cqe = {.length = 0};
+
+	add_cqe(&cqe, event);
+	start(event->is_last ? "E" : "i", event->time, event->ring->number, lane_of(request));
+	fprintf(file, ",\"name\":\"%s%s\"", operation_name(request->sqe.opcode),
+		event->is_last ? "" : " CQE");
+	add_argument("cqe", &cqe);
+}
+
+static void request_left(const struct event *event)
+{
+	struct text none = {.length = 0};
+
+	text_add(&none, "none until the end");
+	start("E", event->time, event->ring->number, lane_of(event->request));
+	fprintf(file, ",\"name\":\"%s\"", operation_name(event->request->sqe.opcode));
+	add_argument("cqe", &none);
+}
+
+static void call(const struct event *event)
+{
+	struct text text = {.length = 0};
+
+	name_ring(event);
+	if (thread_named != event->thread) {
+		thread_named = event->thread;
+		start("M", 0, event->ring->number, event->thread);
+		fprintf(file,
+			",\"name\":\"thread_name\",\"args\":{\"name\":\"system calls of thread %d\"}}",
+			event->thread);
+	}
+	add_call(&text, event);
+	start("X", event->began, event->ring->number, event->thread);
+	fprintf(file, ",\"dur\":%llu.%03llu,\"name\":\"%s\"}",
+		(unsigned long long)(event->time - event->began) / 1000,
+		(unsigned long long)(event->time - event->began) % 1000, text.data);
+}
+
+void json_event(const struct event *event)
+{
+	if (!file)
+		return;
+	if (event->kind == EVENT_SQE && event->request)
+		request_begins(event);
+	else if (event->kind == EVENT_CQE && event->request && !event->request->silent)
+		request_answered(event);
+	else if (event->kind == EVENT_LEFT)
+		request_left(event);
+	else if (event->kind == EVENT_CALL && event->ring && event->enters)
+		call(event);
+	else if (event->kind == EVENT_END) {
+		fputs(*before == '[' ? "[]\n" : "\n]\n", file);
+		if (fclose(file) != 0)
+			error(0, errno, "--json: the file is not whole");
+		file = NULL;
+	}
+}

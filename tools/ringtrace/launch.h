@@ -1,0 +1,22 @@
+/*
+ * ringtrace: becoming the program that is to be traced.
+ */
+#ifndef TOOLS_RINGTRACE_LAUNCH_H
+#define TOOLS_RINGTRACE_LAUNCH_H
+
+#include <limits.h>
+
+struct program {
+	char path[PATH_MAX];
+	char interpreter[PATH_MAX];
+	char first[PATH_MAX]; /* a library that has to be loaded before any other, or "" */
+};
+
+/* Finds the program that execvp(3) would run; ends with a message where it cannot be traced. */
+void program_find(const char *name, struct program *program);
+
+/* Becomes the program, with the recorder loaded in front of liburing and writing to `segment`. */
+void program_become(const struct program *program, char **arguments, int segment)
+	__attribute__((noreturn));
+
+#endif

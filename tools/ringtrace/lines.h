@@ -1,0 +1,37 @@
+/*
+ * ringtrace's consumers of events, and where their lines go.
+ */
+#ifndef TOOLS_RINGTRACE_LINES_H
+#define TOOLS_RINGTRACE_LINES_H
+
+#include "tools/ringtrace/events.h"
+#include "tools/ringtrace/text.h"
+
+/* Where lines go; standard error at first. */
+extern int lines_fd;
+
+/*
+ * Adds a line, of which one is never torn: what other processes write there stands between lines.
+ * Lines reach the file with lines_flush(); false, with errno set, where they could not, and then
+ * they are gone.
+ */
+void line_add(const struct text *line);
+bool lines_flush(void);
+
+/* The beginning of a line: its time, thread and ring. */
+struct text line_start(const struct event *event);
+
+/* What the line of an event says after that; nothing for kinds that have no line. */
+void event_text(struct text *line, const struct event *event);
+
+void print_event(const struct event *event);
+void summarize_event(const struct event *event);
+void json_event(const struct event *event);
+void json_open(const char *path);
+
+/* --only: marks the operations in the comma-separated list; false, with the wrong word, for others.
+ */
+#define ONE_WORD_LENGTH 32
+bool print_only(const char *list, char word[ONE_WORD_LENGTH]);
+
+#endif

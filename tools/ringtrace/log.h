@@ -1,0 +1,180 @@
+/*
+ * ringtrace's log, version 1: what the recorder writes and the reader reads, in memory that they
+ * share while the program runs, and in the file of -w.
+ *
+ * A log is a struct log_start and then records, one after the other. A record is a struct record,
+ * what follows it for its kind, and zeros up to a multiple of 8 bytes; numbers are in the byte
+ * order of the machine. Records stand in the order in which the program's threads began to write
+ * them. A reader passes over kinds that it does not know.
+ *
+ *   kind              `number`         what follows
+ *   RECORD_NOTHING    -                space that was not needed
+ *   RECORD_PROCESS    parent's id, or  nothing: from here on this process is recorded;
+ *                     0: the first one
+ *   RECORD_EXIT       -                nothing: the process leaves by exit(3) or _exit(2)
+ *   RECORD_RING       an enum how      struct ring_record: a ring became known, or could not be
+ *                                      opened, or has another size now
+ *   RECORD_RING_END   1: by exit       struct ring_end
+ *   RECORD_SQES       of the first SQE struct entries and that many SQEs, as they are handed over
+ *                                      (flags 1: prepared, and never were); then, up to the end,
+ *                                      any number of struct memory, each with its bytes: what the
+ *                                      last SQE points to
+ *   RECORD_CQES       of the first CQE struct entries and that many CQEs
+ *   RECORD_MISSED     how many         nothing: SQEs (flags 0) or CQEs (flags 1) were overwritten
+ *                                      before they could be copied
+ *   RECORD_CALL       an enum call_id  struct call_record: a call into liburing that has returned
+ *   RECORD_BUFFERS    the group        struct entries and that many struct io_uring_buf: buffers
+ *                                      that the program put into a buffer ring
+ *   RECORD_CLOSE      the descriptor   nothing: close(2) is about to be called
+ *
+ * SQEs and CQEs are numbered from the ring's beginning, as its heads and tails count them.
+ */
+#ifndef TOOLS_RINGTRACE_LOG_H
+#define TOOLS_RINGTRACE_LOG_H
+
+#include <stdint.h>
+
+#define LOG_MAGIC   "ringtrc"
+#define LOG_VERSION 1
+
+struct log_start {
+	char magic[8];
+	uint32_t version;
+	uint32_t size;	   /* of this structure */
+	char command[496]; /* the program's command line */
+};
+
+enum record_kind {
+	RECORD_NOTHING = 1,
+	RECORD_PROCESS,
+	RECORD_EXIT,
+	RECORD_RING,
+	RECORD_RING_END,
+	RECORD_SQES,
+	RECORD_CQES,
+	RECORD_MISSED,
+	RECORD_CALL,
+	RECORD_BUFFERS,
+	RECORD_CLOSE,
+};
+
+/* While a record is being written, its size is odd; before that, it is 0. */
+#define RECORD_UNFINISHED 1
+
+struct record {
+	uint32_t size; /* with this structure */
+	uint16_t kind;
+	uint16_t flags;
+	uint32_t process, thread;
+	uint32_t ring; /* counted from 1, over all processes; 0: of none */
+	uint32_t number;
+	uint64_t time; /* nanoseconds of CLOCK_MONOTONIC */
+};
+
+enum how { RING_OPENED, RING_FOUND, RING_RESIZED, RING_FAILED };
+
+struct ring_record {
+	uint32_t flags, features;
+	int32_t fd;
+	uint32_t sq_entries, cq_entries;
+	uint32_t idle;	/* sq_thread_idle, where it was given */
+	int32_t result; /* of RING_FAILED; sq_entries is what was asked for then */
+	uint32_t reserved;
+};
+
+/* What stands in a ring's memory. */
+struct ring_counters {
+	uint32_t sq_head;  /* taken by the kernel */
+	uint32_t sq_tail;  /* handed over to it */
+	uint32_t sqe_tail; /* prepared by the program */
+	uint32_t sq_flags;
+	uint32_t cq_head, cq_tail, cq_overflow;
+	uint32_t looks; /* calls since the last record that only looked into the CQ, in vain */
+};
+
+struct ring_end {
+	struct ring_counters counters;
+};
+
+struct entries {
+	uint32_t count;
+	uint32_t entry_size;
+};
+
+struct memory {
+	uint64_t address;
+	uint32_t length; /* the bytes behind this are filled up to a multiple of 8 */
+	uint32_t reserved;
+};
+
+/* The calls that have a hook. What their arguments are, names.c says. */
+#define CALLS(CALL)                                                                                \
+	CALL(submit)                                                                               \
+	CALL(submit_and_wait)                                                                      \
+	CALL(submit_and_wait_timeout)                                                              \
+	CALL(submit_and_wait_min_timeout)                                                          \
+	CALL(submit_and_wait_reg)                                                                  \
+	CALL(submit_and_get_events)                                                                \
+	CALL(get_events)                                                                           \
+	CALL(wait_cqe)                                                                             \
+	CALL(peek_cqe)                                                                             \
+	CALL(wait_cqes)                                                                            \
+	CALL(wait_cqes_min_timeout)                                                                \
+	CALL(wait_cqe_timeout)                                                                     \
+	CALL(peek_batch_cqe)                                                                       \
+	CALL(sqring_wait)                                                                          \
+	CALL(enter)                                                                                \
+	CALL(enter2)                                                                               \
+	CALL(register)                                                                             \
+	CALL(register_buffers)                                                                     \
+	CALL(register_buffers_tags)                                                                \
+	CALL(register_buffers_sparse)                                                              \
+	CALL(register_buffers_update_tag)                                                          \
+	CALL(unregister_buffers)                                                                   \
+	CALL(clone_buffers)                                                                        \
+	CALL(clone_buffers_offset)                                                                 \
+	CALL(register_files)                                                                       \
+	CALL(register_files_tags)                                                                  \
+	CALL(register_files_sparse)                                                                \
+	CALL(register_files_update)                                                                \
+	CALL(register_files_update_tag)                                                            \
+	CALL(unregister_files)                                                                     \
+	CALL(register_file_alloc_range)                                                            \
+	CALL(register_buf_ring)                                                                    \
+	CALL(setup_buf_ring)                                                                       \
+	CALL(unregister_buf_ring)                                                                  \
+	CALL(free_buf_ring)                                                                        \
+	CALL(register_ring_fd)                                                                     \
+	CALL(unregister_ring_fd)                                                                   \
+	CALL(close_ring_fd)                                                                        \
+	CALL(register_eventfd)                                                                     \
+	CALL(register_eventfd_async)                                                               \
+	CALL(unregister_eventfd)                                                                   \
+	CALL(register_probe)                                                                       \
+	CALL(register_personality)                                                                 \
+	CALL(unregister_personality)                                                               \
+	CALL(register_restrictions)                                                                \
+	CALL(enable_rings)                                                                         \
+	CALL(register_iowq_aff)                                                                    \
+	CALL(unregister_iowq_aff)                                                                  \
+	CALL(register_iowq_max_workers)                                                            \
+	CALL(register_sync_cancel)                                                                 \
+	CALL(register_napi)                                                                        \
+	CALL(unregister_napi)                                                                      \
+	CALL(register_region)                                                                      \
+	CALL(register_wait_reg)                                                                    \
+	CALL(resize_rings)
+
+#define CALL_ID(name) CALL_##name,
+enum call_id { CALLS(CALL_ID) CALL_COUNT };
+#undef CALL_ID
+
+struct call_record {
+	uint64_t began;
+	int32_t result;
+	uint32_t arguments[4];
+	uint32_t reserved;
+	struct ring_counters before, after;
+};
+
+#endif

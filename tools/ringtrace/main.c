@@ -1,0 +1,354 @@
+/*
+ * ringtrace: shows what passes through the rings of a program that uses liburing.
+ *
+ * It starts a reader and then becomes the program, in which a preloaded library, the recorder,
+ * writes a log of what it sees: so the program has the process id, the standard input and output,
+ * the signals and the exit status that it has without ringtrace. The reader is a process of its
+ * own, no child of the program's. README.md tells the rest.
+ *
+ * Needs: Linux 5.19; a program that is dynamically linked with liburing 2.3 or later.
+ * Run:   make ringtrace && ./ringtrace ./day01/setup
+ *        ./ringtrace -w log ./day05/echo && ./ringtrace -r log
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <error.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/options.h"
+#include "tools/ringtrace/channel.h"
+#include "tools/ringtrace/decode.h"
+#include "tools/ringtrace/html.h"
+#include "tools/ringtrace/launch.h"
+#include "tools/ringtrace/lines.h"
+
+static const char *log_to_write, *log_to_read, *output_path, *json_path, *html_path;
+static int log_fd = -1;
+
+static void print_help(void)
+{
+	printf("Usage: %s [OPTIONS] PROGRAM [ARGUMENTS]\n"
+	       "       %s -r LOG [OPTIONS]\n"
+	       "Runs PROGRAM and prints what passes through its rings to standard error.\n\n"
+	       "  -o, --output FILE     print there instead\n"
+	       "  -w, --write LOG       keep what was recorded there, and print nothing without -o\n"
+	       "  -r, --read LOG        print what was recorded, to standard output\n"
+	       "      --json FILE       also write Chrome trace events, for Perfetto (ui.perfetto.dev)\n"
+	       "                        or chrome://tracing\n"
+	       "      --html FILE       also write a page that plays the run, for a browser\n"
+	       "      --only OP,OP,...  only these operations, like accept,recv; the word calls stands\n"
+	       "                        for the lines of calls\n"
+	       "      --user-data hex|dec\n"
+	       "                        how to print user_data (default hex)\n"
+	       "      --help            this text\n",
+	       program_invocation_name, program_invocation_name);
+}
+
+static void parse_user_data(const char *format)
+{
+	decimal_user_data = strcmp(format, "dec") == 0;
+	if (!decimal_user_data && strcmp(format, "hex") != 0)
+		usage_error("--user-data: '%s' is neither hex nor dec", format);
+}
+
+static void parse_only(const char *list)
+{
+	char word[ONE_WORD_LENGTH];
+
+	if (!print_only(list, word))
+		usage_error("--only: '%s' is no operation of io_uring", word);
+}
+
+static void parse_options(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{"output", required_argument, NULL, 'o'},
+		{"write", required_argument, NULL, 'w'},
+		{"read", required_argument, NULL, 'r'},
+		{"json", required_argument, NULL, 'j'},
+		{"html", required_argument, NULL, 'H'},
+		{"only", required_argument, NULL, 'n'},
+		{"user-data", required_argument, NULL, 'u'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int option;
+
+	/* The + ends ringtrace's own options at PROGRAM. */
+	while ((option = getopt_long(argc, argv, "+o:w:r:", options, NULL)) != -1) {
+		switch (option) {
+		case 'o':
+			output_path = optarg;
+			break;
+		case 'w':
+			log_to_write = optarg;
+			break;
+		case 'r':
+			log_to_read = optarg;
+			break;
+		case 'j':
+			json_path = optarg;
+			break;
+		case 'H':
+			html_path = optarg;
+			break;
+		case 'n':
+			parse_only(optarg);
+			break;
+		case 'u':
+			parse_user_data(optarg);
+			break;
+		case 'h':
+			print_help();
+			exit(EXIT_SUCCESS);
+		default:
+			usage_hint();
+		}
+	}
+	if (log_to_read && (log_to_write || optind < argc))
+		usage_error("-r reads a log: there is no PROGRAM to run then");
+	if (!log_to_read && optind == argc)
+		usage_error("no PROGRAM to run");
+}
+
+static int open_file(const char *path)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+
+	if (fd < 0)
+		error(EXIT_FAILURE, errno, "%s", path);
+	return fd;
+}
+
+static void add_consumers(const char *command)
+{
+	if (!log_to_write || output_path) {
+		events_add_consumer(print_event);
+		events_add_consumer(summarize_event);
+	}
+	if (json_path) {
+		json_open(json_path);
+		events_add_consumer(json_event);
+	}
+	if (html_path) {
+		html_open(html_path, command);
+		events_add_consumer(html_event);
+	}
+}
+
+/* A log that was kept */
+
+/* Returns at the log's end, or with what is wrong with it. */
+static const char *read_records(const char *log, size_t size, size_t *at)
+{
+	const struct log_start *start = (const struct log_start *)log;
+	const struct record *record;
+	const char *wrong = NULL;
+	char command[sizeof(start->command)];
+
+	if (size < sizeof(*start) || memcmp(start->magic, LOG_MAGIC, sizeof(start->magic)) != 0)
+		return "no log of ringtrace";
+	if (start->version != LOG_VERSION || start->size != sizeof(*start))
+		return "of another version of ringtrace";
+	snprintf(command, sizeof(command), "%.*s", (int)sizeof(command) - 1, start->command);
+	add_consumers(command);
+	for (*at = sizeof(*start); *at < size; *at += record->size) {
+		record = (const struct record *)(log + *at);
+		if (size - *at < 8 || record->size > size - *at)
+			return "the log is cut off";
+		if (record->size < 8 || record->size % 8)
+			return "the log is damaged";
+		if (!events_read(record, &wrong))
+			return wrong;
+	}
+	return NULL;
+}
+
+static int read_log(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat status;
+	const char *log, *wrong;
+	size_t at = 0;
+
+	if (fd < 0 || fstat(fd, &status) < 0)
+		error(EXIT_FAILURE, errno, "%s", path);
+	log = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (log == MAP_FAILED && status.st_size)
+		error(EXIT_FAILURE, errno, "%s", path);
+	close(fd);
+	wrong = read_records(log, (size_t)status.st_size, &at);
+	events_end();
+	if (!lines_flush())
+		error(EXIT_FAILURE, errno, "writing the lines");
+	if (wrong)
+		error(EXIT_FAILURE, 0, "%s: at byte %zu: %s", path, at, wrong);
+	return EXIT_SUCCESS;
+}
+
+/* A log that comes from the program */
+
+static bool log_write(const void *data, size_t length)
+{
+	size_t done = 0;
+	ssize_t result;
+
+	while (log_fd >= 0 && done < length) {
+		result = write(log_fd, (const char *)data + done, length - done);
+		if (result < 0 && errno != EINTR)
+			return false;
+		done += result > 0 ? (size_t)result : 0;
+	}
+	return true;
+}
+
+/* Gives the records to the consumers; true when they were the program's last ones. */
+static bool handle_records(const struct record *records, size_t length, int segment)
+{
+	const struct record *record;
+	const char *wrong;
+	bool ended = false;
+	size_t at;
+
+	for (at = 0; at < length; at += record->size) {
+		record = (const struct record *)((const char *)records + at);
+		events_read(record, &wrong);
+		ended |= record->kind == RECORD_EXIT && channel_is_at_its_end(segment);
+	}
+	return ended;
+}
+
+static int read_channel(struct channel *channel, int segment)
+{
+	const struct record *records;
+	bool ended = false;
+	size_t length;
+
+	while (!ended && (length = channel_wait(channel, segment, &records))) {
+		if (!log_write(records, length)) {
+			error(0, errno, "%s: the log ends here", log_to_write);
+			break;
+		}
+		ended = handle_records(records, length, segment);
+		if (!ended && !lines_flush()) {
+			error(0, errno, "writing the lines: the trace ends here");
+			break;
+		}
+	}
+	events_end();
+	lines_flush();
+	channel_stop(channel);
+	return EXIT_SUCCESS;
+}
+
+static struct log_start log_start_of(char **command)
+{
+	struct log_start start = {
+		.magic = LOG_MAGIC,
+		.version = LOG_VERSION,
+		.size = sizeof(start),
+	};
+	size_t length = 0;
+
+	for (; *command && length < sizeof(start.command); command++)
+		length += (size_t)snprintf(start.command + length, sizeof(start.command) - length,
+					   "%s%s", length ? " " : "", *command);
+	return start;
+}
+
+/* What the program inherits, in contrast to our own files, stays open across execve(2). */
+static void close_inherited(void)
+{
+	DIR *list = opendir("/proc/self/fd");
+	struct dirent *entry;
+	int fd;
+
+	while (list && (entry = readdir(list))) {
+		fd = atoi(entry->d_name);
+		if (fd > STDERR_FILENO && !(fcntl(fd, F_GETFD) & FD_CLOEXEC))
+			close(fd);
+	}
+	if (list)
+		closedir(list);
+}
+
+/*
+ * The reader outlives the program's signals: it is in a session of its own, and has of the
+ * program's files only standard error.
+ */
+static void become_reader(void)
+{
+	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	setsid();
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	dup2(nothing, STDIN_FILENO);
+	dup2(nothing, STDOUT_FILENO);
+	close_inherited();
+}
+
+/* A grandchild: the program will not find a child that it has not made. */
+static void start_reader(struct channel *channel, int segment)
+{
+	int ready[2];
+	pid_t child;
+	char byte;
+
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		error(EXIT_FAILURE, errno, "pipe2");
+	child = fork();
+	if (child < 0)
+		error(EXIT_FAILURE, errno, "fork");
+	if (child > 0) {
+		close(ready[1]);
+		waitpid(child, NULL, 0);
+		if (read(ready[0], &byte, 1) != 1)
+			error(EXIT_FAILURE, 0, "the reader has not started");
+		close(ready[0]);
+		return;
+	}
+	if (fork() != 0)
+		_exit(EXIT_SUCCESS);
+	channel_begin_reading(channel);
+	if (write(ready[1], "", 1) != 1)
+		_exit(EXIT_FAILURE);
+	become_reader();
+	exit(read_channel(channel, segment));
+}
+
+int main(int argc, char **argv)
+{
+	struct program program;
+	struct channel *channel;
+	struct log_start start;
+	int segment;
+
+	parse_options(argc, argv);
+	if (output_path)
+		lines_fd = open_file(output_path);
+	else if (log_to_read)
+		lines_fd = STDOUT_FILENO;
+	if (log_to_read)
+		return read_log(log_to_read);
+
+	program_find(argv[optind], &program);
+	start = log_start_of(argv + optind);
+	add_consumers(start.command);
+	if (log_to_write)
+		log_fd = open_file(log_to_write);
+	if (!log_write(&start, sizeof(start)))
+		error(EXIT_FAILURE, errno, "%s", log_to_write);
+	channel = channel_create(&segment);
+	start_reader(channel, segment);
+	program_become(&program, argv + optind, segment);
+}

@@ -1,0 +1,289 @@
+/*
+ * ringtrace: events as lines.
+ */
+#include "tools/ringtrace/decode.h"
+#include "tools/ringtrace/lines.h"
+#include "tools/ringtrace/names.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define WORD_FOR_CALLS "calls" /* in --only: the lines of calls too */
+
+int lines_fd = STDERR_FILENO;
+
+static bool only_some;
+static bool shown[OPERATIONS], calls_shown = true;
+
+/* As much as a pipe takes in one piece. */
+static char buffer[4096];
+static size_t buffered;
+static bool lines_failed;
+
+bool print_only(const char *list, char word[ONE_WORD_LENGTH])
+{
+	size_t length;
+	int opcode;
+
+	only_some = true;
+	calls_shown = false;
+	for (;; list += length + 1) {
+		length = strcspn(list, ",");
+		snprintf(word, ONE_WORD_LENGTH, "%.*s", (int)length, list);
+		opcode = operation_number(word);
+		if (opcode >= 0)
+			shown[opcode] = true;
+		else if (strcmp(word, WORD_FOR_CALLS) == 0)
+			calls_shown = true;
+		else
+			return false;
+		if (!list[length])
+			return true;
+	}
+}
+
+bool lines_flush(void)
+{
+	struct pollfd writable = {.fd = lines_fd, .events = POLLOUT};
+	size_t done = 0;
+	ssize_t result;
+
+	while (done < buffered && !lines_failed) {
+		result = write(lines_fd, buffer + done, buffered - done);
+		if (result >= 0)
+			done += (size_t)result;
+		else if (errno == EAGAIN)
+			poll(&writable, 1, -1);
+		else if (errno != EINTR)
+			lines_failed = true;
+	}
+	buffered = 0;
+	return !lines_failed;
+}
+
+void line_add(const struct text *line)
+{
+	if (buffered + line->length + 1 > sizeof(buffer))
+		lines_flush();
+	memcpy(buffer + buffered, line->data, line->length);
+	buffered += line->length;
+	buffer[buffered++] = '\n';
+}
+
+struct text line_start(const struct event *event)
+{
+	uint64_t microseconds = event->time / 1000;
+	struct text line = {.length = 0};
+
+	text_add(&line, "%3llu.%06llu  ", (unsigned long long)microseconds / 1000000,
+		 (unsigned long long)microseconds % 1000000);
+	if (!event->is_first_thread && event->thread)
+		text_add(&line, "[%d]  ", event->thread);
+	if (event->ring)
+		text_add(&line, "ring %u  ", event->ring->number);
+	else
+		text_add(&line, "ringtrace: ");
+	return line;
+}
+
+static bool is_shown(const struct event *event)
+{
+	if (event->kind == EVENT_SQE)
+		return shown[event->sqe->opcode];
+	return event->request && shown[event->request->sqe.opcode];
+}
+
+static void print_ring(struct text *line, const struct event *event)
+{
+	static const char *const hows[] = {
+		[RING_OPENED] = "opened",
+		[RING_FOUND] = "found open",
+		[RING_RESIZED] = "resized",
+	};
+	const struct ring_record *ring = event->opened;
+
+	if (event->how >= RING_FAILED || !event->ring) {
+		text_add(line, "a ring of %u entries = ", ring->sq_entries);
+		add_error(line, -ring->result);
+		return;
+	}
+	text_add(line, "%s: fd %d, %u SQEs, %u CQEs", hows[event->how], ring->fd, ring->sq_entries,
+		 ring->cq_entries);
+	add_setup_flags(line, ring->flags);
+}
+
+static void print_cqe(struct text *line, const struct event *event)
+{
+	text_add(line, "CQE  %-8s",
+		 event->opcode >= 0 ? operation_name((unsigned)event->opcode) : "?");
+	add_cqe(line, event);
+	text_add(line, "  ");
+	add_user_data(line, event->cqe->user_data);
+	if (!event->candidates) {
+		text_add(line, "  (no SQE of this ring has this user_data)");
+	} else if (event->sure) {
+		text_add(line, "  after ");
+		add_duration(line, event->time - event->request->submitted);
+	} else if (event->candidates > 1) {
+		text_add(line, "  (of one of %u SQEs with this user_data)", event->candidates);
+	} else {
+		text_add(line, "  (of one of the SQEs with this user_data)");
+	}
+}
+
+static void add_sqes_taken(struct text *line, const struct event *event)
+{
+	const struct call_record *call = event->call;
+
+	if (!event->submits)
+		return;
+	if (!(event->ring->opened.flags & IORING_SETUP_SQPOLL))
+		text_add(line, "SQEs taken %u of %u, ", call->after.sq_head - call->before.sq_head,
+			 event->handed_over);
+	else if (event->handed_over)
+		text_add(line, "SQEs for the SQPOLL thread %u, it %s, ", event->handed_over,
+			 event->wakes ? "slept and is woken" : "is awake");
+}
+
+static void print_call(struct text *line, const struct event *event)
+{
+	const struct call_record *call = event->call;
+
+	add_call(line, event);
+	if (call->result < 0 || !(event->submits || event->waits) || !event->ring) {
+		text_add(line, " = ");
+		if (call->result < 0)
+			add_error(line, -call->result);
+		else
+			text_add(line, "%d", call->result);
+	}
+	if (!(event->submits || event->waits) || !event->ring)
+		return;
+	text_add(line, "%s  ", call->result < 0 ? "," : "");
+	add_sqes_taken(line, event);
+	text_add(line, "CQEs there %u, ", call->after.cq_tail - call->after.cq_head);
+	if (event->enters)
+		add_duration(line, event->time - event->began);
+	else
+		text_add(line, "no system call");
+}
+
+/* A call that only looks, and finds what it looks for without the kernel. */
+static bool is_silent_call(const struct event *event)
+{
+	return event->waits && !event->enters && !event->call->arguments[0];
+}
+
+/* The requests that a ring leaves behind: one line for each reason. */
+static struct left {
+	const char *why;
+	unsigned count;
+	struct text list;
+} left[] = {
+	{.why = "SQEs never taken by the kernel"},
+	{.why = "requests still without completion"},
+};
+
+static void note_left(const struct event *event)
+{
+	struct left *reason = &left[event->request->taken];
+
+	text_add(&reason->list, "%s %s ", reason->count++ ? "," : ":",
+		 operation_name(event->request->sqe.opcode));
+	add_user_data(&reason->list, event->request->sqe.user_data);
+}
+
+static void print_left(const struct event *event)
+{
+	struct text line;
+	size_t i;
+
+	for (i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
+		if (!left[i].count)
+			continue;
+		line = line_start(event);
+		text_add(&line, "%s: %u%s", left[i].why, left[i].count, left[i].list.data);
+		line_add(&line);
+		left[i].count = 0;
+		left[i].list.length = 0;
+	}
+}
+
+void event_text(struct text *line, const struct event *event)
+{
+	switch (event->kind) {
+	case EVENT_RING:
+		print_ring(line, event);
+		break;
+	case EVENT_SQE:
+		add_sqe(line, event);
+		if (!event->request)
+			text_add(line, "  (prepared, and never submitted)");
+		break;
+	case EVENT_CQE:
+		print_cqe(line, event);
+		break;
+	case EVENT_CALL:
+		print_call(line, event);
+		break;
+	case EVENT_MISSED:
+		text_add(line,
+			 event->of_cqes ? "%u CQEs were consumed and overwritten unseen"
+					: "%u SQEs were submitted unseen",
+			 event->count);
+		break;
+	case EVENT_OVERFLOW:
+		if (event->count)
+			text_add(line, "CQ overflow: %u CQEs are lost", event->count);
+		else
+			text_add(line, "CQ overflow: the CQ is full, the kernel keeps what has "
+				       "completed");
+		break;
+	case EVENT_RING_END:
+		text_add(line, "closed");
+		break;
+	case EVENT_WARNING:
+		text_add(line, "MISTAKE  %s (%s)", event->warning->text, event->warning->cure);
+		break;
+	default:
+		break;
+	}
+}
+
+static bool is_left_out(const struct event *event)
+{
+	switch (event->kind) {
+	case EVENT_SQE:
+	case EVENT_CQE:
+		return only_some && !is_shown(event);
+	case EVENT_CALL:
+		return !calls_shown || is_silent_call(event);
+	case EVENT_RING_END:
+		return event->by_exit;
+	case EVENT_RING:
+	case EVENT_MISSED:
+	case EVENT_OVERFLOW:
+	case EVENT_WARNING:
+		return false;
+	default:
+		return true;
+	}
+}
+
+void print_event(const struct event *event)
+{
+	struct text line;
+
+	if (event->kind == EVENT_LEFT)
+		note_left(event);
+	if (event->kind == EVENT_RING_END)
+		print_left(event);
+	if (is_left_out(event))
+		return;
+	line = line_start(event);
+	event_text(&line, event);
+	line_add(&line);
+}

@@ -1,0 +1,934 @@
+/*
+ * ringtrace's recorder: what it copies, and how that gets into the log.
+ *
+ * A ring's memory is looked at before and after each call into liburing. SQEs between the last one
+ * seen and sq.sqe_tail are about to be handed over; CQEs between the last one seen and the kernel's
+ * tail are new, no matter how far the program has consumed them by then: an entry stays where it is
+ * until the kernel has gone once around.
+ */
+#include "tools/ringtrace/recorder.h"
+#include "tools/ringtrace/channel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define RINGS_A_TABLE 32
+#define BUFFER_RINGS  16
+#define POINTED_MOST  1024 /* bytes of memory that one SQE points to */
+
+/* initial-exec: an access must not allocate, which would be the program's heap. */
+#define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
+
+struct buffer_ring {
+	const struct io_uring_buf_ring *memory; /* NULL: none */
+	unsigned entries, group;
+	uint16_t seen;
+};
+
+struct ring_state {
+	/* Rings are known by their memory: a program may move its struct io_uring. */
+	_Atomic(const unsigned *) key;	/* sq.khead; NULL: free */
+	struct io_uring view;		/* where the ring's memory is: that does not move */
+	const struct io_uring *program; /* its own, where it was when it was last used */
+	uint32_t number;
+	unsigned sqe_seen;
+	_Atomic unsigned cqe_seen;
+	unsigned looks;
+	struct buffer_ring buffer_rings[BUFFER_RINGS];
+};
+
+/* Tables are never given back: another thread may be looking for its ring there. */
+static struct ring_table {
+	struct ring_state states[RINGS_A_TABLE];
+	_Atomic(struct ring_table *) next;
+} first_table;
+
+static const unsigned being_filled; /* the key of a state that is */
+
+static struct channel *channel;
+static pid_t process;
+static bool process_is_recorded; /* its RECORD_PROCESS is written */
+static atomic_bool finished;
+
+THREAD_LOCAL pid_t thread;
+/* Set inside of a hook: what liburing calls from there, or a signal handler, only passes on. */
+THREAD_LOCAL bool inside;
+THREAD_LOCAL struct record *being_written;
+
+/* The channel */
+
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+static long futex(_Atomic uint32_t *word, int operation, uint32_t value)
+{
+	static const struct timespec a_second = {.tv_sec = 1};
+
+	return syscall(SYS_futex, word, operation, value,
+		       operation == FUTEX_WAIT ? &a_second : NULL, NULL, 0);
+}
+
+static bool is_recording(void)
+{
+	return channel && !channel->stopped && !finished;
+}
+
+static void wake_reader(void)
+{
+	if (channel->reader_sleeps && atomic_exchange(&channel->reader_sleeps, 0))
+		futex(&channel->reader_sleeps, FUTEX_WAKE, 1);
+}
+
+/* Until the reader has made progress; finds out, too, when it has died. */
+static void wait_for_reader(uint64_t consumed)
+{
+	uint32_t progress;
+
+	atomic_fetch_add(&channel->space_awaited, 1);
+	progress = channel->progress;
+	wake_reader();
+	if (channel->consumed == consumed && !channel->stopped &&
+	    futex(&channel->progress, FUTEX_WAIT, progress) < 0 && errno == ETIMEDOUT &&
+	    pthread_mutex_trylock(&channel->reader_lives) != EBUSY)
+		channel->stopped = true;
+	atomic_fetch_sub(&channel->space_awaited, 1);
+}
+
+/* Takes `size` bytes that do not run over the channel's end; false when the reader has stopped. */
+static bool reserve(uint32_t size, uint64_t *position)
+{
+	uint64_t from = channel->reserved, consumed, to_end, start;
+
+	do {
+		to_end = CHANNEL_CAPACITY - from % CHANNEL_CAPACITY;
+		start = to_end < size ? from + to_end : from;
+		for (;;) {
+			consumed = channel->consumed;
+			if (start + size - consumed <= CHANNEL_CAPACITY)
+				break;
+			wait_for_reader(consumed);
+			if (channel->stopped)
+				return false;
+		}
+	} while (!atomic_compare_exchange_weak(&channel->reserved, &from, start + size));
+	if (start != from) {
+		struct record *rest = channel_at(channel, from);
+
+		rest->kind = RECORD_NOTHING;
+		atomic_store_explicit((_Atomic uint32_t *)&rest->size, (uint32_t)to_end,
+				      memory_order_release);
+	}
+	*position = start;
+	return true;
+}
+
+/* NULL when nobody reads any more. */
+static struct record *record_begin(enum record_kind kind, uint32_t ring, uint32_t number,
+				   size_t length)
+{
+	uint32_t size = (uint32_t)((sizeof(struct record) + length + 7) & ~7UL);
+	struct record *record;
+	uint64_t position;
+
+	if (!thread)
+		thread = (pid_t)syscall(SYS_gettid);
+	if (!reserve(size, &position))
+		return NULL;
+	record = channel_at(channel, position);
+	being_written = record;
+	record->process = (uint32_t)process;
+	record->thread = (uint32_t)thread;
+	atomic_store_explicit((_Atomic uint32_t *)&record->size, size | RECORD_UNFINISHED,
+			      memory_order_release);
+	record->kind = (uint16_t)kind;
+	record->ring = ring;
+	record->number = number;
+	record->time = now();
+	return record;
+}
+
+static void record_end(struct record *record)
+{
+	atomic_store_explicit((_Atomic uint32_t *)&record->size, record->size & ~RECORD_UNFINISHED,
+			      memory_order_release);
+	being_written = NULL;
+}
+
+static void record_write(enum record_kind kind, uint32_t ring, uint32_t number, uint16_t flags,
+			 const void *data, size_t length)
+{
+	struct record *record = record_begin(kind, ring, number, length);
+
+	if (!record)
+		return;
+	record->flags = flags;
+	if (length)
+		memcpy(record + 1, data, length);
+	record_end(record);
+}
+
+/* SQEs */
+
+/* Reads the program's memory like a system call would: an invalid address is not fatal. */
+static size_t memory_peek(uint64_t address, void *copy, size_t size)
+{
+	struct iovec to = {.iov_base = copy, .iov_len = size};
+	struct iovec from = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
+	ssize_t result = process_vm_readv(getpid(), &to, 1, &from, 1, 0);
+
+	return result > 0 ? (size_t)result : 0;
+}
+
+/* What SQEs point to, as far as the reader shows it. */
+enum field { NO_FIELD, ADDR, OFF, ADDR3 };
+enum size { TEXT = 64, TIMESPEC = 16, HOW = 24, MESSAGE = 56, BY_LEN = 1, BY_OFF = 2 };
+
+#define VECTORS_MOST	 8
+#define VECTORIZED	 (1U << 5) /* sqe->ioprio of a send */
+#define IMMEDIATE_ARG	 (1U << 7) /* sqe->timeout_flags */
+#define OPERATION_BIND	 56
+#define OPERATION_READV	 60 /* with registered buffers */
+#define OPERATION_WRITEV 61
+
+static const struct pointer {
+	uint8_t field, size;
+} pointers[][2] = {
+	[IORING_OP_READV] = {{ADDR, BY_LEN}},
+	[IORING_OP_WRITEV] = {{ADDR, BY_LEN}},
+	[OPERATION_READV] = {{ADDR, BY_LEN}},
+	[OPERATION_WRITEV] = {{ADDR, BY_LEN}},
+	[IORING_OP_SENDMSG] = {{ADDR, MESSAGE}},
+	[IORING_OP_RECVMSG] = {{ADDR, MESSAGE}},
+	[IORING_OP_SENDMSG_ZC] = {{ADDR, MESSAGE}},
+	[IORING_OP_SEND] = {{ADDR, BY_LEN}},
+	[IORING_OP_SEND_ZC] = {{ADDR, BY_LEN}},
+	[IORING_OP_TIMEOUT] = {{ADDR, TIMESPEC}},
+	[IORING_OP_LINK_TIMEOUT] = {{ADDR, TIMESPEC}},
+	[IORING_OP_TIMEOUT_REMOVE] = {{OFF, TIMESPEC}},
+	[IORING_OP_CONNECT] = {{ADDR, BY_OFF}},
+	[OPERATION_BIND] = {{ADDR, BY_OFF}},
+	[IORING_OP_OPENAT] = {{ADDR, TEXT}},
+	[IORING_OP_OPENAT2] = {{ADDR, TEXT}, {OFF, HOW}},
+	[IORING_OP_STATX] = {{ADDR, TEXT}},
+	[IORING_OP_RENAMEAT] = {{ADDR, TEXT}, {OFF, TEXT}},
+	[IORING_OP_UNLINKAT] = {{ADDR, TEXT}},
+	[IORING_OP_MKDIRAT] = {{ADDR, TEXT}},
+	[IORING_OP_SYMLINKAT] = {{ADDR, TEXT}, {OFF, TEXT}},
+	[IORING_OP_LINKAT] = {{ADDR, TEXT}, {OFF, TEXT}},
+	[IORING_OP_FSETXATTR] = {{ADDR, TEXT}},
+	[IORING_OP_FGETXATTR] = {{ADDR, TEXT}},
+	[IORING_OP_SETXATTR] = {{ADDR, TEXT}, {ADDR3, TEXT}},
+	[IORING_OP_GETXATTR] = {{ADDR, TEXT}, {ADDR3, TEXT}},
+};
+
+static bool points(const struct io_uring_sqe *sqe, struct pointer pointer)
+{
+	switch (sqe->opcode) {
+	case IORING_OP_SEND:
+	case IORING_OP_SEND_ZC:
+		return sqe->ioprio & VECTORIZED;
+	case IORING_OP_TIMEOUT:
+	case IORING_OP_LINK_TIMEOUT:
+		return !(sqe->timeout_flags & IMMEDIATE_ARG);
+	case IORING_OP_TIMEOUT_REMOVE:
+		return sqe->timeout_flags & IORING_TIMEOUT_UPDATE_MASK &&
+		       !(sqe->timeout_flags & IMMEDIATE_ARG);
+	default:
+		return pointer.field != NO_FIELD;
+	}
+}
+
+static size_t pointed_size(const struct io_uring_sqe *sqe, unsigned size)
+{
+	if (size == BY_LEN)
+		return sizeof(struct iovec) * (sqe->len < VECTORS_MOST ? sqe->len : VECTORS_MOST);
+	if (size == BY_OFF)
+		return sqe->off < 110 ? sqe->off : 110; /* struct sockaddr_un is the largest */
+	return size;
+}
+
+/* Puts struct memory and its bytes for each pointer into `copy`; returns how many bytes. */
+static size_t copy_pointed(const struct io_uring_sqe *sqe, char *copy)
+{
+	size_t length = 0;
+	unsigned i;
+
+	if (sqe->opcode >= sizeof(pointers) / sizeof(pointers[0]))
+		return 0;
+	for (i = 0; i < 2; i++) {
+		struct pointer pointer = pointers[sqe->opcode][i];
+		struct memory *memory = (struct memory *)(copy + length);
+
+		if (pointer.field == NO_FIELD || !points(sqe, pointer))
+			break;
+		memory->address = pointer.field == ADDR	 ? sqe->addr
+				  : pointer.field == OFF ? sqe->off
+							 : sqe->addr3;
+		memory->reserved = 0;
+		memory->length = (uint32_t)memory_peek(memory->address, memory + 1,
+						       pointed_size(sqe, pointer.size));
+		length += sizeof(*memory) + ((memory->length + 7) & ~7U);
+	}
+	return length;
+}
+
+static unsigned sqe_size(const struct io_uring *ring)
+{
+	return (unsigned)sizeof(struct io_uring_sqe) << !!(ring->flags & IORING_SETUP_SQE128);
+}
+
+static const struct io_uring_sqe *sqe_at(const struct io_uring *ring, unsigned index)
+{
+	unsigned shift = !!(ring->flags & IORING_SETUP_SQE128);
+
+	return &ring->sq.sqes[(index & ring->sq.ring_mask) << shift];
+}
+
+/* One record: `count` SQEs from the place `index` on, and what the last of them points to. */
+static void record_sqes(struct ring_state *state, const struct io_uring *ring, unsigned index,
+			unsigned count, bool never, const char *pointed, size_t pointed_length)
+{
+	struct entries entries = {.count = count, .entry_size = sqe_size(ring)};
+	struct record *record =
+		record_begin(RECORD_SQES, state->number, state->sqe_seen,
+			     sizeof(entries) + (size_t)count * entries.entry_size + pointed_length);
+	char *to;
+
+	state->sqe_seen += count;
+	if (!record)
+		return;
+	record->flags = never;
+	to = memcpy(record + 1, &entries, sizeof(entries));
+	to += sizeof(entries);
+	for (; count > 0; count--, to += entries.entry_size)
+		memcpy(to, sqe_at(ring, index++), entries.entry_size);
+	memcpy(to, pointed, pointed_length);
+	record_end(record);
+}
+
+static bool rewinds(const struct io_uring *ring)
+{
+	return ring->flags & (1U << 20); /* IORING_SETUP_SQ_REWIND: SQEs start at 0 each time */
+}
+
+static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, bool never)
+{
+	unsigned index = rewinds(ring) ? 0 : state->sqe_seen;
+	unsigned tail = ring->sq.sqe_tail;
+	unsigned most = RECORD_MOST / 2 / sqe_size(ring);
+	unsigned count;
+	_Alignas(8) char pointed[POINTED_MOST];
+	size_t length;
+
+	if (tail - index > ring->sq.ring_entries) {
+		count = tail - index - ring->sq.ring_entries;
+		record_write(RECORD_MISSED, state->number, count, 0, NULL, 0);
+		index += count;
+		state->sqe_seen += count;
+	}
+	while (index != tail) {
+		length = 0;
+		for (count = 0; count < most && index + count != tail && !length; count++)
+			length = copy_pointed(sqe_at(ring, index + count), pointed);
+		record_sqes(state, ring, index, count, never, pointed, length);
+		index += count;
+	}
+}
+
+/* CQEs */
+
+/* What was overwritten while it was copied, by CQEs that other threads' calls brought, is left out.
+ */
+static unsigned copy_cqes(const struct io_uring *view, unsigned index, unsigned count, char *to,
+			  unsigned size)
+{
+	unsigned i, tail, overwritten;
+	unsigned shift = size / 2 / sizeof(struct io_uring_cqe);
+
+	for (i = 0; i < count; i++)
+		memcpy(to + (size_t)i * size,
+		       &view->cq.cqes[((index + i) & view->cq.ring_mask) << shift], size);
+	atomic_thread_fence(memory_order_acquire);
+	tail = IO_URING_READ_ONCE(*view->cq.ktail);
+	overwritten =
+		tail - index > view->cq.ring_entries ? tail - index - view->cq.ring_entries : 0;
+	if (overwritten > count)
+		overwritten = count;
+	memmove(to, to + (size_t)overwritten * size, (size_t)(count - overwritten) * size);
+	return overwritten;
+}
+
+/* The space is taken first and the CQEs after that: so they stand in the log in their order. */
+static bool record_cqes(struct ring_state *state, unsigned from, unsigned count)
+{
+	struct io_uring *view = &state->view;
+	unsigned size = (unsigned)sizeof(struct io_uring_cqe)
+			<< !!(view->flags & IORING_SETUP_CQE32);
+	struct record *record = record_begin(RECORD_CQES, state->number, from,
+					     sizeof(struct entries) + (size_t)count * size);
+	struct entries *entries;
+	unsigned missed = 0;
+
+	if (!record)
+		return false;
+	if (!atomic_compare_exchange_strong(&state->cqe_seen, &from, from + count)) {
+		record->kind = RECORD_NOTHING;
+		record_end(record);
+		return true;
+	}
+	entries = (struct entries *)(record + 1);
+	missed = copy_cqes(view, from, count, (char *)(entries + 1), size);
+	*entries = (struct entries){.count = count - missed, .entry_size = size};
+	record->number = from + missed;
+	record_end(record);
+	if (missed)
+		record_write(RECORD_MISSED, state->number, missed, 1, NULL, 0);
+	return true;
+}
+
+static void look_at_cqes(struct ring_state *state)
+{
+	const struct io_uring *view = &state->view;
+	unsigned most = RECORD_MOST / 2 / sizeof(struct io_uring_cqe) / 2;
+	unsigned from, count;
+
+	for (;;) {
+		from = state->cqe_seen;
+		count = io_uring_smp_load_acquire(view->cq.ktail) - from;
+		if (count > view->cq.ring_entries) {
+			count -= view->cq.ring_entries;
+			if (atomic_compare_exchange_strong(&state->cqe_seen, &from, from + count))
+				record_write(RECORD_MISSED, state->number, count, 1, NULL, 0);
+			continue;
+		}
+		if (!count || !record_cqes(state, from, count < most ? count : most))
+			return;
+	}
+}
+
+/* Buffer rings */
+
+static void look_at_buffer_ring(struct ring_state *state, struct buffer_ring *ring)
+{
+	uint16_t tail = IO_URING_READ_ONCE(ring->memory->tail);
+	uint16_t count = (uint16_t)(tail - ring->seen);
+	struct entries entries = {.entry_size = sizeof(struct io_uring_buf)};
+	struct record *record;
+	char *to;
+
+	while (count) {
+		entries.count = count < RECORD_MOST / 2 / sizeof(struct io_uring_buf)
+					? count
+					: RECORD_MOST / 2 / sizeof(struct io_uring_buf);
+		record =
+			record_begin(RECORD_BUFFERS, state->number, ring->group,
+				     sizeof(entries) + entries.count * sizeof(struct io_uring_buf));
+		if (!record)
+			return;
+		to = memcpy(record + 1, &entries, sizeof(entries));
+		to += sizeof(entries);
+		count -= (uint16_t)entries.count;
+		for (; entries.count > 0; entries.count--, to += sizeof(struct io_uring_buf))
+			memcpy(to, &ring->memory->bufs[ring->seen++ & (ring->entries - 1)],
+			       sizeof(struct io_uring_buf));
+		record_end(record);
+	}
+}
+
+static void look_at_buffers(struct ring_state *state)
+{
+	unsigned i;
+
+	for (i = 0; i < BUFFER_RINGS; i++)
+		if (state->buffer_rings[i].memory)
+			look_at_buffer_ring(state, &state->buffer_rings[i]);
+}
+
+void buffer_ring_registered(struct call *call, const void *address, unsigned entries,
+			    unsigned group)
+{
+	unsigned i;
+
+	for (i = 0; call->state && address && i < BUFFER_RINGS; i++) {
+		struct buffer_ring *ring = &call->state->buffer_rings[i];
+
+		if (ring->memory)
+			continue;
+		*ring = (struct buffer_ring){.memory = address, .entries = entries, .group = group};
+		return;
+	}
+}
+
+void buffer_ring_gone(struct call *call, unsigned group)
+{
+	unsigned i;
+
+	for (i = 0; call->state && i < BUFFER_RINGS; i++)
+		if (call->state->buffer_rings[i].group == group)
+			call->state->buffer_rings[i].memory = NULL;
+}
+
+/* Rings */
+
+static struct ring_state *ring_known(const struct io_uring *ring)
+{
+	struct ring_table *table;
+	unsigned i;
+
+	for (table = &first_table; table && ring->sq.khead; table = table->next)
+		for (i = 0; i < RINGS_A_TABLE; i++)
+			if (table->states[i].key == ring->sq.khead)
+				return &table->states[i];
+	return NULL;
+}
+
+/* A free place, or NULL without memory: the ring goes unrecorded then. */
+static struct ring_state *ring_place(void)
+{
+	struct ring_table *table = &first_table, *more;
+	const unsigned *nobody;
+	unsigned i;
+
+	for (;;) {
+		for (i = 0; i < RINGS_A_TABLE; i++) {
+			nobody = NULL;
+			if (atomic_compare_exchange_strong(&table->states[i].key, &nobody,
+							   &being_filled))
+				return &table->states[i];
+		}
+		if (!table->next) {
+			struct ring_table *none = NULL;
+
+			more = mmap(NULL, sizeof(*more), PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			if (more == MAP_FAILED)
+				return NULL;
+			if (!atomic_compare_exchange_strong(&table->next, &none, more))
+				munmap(more, sizeof(*more));
+		}
+		table = table->next;
+	}
+}
+
+static struct ring_counters ring_counters(const struct ring_state *state,
+					  const struct io_uring *ring)
+{
+	const struct io_uring *view = &state->view;
+	struct ring_counters counters = {
+		.sq_head = IO_URING_READ_ONCE(*view->sq.khead),
+		.sq_tail = IO_URING_READ_ONCE(*view->sq.ktail),
+		.sqe_tail = ring->sq.sqe_tail,
+		.sq_flags = IO_URING_READ_ONCE(*view->sq.kflags),
+		.cq_head = IO_URING_READ_ONCE(*view->cq.khead),
+		.cq_tail = IO_URING_READ_ONCE(*view->cq.ktail),
+		.cq_overflow = IO_URING_READ_ONCE(*view->cq.koverflow),
+	};
+
+	/* The kernel counts from 0 again and again: the log does not. */
+	if (rewinds(ring)) {
+		counters.sq_head = counters.sq_tail = state->sqe_seen;
+		counters.sqe_tail += state->sqe_seen;
+	}
+	return counters;
+}
+
+static void record_ring(uint32_t number, enum how how, const struct io_uring *ring, uint32_t idle)
+{
+	struct ring_record record = {
+		.flags = ring->flags,
+		.features = ring->features,
+		.fd = ring->ring_fd,
+		.sq_entries = ring->sq.ring_entries,
+		.cq_entries = ring->cq.ring_entries,
+		.idle = idle,
+	};
+
+	record_write(RECORD_RING, number, how, 0, &record, sizeof(record));
+}
+
+static struct ring_state *ring_add(const struct io_uring *ring, enum how how, uint32_t idle)
+{
+	struct ring_state *state = ring_known(ring);
+
+	/* A ring that went without io_uring_queue_exit(), and whose memory is in use again. */
+	if (state)
+		state->key = NULL;
+	state = ring_place();
+	if (!state)
+		return NULL;
+	state->view = *ring;
+	state->program = ring;
+	state->number = atomic_fetch_add(&channel->rings, 1) + 1;
+	state->sqe_seen = ring->sq.sqe_head;
+	state->cqe_seen = IO_URING_READ_ONCE(*ring->cq.khead);
+	state->looks = 0;
+	memset(state->buffer_rings, 0, sizeof(state->buffer_rings));
+	if (!process_is_recorded) {
+		process_is_recorded = true;
+		record_write(RECORD_PROCESS, 0, (uint32_t)getppid(), 0, NULL, 0);
+	}
+	record_ring(state->number, how, ring, idle);
+	state->key = ring->sq.khead;
+	return state;
+}
+
+/* The lines of /proc/self/maps, read without the program's heap or a cancellation point. */
+static bool maps_line(int fd, char *line, size_t size)
+{
+	size_t length = 0;
+
+	while (length < size - 1 && syscall(SYS_read, fd, &line[length], 1) == 1 &&
+	       line[length] != '\n')
+		length++;
+	line[length] = '\0';
+	return length > 0;
+}
+
+/*
+ * Whether the memory is a ring's: what a struct io_uring says may be left over from a ring that is
+ * closed, or rubbish.
+ */
+static bool is_ring_memory(const void *address)
+{
+	int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	char line[128 + 64];
+	char *end;
+	bool found = false;
+
+	while (fd >= 0 && !found && maps_line(fd, line, sizeof(line))) {
+		uintptr_t from = strtoul(line, &end, 16);
+
+		if (*end == '-' && (uintptr_t)address >= from &&
+		    (uintptr_t)address < strtoul(end + 1, NULL, 16)) {
+			found = strstr(line, "[io_uring]") != NULL;
+			break;
+		}
+	}
+	if (fd >= 0)
+		syscall(SYS_close, fd);
+	return found;
+}
+
+/* One that was opened unseen, or by the parent before fork(2), is found where it is used. */
+static struct ring_state *ring_find(const struct io_uring *ring)
+{
+	struct ring_state *state = ring_known(ring);
+
+	if (state || !ring->sq.khead || !is_ring_memory(ring->sq.khead) ||
+	    !is_ring_memory(ring->cq.khead))
+		return state;
+	return ring_add(ring, RING_FOUND, 0);
+}
+
+struct io_uring *ring_of_descriptor(int fd, bool registered)
+{
+	struct ring_table *table;
+	unsigned i;
+
+	for (table = &first_table; table; table = table->next)
+		for (i = 0; i < RINGS_A_TABLE; i++)
+			if (table->states[i].key && table->states[i].key != &being_filled &&
+			    fd == (registered ? table->states[i].view.enter_ring_fd
+					      : table->states[i].view.ring_fd))
+				return &table->states[i].view;
+	return NULL;
+}
+
+/*
+ * The program's struct io_uring at its end, when that may have been overwritten: how many SQEs it
+ * has prepared is believed where all else in it is as it was.
+ */
+static struct io_uring last_view(const struct ring_state *state)
+{
+	const struct io_uring *view = &state->view;
+	struct io_uring last, expected = *view;
+
+	if (memory_peek((uintptr_t)state->program, &last, sizeof(last)) != sizeof(last))
+		return *view;
+	expected.sq.sqe_head = last.sq.sqe_head;
+	expected.sq.sqe_tail = last.sq.sqe_tail;
+	expected.enter_ring_fd = last.enter_ring_fd;
+	expected.int_flags = last.int_flags;
+	if (memcmp(&last, &expected, sizeof(last)) != 0 ||
+	    last.sq.sqe_tail - last.sq.sqe_head > last.sq.ring_entries ||
+	    last.sq.sqe_head != view->sq.sqe_head)
+		return *view;
+	return last;
+}
+
+static void ring_ends(struct ring_state *state, const struct io_uring *ring, bool by_exit)
+{
+	struct ring_end end;
+
+	look_at_cqes(state);
+	/* What was prepared since the last call, and stays so. */
+	look_at_sqes(state, ring, true);
+	end.counters = ring_counters(state, ring);
+	end.counters.looks = state->looks;
+	record_write(RECORD_RING_END, state->number, by_exit, 0, &end, sizeof(end));
+	state->key = NULL;
+}
+
+/* Calls */
+
+bool opening_begin(void)
+{
+	if (inside || !is_recording())
+		return false;
+	inside = true;
+	return true;
+}
+
+void passing_end(void)
+{
+	inside = false;
+}
+
+void opening_end(unsigned entries, struct io_uring *ring, const struct io_uring_params *params,
+		 int result)
+{
+	struct ring_record failed = {.sq_entries = entries, .result = result};
+	int saved_errno = errno;
+
+	if (result >= 0)
+		ring_add(ring, RING_OPENED, params ? params->sq_thread_idle : 0);
+	else
+		record_write(RECORD_RING, 0, RING_FAILED, 0, &failed, sizeof(failed));
+	wake_reader();
+	inside = false;
+	errno = saved_errno;
+}
+
+void closing_begin(struct io_uring *ring)
+{
+	struct ring_state *state = ring_known(ring);
+	int saved_errno = errno;
+
+	if (state)
+		ring_ends(state, ring, false);
+	wake_reader();
+	errno = saved_errno;
+}
+
+void ring_resized(struct call *call)
+{
+	if (!call->state)
+		return;
+	call->state->view = *call->ring;
+	call->state->key = call->ring->sq.khead;
+	record_ring(call->state->number, RING_RESIZED, call->ring, 0);
+}
+
+bool call_begin(struct call *call)
+{
+	int saved_errno = errno;
+
+	if (!opening_begin())
+		return false;
+	call->state = call->ring ? ring_find(call->ring) : NULL;
+	if (call->state) {
+		/* A program that makes the system calls itself writes the kernel's tail itself. */
+		if (call->ring == &call->state->view)
+			call->ring->sq.sqe_tail = IO_URING_READ_ONCE(*call->ring->sq.ktail);
+		if (call->kind != CALL_REGISTERS)
+			look_at_buffers(call->state);
+		if (call->kind == CALL_SUBMITS)
+			look_at_sqes(call->state, call->ring, false);
+		look_at_cqes(call->state);
+		call->record.before = ring_counters(call->state, call->ring);
+		if (call->kind == CALL_SUBMITS && rewinds(call->ring)) {
+			call->record.before.sq_head -= call->ring->sq.sqe_tail;
+			call->record.before.sq_tail -= call->ring->sq.sqe_tail;
+			call->record.before.sqe_tail -= call->ring->sq.sqe_tail;
+		}
+	}
+	call->record.began = now();
+	errno = saved_errno;
+	return true;
+}
+
+/* A look into the ring that cost nothing: programs do that in loops. */
+static bool is_vain_look(const struct call *call)
+{
+	const struct ring_counters *before = &call->record.before;
+
+	return call->kind == CALL_LOOKS && !(before->sq_flags & ~IORING_SQ_NEED_WAKEUP) &&
+	       !(call->ring->flags & IORING_SETUP_IOPOLL);
+}
+
+static void record_call(struct call *call, int result)
+{
+	struct ring_state *state = call->state;
+
+	if (state && is_vain_look(call)) {
+		state->looks++;
+		return;
+	}
+	call->record.result = result;
+	if (state) {
+		call->record.before.looks = state->looks;
+		state->looks = 0;
+		state->program = call->ring;
+		state->view.sq.sqe_head = call->ring->sq.sqe_head;
+		state->view.sq.sqe_tail = call->ring->sq.sqe_tail;
+		call->record.after = ring_counters(state, call->ring);
+		if (call->kind == CALL_SUBMITS && rewinds(call->ring))
+			call->record.after.sq_head =
+				call->record.before.sq_head + (result > 0 ? (unsigned)result : 0);
+	}
+	record_write(RECORD_CALL, state ? state->number : 0, call->id, 0, &call->record,
+		     sizeof(call->record));
+}
+
+void call_end(struct call *call, int result)
+{
+	int saved_errno = errno;
+
+	/* Another thread may have closed the ring. */
+	if (is_recording() && (!call->state || ring_known(call->ring) == call->state)) {
+		record_call(call, result);
+		if (call->state)
+			look_at_cqes(call->state);
+		wake_reader();
+	}
+	inside = false;
+	errno = saved_errno;
+}
+
+/* A child of vfork(2) closes descriptors of its own, in its parent's memory. */
+void descriptor_closing(int fd)
+{
+	int saved_errno = errno;
+
+	if (process_is_recorded && getpid() == process && opening_begin()) {
+		record_write(RECORD_CLOSE, 0, (uint32_t)fd, 0, NULL, 0);
+		inside = false;
+	}
+	errno = saved_errno;
+}
+
+/* The beginning and the end of the process, and its doubling */
+
+static void after_fork_in_child(void)
+{
+	struct ring_table *table;
+	unsigned i;
+
+	process = getpid();
+	thread = 0;
+	process_is_recorded = false;
+	/* In a signal handler that interrupted a hook: that would go on in the parent's records. */
+	if (inside && channel) {
+		if (mmap(channel, sizeof(*channel), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == channel)
+			channel->stopped = true;
+	}
+	/* A child that goes on using its parent's ring finds it. */
+	for (table = &first_table; table; table = table->next)
+		for (i = 0; i < RINGS_A_TABLE; i++)
+			table->states[i].key = NULL;
+}
+
+/* The program, and what it starts, finds the environment that it would have had. */
+static void restore_environment(void)
+{
+	const char *preload = getenv(ENV_LD_PRELOAD);
+
+	if (preload)
+		setenv("LD_PRELOAD", preload, 1);
+	else
+		unsetenv("LD_PRELOAD");
+	unsetenv(ENV_LD_PRELOAD);
+	unsetenv(ENV_CHANNEL);
+}
+
+__attribute__((constructor)) static void start(void)
+{
+	const char *segment = getenv(ENV_CHANNEL);
+	int saved_errno = errno;
+
+	process = getpid();
+	if (segment) {
+		channel = shmat(atoi(segment), NULL, 0);
+		if (channel == (void *)-1)
+			channel = NULL;
+		restore_environment();
+		pthread_atfork(NULL, NULL, after_fork_in_child);
+	}
+	if (channel) {
+		process_is_recorded = true;
+		record_write(RECORD_PROCESS, 0, 0, 0, NULL, 0);
+	}
+	errno = saved_errno;
+}
+
+static void rings_at_exit(void)
+{
+	struct ring_table *table;
+	struct ring_state *state;
+	struct io_uring last;
+	unsigned i;
+
+	for (table = &first_table; table; table = table->next) {
+		for (i = 0; i < RINGS_A_TABLE; i++) {
+			state = &table->states[i];
+			/* The program may have unmapped it: reading there would end it. */
+			if (state->key && state->key != &being_filled &&
+			    is_ring_memory(state->view.sq.khead) &&
+			    is_ring_memory(state->view.cq.khead)) {
+				last = last_view(state);
+				ring_ends(state, &last, true);
+			}
+		}
+	}
+}
+
+static void wait_until_read(uint64_t position)
+{
+	uint64_t consumed;
+
+	atomic_fetch_add(&channel->exiting, 1);
+	while ((consumed = channel->consumed) < position && !channel->stopped)
+		wait_for_reader(consumed);
+	atomic_fetch_sub(&channel->exiting, 1);
+}
+
+/* A child of vfork(2) has its parent's memory, and is not what ends here. */
+__attribute__((destructor)) void recorder_finish(void)
+{
+	int saved_errno = errno;
+
+	if (!is_recording() || !process_is_recorded || process != getpid())
+		return;
+	/* In a signal handler that interrupted a hook, whose record will stay unfinished. */
+	if (being_written) {
+		being_written->kind = RECORD_NOTHING;
+		record_end(being_written);
+	}
+	inside = true;
+	rings_at_exit();
+	record_write(RECORD_EXIT, 0, 0, 0, NULL, 0);
+	wait_until_read(channel->reserved);
+	finished = true;
+	/* What the program has printed may still be in its buffers. */
+	if (channel->status && process == channel->program) {
+		fflush(NULL);
+		syscall(SYS_exit_group, channel->status);
+	}
+	errno = saved_errno;
+}

@@ -1,0 +1,60 @@
+/*
+ * ringtrace's recorder, inside the traced program: copies what passes through the rings into the
+ * log. It knows neither names nor which CQE answers which SQE.
+ *
+ * It must not change anything that the program sees: errno is kept, its memory is not the program's
+ * heap, and it calls no cancellation point.
+ */
+#ifndef TOOLS_RINGTRACE_RECORDER_H
+#define TOOLS_RINGTRACE_RECORDER_H
+
+#include <liburing.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tools/ringtrace/log.h"
+
+/* What a call may do with the ring. */
+enum call_kind {
+	CALL_SUBMITS, /* hands over the prepared SQEs */
+	CALL_WAITS,   /* wants CQEs */
+	CALL_LOOKS,   /* the same without waiting: goes unrecorded when there is nothing */
+	CALL_REGISTERS,
+};
+
+struct ring_state;
+
+struct call {
+	enum call_id id;
+	enum call_kind kind;
+	struct io_uring *ring;
+	struct ring_state *state;
+	struct call_record record;
+};
+
+/* Around a call: false where the hook shall only pass on. */
+bool call_begin(struct call *call);
+void call_end(struct call *call, int result);
+
+/* Around what opens, resizes or closes a ring. */
+bool opening_begin(void);
+void opening_end(unsigned entries, struct io_uring *ring, const struct io_uring_params *params,
+		 int result);
+void closing_begin(struct io_uring *ring);
+void passing_end(void);
+
+void ring_resized(struct call *call);
+void buffer_ring_registered(struct call *call, const void *address, unsigned entries,
+			    unsigned group);
+void buffer_ring_gone(struct call *call, unsigned group);
+
+/* The ring that the system calls' wrappers know by its descriptor, or its index in the table of
+ * registered ones; NULL for others. */
+struct io_uring *ring_of_descriptor(int fd, bool registered);
+
+void descriptor_closing(int fd);
+
+/* The process is leaving: waits until the reader has printed everything. */
+void recorder_finish(void);
+
+#endif
