@@ -157,6 +157,10 @@ test: ## run all tests, like "bats tests"
 tour: all ## run every day's programs against a real client
 	@tools/tour
 
+site: all ## make pages of everything, in build/site, with runs to watch
+	@tools/site/build
+.PHONY: site
+
 SOURCES = $(wildcard */*.[ch] common/*/*.h docs/snippets/*.[ch] tests/*/*.[ch] tools/*/*.[ch])
 SCRIPTS = .ci/run exercise exercises/check.bash $(wildcard exercises/*/check) \
 	$(shell grep -lE '^\#!.*sh$$' bench/* mistakes/* tools/* tests/* 2>/dev/null)
