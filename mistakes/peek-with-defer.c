@@ -6,15 +6,13 @@
  * io_uring_peek_cqe() reads memory and asks nobody. io_uring_get_events() asks, and so does every
  * call that waits.
  */
-#include <time.h>
-
 #include "mistakes/mistake.h"
 
 #define LOOK_MS 300
 
 int main(int argc, char **argv)
 {
-	const clock_t end = clock() + CLOCKS_PER_SEC * LOOK_MS / 1000;
+	const long end_ms = now_ms() + LOOK_MS;
 	struct io_uring ring;
 	struct io_uring_sqe *sqe;
 	struct io_uring_cqe *cqe = NULL;
@@ -32,7 +30,7 @@ int main(int argc, char **argv)
 	submit(&ring);
 	peer_sends(peer, "hello");
 
-	while (!there && clock() < end) {
+	while (!there && now_ms() < end_ms) {
 		if (cured)
 			must(io_uring_get_events(&ring), "io_uring_get_events");
 		there = io_uring_peek_cqe(&ring, &cqe) == 0;
