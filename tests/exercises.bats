@@ -20,11 +20,7 @@ teardown() {
 
 # nothing_is_left: no program that was built here runs any more.
 nothing_is_left() {
-	local exe
-
-	for exe in /proc/[0-9]*/exe; do
-		[[ $(readlink "$exe") != "$TREE"/* ]] || return 1
-	done
+	[ -z "$(find /proc/[0-9]*/exe -lname "$TREE/*" 2>/dev/null)" ]
 }
 
 # check [N]: leaves what ./exercise check says in `output`.
@@ -370,6 +366,10 @@ printed() {
 	grep -qF -- "$1" "$BATS_TEST_TMPDIR/output"
 }
 
+is_gone() {
+	[ ! -e "/proc/$1" ] || is_in_state Z "$1"
+}
+
 @test "watch checks at every save, and ends when it is solved" {
 	./exercise start 1.2
 	start_exercise watch
@@ -379,10 +379,9 @@ printed() {
 	wait_until printed "does not compile"
 	cp day01-setup/setup.c my/1.2/
 	solve 1.2
-	status=0
-	wait "$PID" || status=$?
-	[ "$status" -eq 0 ]
-	printed "Solved: 1.2"
+	wait_until printed "Solved: 1.2"
+	wait_until is_gone "$PID"
+	wait "$PID"
 	nothing_is_left
 }
 
