@@ -49,6 +49,11 @@ static unsigned ring_count;
 static uint64_t first_time, last_time, serial;
 static pid_t first_thread;
 
+struct ring *events_rings(void)
+{
+	return rings;
+}
+
 static void *allocate(size_t size)
 {
 	void *memory = calloc(1, size);
@@ -840,6 +845,7 @@ static void read_record(struct event *event, const struct record *record)
 	case RECORD_CLOSE:
 		event->kind = EVENT_CLOSE;
 		event->count = record->number;
+		event->fails = record->flags;
 		events_emit(event);
 		break;
 	}
