@@ -29,25 +29,28 @@ struct file {
 	int kind, number;
 	bool is_stream, is_slot_in_use;
 	bool has_ended; /* a multishot request on it: it should be armed again */
+	bool by_overflow;
 	unsigned opcode, waits_since;
-	unsigned spins;
+	unsigned spins; /* receives in a row that found no buffer */
+	uint64_t gifts_then;
 };
 
 struct group {
 	struct group *next;
 	unsigned number;
-	bool unclear;		 /* how many buffers a completion takes */
-	int8_t given[BUFFERS];	 /* how many times the kernel has it */
-	uint64_t gifts, at_spin; /* how many there were, and when a receive found none */
+	bool unclear;	       /* how many buffers a completion takes */
+	int8_t given[BUFFERS]; /* how many times the kernel has it */
+	uint64_t gifts;
 };
 
 struct checked {
 	struct file *files[256];
 	struct group *groups;
 	pid_t thread;
-	bool several_threads, has_seen_cqes, has_moved_head, was_told;
-	uint32_t first_head, last_head;
-	unsigned waits, looked_again, unsubmitted_waits;
+	bool several_threads, was_told;
+	uint32_t last_head;
+	uint64_t overflowed; /* time */
+	unsigned waits, looked_again, unsubmitted_waits, left;
 	int32_t errors[LARGEST + 1]; /* results so far */
 };
 
@@ -250,7 +253,7 @@ static void check_sqe(const struct event *event)
 	if (!request) {
 		if (!loses_nothing(event->sqe->opcode))
 			warn(event, "call io_uring_submit()",
-			     "a %s was prepared, and never submitted",
+			     "an SQE, %s, was prepared, and never submitted",
 			     operation_name(event->sqe->opcode));
 		return;
 	}
@@ -301,6 +304,7 @@ static void note_new_file(const struct event *event, const struct request *reque
 static void check_buffers(const struct event *event, const struct request *request)
 {
 	struct group *group;
+	struct file *file;
 
 	if (!(request->sqe.flags & IOSQE_BUFFER_SELECT))
 		return;
@@ -309,15 +313,12 @@ static void check_buffers(const struct event *event, const struct request *reque
 		group->unclear = true;
 	if (event->cqe->flags & IORING_CQE_F_BUFFER)
 		group->given[event->cqe->flags >> IORING_CQE_BUFFER_SHIFT]--;
-	if (event->cqe->res != -ENOBUFS) {
-		file_of_request(request)->spins = 0;
-		return;
-	}
-	/* The same socket, with no buffer given since it found none. */
-	if (group->at_spin != group->gifts)
-		file_of_request(request)->spins = 0;
-	group->at_spin = group->gifts;
-	if (++file_of_request(request)->spins == SPINS)
+	file = file_of_request(request);
+	/* With no buffer given since it found none. */
+	if (event->cqe->res != -ENOBUFS || file->gifts_then != group->gifts)
+		file->spins = 0;
+	file->gifts_then = group->gifts;
+	if (event->cqe->res == -ENOBUFS && ++file->spins == SPINS)
 		warn(event, "arm it again when a buffer has been given back",
 		     "a receive is armed again and again, though its group has no buffer");
 }
@@ -336,9 +337,7 @@ static void check_end_of_multishot(const struct event *event, const struct reque
 	file->has_ended = true;
 	file->opcode = request->sqe.opcode;
 	file->waits_since = 0;
-	if (event->ring->overflowing)
-		warn(event, "make the CQ larger, and arm the request again",
-		     "the CQ was full, and so the multishot request has ended");
+	file->by_overflow = checked(event->ring)->overflowed > request->submitted;
 }
 
 static void check_cqe(const struct event *event)
@@ -398,16 +397,12 @@ static void check_seen(const struct event *event, struct checked *ring)
 	const struct ring_counters *before = &event->call->before, *after = &event->call->after;
 	uint32_t wanted = event->call->arguments[0];
 
-	if (ring->waits && before->cq_head != ring->first_head)
-		ring->has_moved_head = true;
 	if ((int32_t)(before->cq_tail - before->cq_head) < 0 && !ring->was_told) {
 		ring->was_told = true;
 		warn(event, "mark each CQE once: io_uring_cqe_seen() or io_uring_cq_advance()",
 		     "more CQEs are marked as seen than there were: %d",
 		     (int32_t)(before->cq_head - before->cq_tail));
 	}
-	if (!ring->waits)
-		ring->first_head = before->cq_head;
 	if (wanted && !event->enters && ring->waits && before->cq_head == ring->last_head &&
 	    before->cq_tail != before->cq_head) {
 		if (++ring->looked_again == 2 && !ring->several_threads)
@@ -419,16 +414,46 @@ static void check_seen(const struct event *event, struct checked *ring)
 	}
 	if (wanted) {
 		ring->waits++;
-		ring->has_seen_cqes |= after->cq_tail != after->cq_head;
 		ring->last_head = after->cq_head;
 	}
+}
+
+static void check_looks(const struct event *event, unsigned looks)
+{
+	if (looks >= VAIN_LOOKS &&
+	    (event->ring->opened.flags & NO_TASK_FLAG) == IORING_SETUP_DEFER_TASKRUN)
+		warn(event, "io_uring_get_events(), or wait",
+		     "%u looks into the CQ found nothing: with IORING_SETUP_DEFER_TASKRUN "
+		     "completions come in calls that enter the kernel only",
+		     looks);
+}
+
+static void warn_unarmed(const struct event *event, struct file *file)
+{
+	file->has_ended = false;
+	warn(event, "a CQE without IORING_CQE_F_MORE is the last: arm it again",
+	     "the multishot %s on %s %d has ended%s, and was not armed again",
+	     operation_name(file->opcode), file->kind == TARGET_SLOT ? "slot" : "fd", file->number,
+	     file->by_overflow ? " because the CQ was full" : "");
+}
+
+/* With nothing in flight at all, a wait is for nothing. */
+static void check_armed(const struct event *event, const struct checked *ring)
+{
+	struct file *file;
+	unsigned i;
+
+	for (i = 0; i < 256; i++)
+		for (file = ring->files[i]; file; file = file->next) {
+			file->waits_since += file->has_ended;
+			if (file->has_ended && !event->ring->in_flight)
+				warn_unarmed(event, file);
+		}
 }
 
 static void check_call(const struct event *event)
 {
 	struct checked *ring;
-	struct file *file;
-	unsigned i;
 
 	if (!event->ring)
 		return;
@@ -440,29 +465,24 @@ static void check_call(const struct event *event)
 	    event->ring->opened.flags & IORING_SETUP_SINGLE_ISSUER)
 		warn(event, "a ring for each thread, or IORING_OP_MSG_RING",
 		     "a second thread submits to a ring of IORING_SETUP_SINGLE_ISSUER");
-	if (event->call->before.looks >= VAIN_LOOKS && event->ring->in_flight &&
-	    (event->ring->opened.flags & NO_TASK_FLAG) == IORING_SETUP_DEFER_TASKRUN)
-		warn(event, "io_uring_get_events(), or wait",
-		     "%u looks into the CQ found nothing: with IORING_SETUP_DEFER_TASKRUN "
-		     "completions come in calls that enter the kernel only",
-		     event->call->before.looks);
+	if (event->ring->in_flight)
+		check_looks(event, event->call->before.looks);
 	if (event->waits || event->submits)
 		check_seen(event, ring);
 	if (event->waits)
 		check_prepared(event, ring);
-	if (event->enters && event->call->arguments[0])
-		for (i = 0; i < 256; i++)
-			for (file = ring->files[i]; file; file = file->next)
-				file->waits_since += file->has_ended;
+	if (event->enters && event->waits && event->call->arguments[0])
+		check_armed(event, ring);
 }
 
 /* What is left */
 
 static void check_left(const struct event *event)
 {
-	if (!event->request->taken && !loses_nothing(event->request->sqe.opcode))
+	checked(event->ring)->left += event->request->taken;
+	if (!event->request->taken)
 		warn(event, "IORING_SETUP_SUBMIT_ALL, or submit again",
-		     "a %s was never taken by the kernel, which stops at an SQE that it refuses",
+		     "an SQE, %s, was never taken by the kernel, which stops at an SQE that it refuses",
 		     operation_name(event->request->sqe.opcode));
 }
 
@@ -492,8 +512,9 @@ static void check_ring_end(const struct event *event)
 
 	if (!ring)
 		return;
-	if (end && ring->has_seen_cqes && !ring->has_moved_head && !ring->looked_again &&
-	    end->cq_head == ring->first_head && end->cq_tail - end->cq_head > 1)
+	if (end && ring->left)
+		check_looks(event, end->looks);
+	if (end && !end->cq_head && end->cq_tail > 1 && !ring->looked_again)
 		warn(event, "io_uring_cqe_seen()", "no CQE was ever marked as seen, of %u",
 		     end->cq_tail - end->cq_head);
 	if (end && (int32_t)(end->cq_tail - end->cq_head) < 0 && !ring->was_told)
@@ -538,7 +559,7 @@ static void check_close(const struct event *event)
 			    !request->taken || request->sqe.opcode == IORING_OP_CLOSE)
 				continue;
 			warn(&at, "cancel the request, or shutdown(2), and wait for its completion",
-			     "close(%d) while a %s on it is in flight: that keeps the file open",
+			     "close(%d) while a request on it, %s, is in flight: that keeps the file open",
 			     fd, operation_name(request->sqe.opcode));
 			break;
 		}
@@ -585,6 +606,7 @@ void check_event(const struct event *event)
 		check_ring_end(event);
 		break;
 	case EVENT_OVERFLOW:
+		checked(event->ring)->overflowed = event->time;
 		if (event->count)
 			warn(event, "make the CQ larger", "%u CQEs are lost: the CQ was full",
 			     event->count);
