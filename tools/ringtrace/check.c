@@ -486,32 +486,43 @@ static void check_left(const struct event *event)
 		     operation_name(event->request->sqe.opcode));
 }
 
-static void files_free(const struct event *event, struct checked *ring)
+static void check_files(const struct event *event, struct checked *ring)
 {
 	struct file *file;
 	unsigned i;
 
 	for (i = 0; i < 256; i++)
-		while ((file = ring->files[i])) {
+		for (file = ring->files[i]; file; file = file->next)
 			if (file->has_ended && file->waits_since >= 2)
-				warn(event,
-				     "a CQE without IORING_CQE_F_MORE is the last: arm it again",
-				     "the multishot %s on %s %d has ended, and was not armed again",
-				     operation_name(file->opcode),
-				     file->kind == TARGET_SLOT ? "slot" : "fd", file->number);
-			ring->files[i] = file->next;
+				warn_unarmed(event, file);
+}
+
+static void forget(struct ring *ring)
+{
+	struct checked *checked = ring->checked;
+	struct file *file;
+	struct group *group;
+	unsigned i;
+
+	for (i = 0; checked && i < 256; i++)
+		while ((file = checked->files[i])) {
+			checked->files[i] = file->next;
 			free(file);
 		}
+	while (checked && (group = checked->groups)) {
+		checked->groups = group->next;
+		free(group);
+	}
+	free(checked);
+	ring->checked = NULL;
 }
 
 static void check_ring_end(const struct event *event)
 {
-	struct checked *ring = event->ring->checked;
+	struct checked *ring = checked(event->ring);
 	const struct ring_counters *end = event->counters;
-	struct group *group;
 
-	if (!ring)
-		return;
+	check_files(event, ring);
 	if (end && ring->left)
 		check_looks(event, end->looks);
 	if (end && !end->cq_head && end->cq_tail > 1 && !ring->looked_again)
@@ -521,13 +532,7 @@ static void check_ring_end(const struct event *event)
 		warn(event, "mark each CQE once: io_uring_cqe_seen() or io_uring_cq_advance()",
 		     "more CQEs are marked as seen than there were: %d",
 		     (int32_t)(end->cq_head - end->cq_tail));
-	files_free(event, ring);
-	while ((group = ring->groups)) {
-		ring->groups = group->next;
-		free(group);
-	}
-	free(ring);
-	event->ring->checked = NULL;
+	forget(event->ring);
 }
 
 static void check_ring(const struct event *event)
@@ -570,8 +575,11 @@ static void check_close(const struct event *event)
 static void print_list(void)
 {
 	struct text line = {.length = 0};
+	struct ring *ring;
 	unsigned i;
 
+	for (ring = events_rings(); ring; ring = ring->next)
+		forget(ring);
 	text_add(&line, "ringtrace: mistakes that --check has found: %u", count);
 	line_add(&line);
 	for (i = 0; i < count && i < MOST_LISTED; i++)

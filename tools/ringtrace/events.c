@@ -868,7 +868,7 @@ bool events_read(const struct record *record, const char **wrong)
 
 	if (record->kind == RECORD_NOTHING)
 		return true;
-	if (record->size < sizeof(*record) || !is_whole(record)) {
+	if (record->size < sizeof(*record) || record->ring > MOST_RINGS || !is_whole(record)) {
 		*wrong = "a record is not whole";
 		return false;
 	}
@@ -900,6 +900,9 @@ void events_end(void)
 		process_forget(id);
 		process_ends(&event, id);
 	}
+	/* Those of processes that a damaged log does not mention. */
+	for (ring = rings; ring; ring = ring->next)
+		ring_ends(&event, ring, NULL);
 	event = (struct event){.kind = EVENT_END, .time = last_time};
 	events_emit(&event);
 	while ((ring = rings)) {
