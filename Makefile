@@ -40,12 +40,19 @@ endif
 LIBURING_CFLAGS := $(patsubst -I%,-isystem%,$(shell pkg-config --cflags $(LIBURING))) \
 	-DLIBURING_VERSION='"$(shell pkg-config --modversion $(LIBURING))"'
 LIBURING_LIBS := $(shell pkg-config --libs $(LIBURING))
+# Neither is what stands in for two functions that musl, Alpine's C library, lacks.
+ifneq ($(shell $(CC) -E -include error.h -x c /dev/null >/dev/null 2>&1 && echo found),found)
+LIBURING_CFLAGS += -isystem common/musl
+endif
 endif
 
 all: $(DAYS) ringtrace ## build every day and ringtrace
 
 $(DAYS): ## dayNN: build one day's programs
-.PHONY: all $(DAYS)
+
+# Compiles the days and links nothing, for a compiler that has no liburing to link with.
+objects: $(patsubst %.c,build/%.o,$(DAY_SOURCES)) $(COMMON_OBJECTS)
+.PHONY: all $(DAYS) objects
 
 # $(1) is a source like day01-setup/probe.c; its program is day01/probe, part of the target day01.
 define day_rules
@@ -154,9 +161,9 @@ site: all ## make pages of everything, in build/site, with runs to watch
 	@tools/site/build
 .PHONY: site
 
-SOURCES = $(wildcard */*.[ch] docs/snippets/*.[ch] tests/*/*.[ch] tools/*/*.[ch])
+SOURCES = $(wildcard */*.[ch] common/*/*.h docs/snippets/*.[ch] tests/*/*.[ch] tools/*/*.[ch])
 SCRIPTS = .ci/run exercise exercises/check.bash $(wildcard exercises/*/check) \
-	$(shell grep -lE '^\#!.*sh$$' bench/* tools/* tests/* 2>/dev/null)
+	$(shell grep -lE '^\#!.*sh$$' bench/* mistakes/* tools/* tests/* 2>/dev/null)
 lint: ## check layout, and look for defects without running anything
 	clang-format --dry-run --Werror $(SOURCES)
 	printf '%s\n' $(filter %.c,$(SOURCES)) | xargs -P 2 -I FILE \

@@ -56,7 +56,8 @@ const char *ring_setup_advice(int error)
 	switch (error) {
 	case ENOSYS:
 		return "this kernel, or the container it shows itself through, has no io_uring: "
-		       "Linux 5.19 or later is needed, outside of sandboxes such as gVisor";
+		       "run a container of Podman's with --security-opt seccomp=unconfined; a sandbox "
+		       "such as gVisor has none; elsewhere Linux 5.19 or later is needed";
 	case EPERM:
 	case EACCES:
 		return permission_advice();

@@ -11,7 +11,6 @@
  */
 #include <errno.h>
 #include <error.h>
-#include <getopt.h>
 #include <liburing.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -213,6 +212,23 @@ static int try_multishot_accept(struct io_uring *ring)
 	return result == -ENOTSOCK ? 0 : result;
 }
 
+/* Much larger than the ring that all else is tried on: it may be more than ulimit -l allows. */
+static int try_ring_of_days_4_and_5(struct io_uring *unused)
+{
+	struct io_uring_params params = {
+		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_SINGLE_ISSUER |
+			 IORING_SETUP_DEFER_TASKRUN,
+		.cq_entries = 4096,
+	};
+	struct io_uring ring;
+	int result = io_uring_queue_init_params(512, &ring, &params);
+
+	(void)unused;
+	if (result == 0)
+		io_uring_queue_exit(&ring);
+	return result;
+}
+
 static int try_multishot_receive(struct io_uring *ring)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
@@ -250,6 +266,8 @@ static const struct {
 	{try_ring_descriptor, 2, "registering the ring's own descriptor (Linux 5.18)"},
 	{try_sparse_table, 2, "a sparse table of direct descriptors (Linux 5.19)"},
 	{try_multishot_accept, 3, "multishot accept (Linux 5.19)"},
+	{try_ring_of_days_4_and_5, 4,
+	 "a ring of 512 and 4096 entries with DEFER_TASKRUN (Linux 6.1)"},
 	{try_buffer_ring, 5, "buffer rings (Linux 5.19)"},
 	{try_multishot_receive, 5, "multishot receive (Linux 6.0)"},
 };
@@ -282,48 +300,33 @@ static bool print_verdict(struct io_uring *ring, int ring_error)
 		printf("%s\n", runs ? "can run here" : "");
 		all_days = all_days && runs;
 	}
+	for (i = 0; i < NEEDS; i++)
+		if (results[i] == -ENOMEM)
+			error(0, 0, "%s: %s (%s)", needs[i].name, strerror(ENOMEM),
+			      ring_setup_advice(ENOMEM));
 	return all_days;
-}
-
-static void print_help(void)
-{
-	printf("Usage: %s [--days]\n"
-	       "Shows what this machine's io_uring can do, and which of the days can run here.\n"
-	       "The exit status is 1 when some day cannot.\n\n"
-	       "  --days   print only the verdict on each day\n"
-	       "  --help   this text\n",
-	       program_invocation_name);
 }
 
 int main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{"days", no_argument, NULL, 'd'},
-		{"help", no_argument, NULL, 'h'},
+	bool days_only = false;
+	const struct option_entry options[] = {
+		{"days", "", "print only the verdict on each day", .flag = &days_only},
 		{0},
 	};
 	struct io_uring_params params = {0};
 	struct utsname kernel;
 	struct io_uring ring;
-	bool days_only = false;
 	bool all_days;
-	int option;
 	int result;
 
-	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		switch (option) {
-		case 'd':
-			days_only = true;
-			break;
-		case 'h':
-			print_help();
-			return EXIT_SUCCESS;
-		default:
-			usage_hint();
-		}
-	}
-	if (optind < argc)
-		usage_error("'%s' is one argument too many", argv[optind]);
+	options_parse(
+		argc, argv,
+		"[--days]\n"
+		"Shows what this machine's io_uring can do, and which of the days can run here.\n"
+		"The exit status is 1 when some day cannot.",
+		options);
+	option_no_more(argc, argv);
 
 	result = io_uring_queue_init_params(ENTRIES, &ring, &params);
 	if (!days_only) {

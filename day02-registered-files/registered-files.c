@@ -124,7 +124,7 @@ static void show_state(const char *file)
  * that meets a full disk or a bad block halfway returns the count of what it did and leaves the
  * kernel's position behind. Pipes and terminals have only a current position, which is -1.
  */
-#define CURRENT_POSITION ((__u64)-1)
+#define CURRENT_POSITION UINT64_MAX
 static __u64 output_position;
 
 static __u64 start_of(const char *path)

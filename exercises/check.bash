@@ -77,12 +77,13 @@ listens() {
 	grep -q '^listening on ' "$OUT" || ! kill -0 "$SERVER" 2>/dev/null
 }
 
-# wait_until COMMAND...: tries it until it succeeds; fails after 5 s.
+# wait_until COMMAND...: tries it until it succeeds; fails after 5 s, or when the server is gone.
 wait_until() {
 	local try
 
 	for ((try = 0; try < 250; try++)); do
 		! "$@" || return 0
+		kill -0 "$SERVER" 2>/dev/null || return 1
 		sleep 0.02
 	done
 	return 1
@@ -100,7 +101,12 @@ pause_server() {
 }
 
 is_stopped() {
-	grep -q '^State:[[:space:]]*T' "/proc/$SERVER/status"
+	grep -q '^State:[[:space:]]*T' "/proc/$SERVER/status" 2>/dev/null
+}
+
+# cpu_ms: how long the server has used the processor so far.
+cpu_ms() {
+	awk '{ print 10 * ($14 + $15) }' "/proc/$SERVER/stat" 2>/dev/null || echo 0
 }
 
 # stop_server: ends it with SIGTERM and leaves its status in STATUS.
@@ -133,7 +139,7 @@ connect() {
 # hear FD [SECONDS]: sets LINE, what the server says next; fails where there is no line within 3 s.
 hear() {
 	LINE=''
-	IFS= read -r -t "${2:-3}" -u "$1" LINE
+	IFS= read -r -t "${2:-3}" -u "$1" LINE 2>/dev/null
 }
 
 # hears FD LINE: what the server says next is that line.
@@ -152,7 +158,7 @@ hang_up() {
 is_silent() {
 	local status=0
 
-	IFS= read -r -t 0.2 -u "$1" LINE || status=$?
+	IFS= read -r -t 0.2 -u "$1" LINE 2>/dev/null || status=$?
 	((status > 128)) && [ -z "$LINE" ]
 }
 
@@ -163,5 +169,5 @@ say() {
 
 # is_ended FD: the server says no more, and ends the connection in order within 3 s.
 is_ended() {
-	[ -z "$(timeout --foreground 3 cat <&"$1" || echo "it is not")" ]
+	[ -z "$(timeout --foreground 3 cat <&"$1" 2>/dev/null || echo "it is not")" ]
 }

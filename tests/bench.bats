@@ -35,13 +35,30 @@ cpu_ticks_of() {
 	for wrong in 'epoll-echo 70000' 'epoll-echo --connections 0' 'epoll-echo 1 2' 'epoll-echo --none' \
 		'load --connections 0' 'load --size x' 'load --stream --connect' 'load --in-flight 0' \
 		'load --duration 1' 'load --duration 100 --count 5' 'load --size 0' \
-		'load --stream --in-flight 2' 'load --reply' 'load --idle 5 --reply x' \
-		'ring-ops 1' 'ring-ops --duration 0' 'run --rounds 0' 'run --cpus 1' 'run --none' 'run --only'; do
+		'load --stream --in-flight 2' 'load --reply' 'load --idle 5 --reply x' 'load --idle 5 --hogs 5' \
+		'ring-ops 1' 'ring-ops --duration 0' 'run --rounds 0' 'run --cpus 1' 'run --none' 'run --only' \
+		'run --only typo' 'run --only stream,typo' 'run --vs x --only growth' 'run x'; do
 		# shellcheck disable=SC2086 # a command and its arguments
 		run -2 --separate-stderr bench/$wrong
 		[ -n "$stderr" ]
 		[ -z "$output" ]
 	done
+}
+
+@test "epoll-echo, load and ring-ops: output that cannot be written is status 1" {
+	local command
+
+	start_epoll_echo
+	for command in 'epoll-echo --help' "load --count 1 $PORT" "load --idle 2 $PORT" 'ring-ops --duration 10'; do
+		# shellcheck disable=SC2086 # a command and its arguments
+		run -1 --separate-stderr full timeout 20 bench/$command
+		[[ $stderr == *': standard output: '* ]]
+	done
+}
+
+# full COMMAND...: its standard output is a full disk, its standard input ends at once.
+full() {
+	"$@" </dev/null >/dev/full
 }
 
 @test "epoll-echo: ends with status 0 at SIGTERM and SIGINT, and its port is free at once" {
@@ -104,6 +121,38 @@ is_idle() {
 	((SECONDS <= 4))
 }
 
+@test "epoll-echo: bytes that are first read after the signal do not delay the end" {
+	local begin
+
+	start_epoll_echo
+	pause_server
+	exec 9<>"/dev/tcp/127.0.0.1/$PORT"
+	printf abc >&9
+	kill -TERM "$PID"
+	begin=$(now_ms)
+	kill -CONT "$PID"
+	wait_for_end
+	((status == 0 && $(now_ms) - begin <= $(within 1000)))
+	[ "$(timeout 10 cat <&9)" = abc ]
+	exec 9>&-
+}
+
+@test "epoll-echo: receives as much at a time as day 5's buffers hold, or as it is told" {
+	need_strace
+	receives_at_a_time 65536
+	receives_at_a_time 16384 --buffer-size 16384
+}
+
+# receives_at_a_time BYTES [OPTION]... With -D the server itself is our child, and strace is not.
+receives_at_a_time() {
+	local trace=$BATS_TEST_TMPDIR/trace.$1
+
+	start_server strace -D -o "$trace" -e trace=recvfrom bench/epoll-echo "${@:2}" 0
+	timeout 10 bench/load --count 1 "$PORT"
+	stop_server TERM
+	wait_until grep -q '^recvfrom(.*, '"$1"', 0, NULL, NULL) = 64$' "$trace"
+}
+
 @test "epoll-echo: a second signal ends it at once" {
 	start_epoll_echo
 	start_deaf_peer
@@ -135,29 +184,29 @@ refuses_connections() {
 	[ "$status" -eq 0 ]
 }
 
-# hold_idle N: as long as standard input, a pipe that stays open, does not end.
-hold_idle() {
+# hold KIND N: idle peers or hogs, as long as standard input, a pipe that stays open, does not end.
+hold() {
 	mkfifo "$BATS_TEST_TMPDIR/fifo"
-	bench/load --idle "$1" "$PORT" <"$BATS_TEST_TMPDIR/fifo" >"$BATS_TEST_TMPDIR/idle" 3>&- &
-	IDLE_PID=$!
-	SERVERS+=("$IDLE_PID")
+	bench/load "--$1" "$2" "$PORT" <"$BATS_TEST_TMPDIR/fifo" >"$BATS_TEST_TMPDIR/held" 3>&- &
+	HOLDER=$!
+	SERVERS+=("$HOLDER")
 	exec 9>"$BATS_TEST_TMPDIR/fifo"
-	wait_until grep -q "^holding $1 connections" "$BATS_TEST_TMPDIR/idle"
+	wait_until grep -q "^holding $2 " "$BATS_TEST_TMPDIR/held"
 }
 
-release_idle() {
+release() {
 	exec 9>&-
-	wait "$IDLE_PID"
+	wait "$HOLDER"
 }
 
 @test "epoll-echo: at its limit others wait, and are served when connections end" {
 	start_epoll_echo --connections 3
-	hold_idle 3
+	hold idle 3
 	bench/load --count 10 "$PORT" >"$BATS_TEST_TMPDIR/load" 3>&- 9>&- &
 	SERVERS+=($!)
 	wait_until is_idle
 	[ ! -s "$BATS_TEST_TMPDIR/load" ]
-	release_idle
+	release
 	wait $!
 }
 
@@ -231,11 +280,26 @@ first_free_descriptor_of() {
 
 @test "load: --idle holds its connections until standard input ends" {
 	start_epoll_echo
-	hold_idle 100
+	hold idle 100
 	(($(descriptors_of "$PID") >= 100))
-	release_idle
+	release
 	run -0 bench/load --values --server "$PID" --idle 50 "$PORT" </dev/null
 	[[ ${lines[0]} == connections=50 && ${lines[1]} == server_bytes=* ]]
+}
+
+@test "load: --hogs are stuck, keep the server's bytes, and harm nobody" {
+	start_epoll_echo
+	hold hogs 20
+	wait_until is_idle
+	(($(ss -Htn state established "dport = :$PORT" | awk '$1 > 0' | wc -l) == 20))
+	run -0 bench/load --count 100 --stream "$PORT"
+	release
+}
+
+@test "load: a measurement lasts until there is something to measure" {
+	start_epoll_echo
+	run -0 bench/load --values --size 100000000 --duration 10 "$PORT"
+	[[ $output == *$'\nmessages=1\n'* ]]
 }
 
 @test "load: --reply expects another answer than the message" {
@@ -306,12 +370,12 @@ expect_failure() {
 
 @test "load: a server that never accepts is a failure" {
 	start_epoll_echo --connections 1
-	hold_idle 1
+	hold idle 1
 	run -1 bench/load --stall 1 --count 1 "$PORT"
 	[[ $output == *'the server stalls'* ]]
 	run -1 bench/load --stall 1 --connect --count 1 "$PORT"
 	[[ $output == *'the server stalls'* ]]
-	release_idle
+	release
 }
 
 # --- bench/ring-ops and bench/run ---
@@ -330,14 +394,14 @@ bench_run() {
 	local results=$BATS_TEST_TMPDIR/results name
 
 	run -0 bench_run
-	for name in requests-50 requests-500 latency pipeline large stream connect; do
+	for name in requests-50 requests-500 latency pipeline large stream connect stream-4 hogs-64 hogs-1000; do
 		(($(grep -Ec "^$name,1,(epoll|io_uring),messages_per_s,[1-9]" "$results/samples.csv") == 2))
 	done
 	(($(grep -c '^idle,1,.*,server_bytes,' "$results/samples.csv") == 2))
 	(($(grep -c '^days,1,.*,operations_per_s,' "$results/samples.csv") == 6))
 	(($(grep -c '^day3,1,.*,messages_per_s,' "$results/samples.csv") == 2))
 	(($(grep -c '^day4-.*,calls_per_message,' "$results/samples.csv") == 4))
-	(($(wc -l <"$results/growth.csv") == 5))
+	(($(wc -l <"$results/growth.csv") == 6))
 	awk -F, 'NF != 14 { exit 1 }' "$results/summary.csv"
 	grep -q '^kernel: Linux' "$results/machine.txt"
 	! unshare --net true || grep -q '^network: of its own, congestion control: reno$' "$results/machine.txt"
@@ -358,10 +422,32 @@ bench_run() {
 			done
 		done
 	} >"$samples"
-	run -0 awk -f bench/statistics.awk -f bench/summary.awk -v table=1 <(echo 'stream|streams') \
+	run -0 awk -f bench/statistics.awk -f bench/summary.awk -v table=1 -v other=epoll <(echo 'stream|streams') \
 		<(printf '%s\n' 'stream|bytes_per_s|MB/s|1|' 'stream|calls_per_message|system calls|1|') "$samples"
 	grep -Eq '^streams +MB/s +103 \(102-104\) +103 \(102-104\) ' <<<"$output"
 	grep -Eq '^streams +system calls +5.00 +5.00 +1.00' <<<"$output"
+}
+
+@test "run: a goal may be about the figure under another load" {
+	{
+		echo load,round,server,figure,value
+		echo alone,1,io_uring,server_ns_per_message,100
+		echo hogs,1,io_uring,server_ns_per_message,140
+	} >"$BATS_TEST_TMPDIR/samples.csv"
+	run -0 awk -f bench/statistics.awk -f bench/summary.awk -v table=1 -v other=epoll \
+		<(printf '%s\n' 'alone|streams' 'hogs|beside hogs') \
+		<(printf 'hogs|server_ns_per_message|CPU time|10|alone <= %s\n' 1.3 1.4) \
+		"$BATS_TEST_TMPDIR/samples.csv"
+	[[ ${lines[1]} == 'beside hogs '*' at most 1.3 times streams: missed' ]]
+	[[ ${lines[2]} == 'beside hogs '*' at most 1.4 times streams: reached' ]]
+}
+
+@test "run: --vs compares the CPU times of two builds" {
+	cp day05/echo "$BATS_TEST_TMPDIR/older"
+	run -0 bench_run --vs "$BATS_TEST_TMPDIR/older" --only connect
+	grep -Eq '^load +figure +other +io_uring ' <<<"$output"
+	grep -Eq '^connect.* CPU time a connection, us +[0-9.]+ +[0-9.]+ +[0-9.]+ +$' <<<"$output"
+	grep -q "^compared: day05/echo with $BATS_TEST_TMPDIR/older" "$BATS_TEST_TMPDIR/results/machine.txt"
 }
 
 @test "run: a server that is wrong is reported, not measured" {
@@ -372,7 +458,7 @@ bench_run() {
 
 	printf '#!/bin/sh\nexit 3\n' >"$BATS_TEST_TMPDIR/server"
 	run -1 bench_run --only pipeline,idle --server "$BATS_TEST_TMPDIR/server"
-	[[ $output == *'server does not listen'* ]]
+	[[ $output == *'io_uring does not start'* ]]
 }
 
 children_of() {

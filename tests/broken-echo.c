@@ -67,12 +67,14 @@ static size_t receive_block(int fd, char *block)
 static void misbehave(int fd, char *block, size_t length)
 {
 	char next[BLOCK_BYTES];
+	size_t next_length;
 
 	if (has("corrupt")) {
 		block[length / 2] ^= 1;
 		send_block(fd, block, length);
 	} else if (has("reorder")) {
-		send_block(fd, next, receive_block(fd, next));
+		next_length = receive_block(fd, next);
+		send_block(fd, next, next_length);
 		send_block(fd, block, length);
 	} else if (has("repeat")) {
 		send_block(fd, block, length);
@@ -150,7 +152,7 @@ static void accept_and_serve(int listener)
 		error(EXIT_FAILURE, errno, "fork");
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (has("cross"))
+		if (other >= 0)
 			cross(one, other);
 		else
 			serve(one);

@@ -284,6 +284,23 @@ inside() {
 	done
 }
 
+@test "little locked memory, as an ordinary user: probe says which days can run, and is right" {
+	need_user
+	local as_user=(prlimit --memlock=65536 "${NOBODY[@]}")
+	run --separate-stderr "${as_user[@]}" ./day01/probe --days
+	local verdicts=("${lines[@]}")
+	[[ "${verdicts[0]}" == "day 1: can run here" ]]
+	for program in "day03/accept 0" "day04/event-loop 0" "day05/echo 0"; do
+		# shellcheck disable=SC2086 # a program and its arguments
+		run --separate-stderr "${as_user[@]}" timeout 1 ./$program
+		if [ -z "$stderr" ]; then
+			[[ "${verdicts[${program:4:1} - 1]}" == *": can run here" ]]
+		else
+			[[ "${verdicts[${program:4:1} - 1]}" == *": cannot run: "*": Cannot allocate memory" ]]
+		fi
+	done
+}
+
 @test "little address space: the allocation that failed is named" {
 	sanitized && skip "the sanitizers need address space themselves"
 	gives_up prlimit --as=20000000 ./day05/echo 0

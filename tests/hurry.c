@@ -16,15 +16,15 @@ static int is_time(int name)
 	return name == TCP_KEEPIDLE || name == TCP_KEEPINTVL || name == TCP_USER_TIMEOUT;
 }
 
-int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+int setsockopt(int fd, int level, int optname, const void *optval, socklen_t optlen)
 {
 	__typeof__(&setsockopt) next = (__typeof__(&setsockopt))dlsym(RTLD_NEXT, "setsockopt");
 	int time;
 
-	if (level != IPPROTO_TCP || !is_time(name))
-		return next(fd, level, name, value, length);
+	if (level != IPPROTO_TCP || !is_time(optname))
+		return next(fd, level, optname, optval, optlen);
 	/* 0 would be no time at all. */
-	time = *(const int *)value / TIMES_FASTER;
+	time = *(const int *)optval / TIMES_FASTER;
 	time = time ? time : 1;
-	return next(fd, level, name, &time, sizeof(time));
+	return next(fd, level, optname, &time, sizeof(time));
 }

@@ -32,12 +32,13 @@ teardown() {
 
 # What may differ: a name, and how sed finds it.
 varies=(
-	'addresses in memory' 's/0x[0-9a-f]{6,}/ADDRESS/g'
+	'addresses in memory' 's/0x[0-9a-f]{12}\b/ADDRESS/g'
 	'the port that was free' 's/^(listening on .*:)[0-9]+$/\1PORT/'
 	'looks without a completion' 's/(nothing there yet,) [0-9]+ times/\1 N times/'
 	'when a kernel thread fell asleep' 's/after [0-9]+ ms/after N ms/'
 	"probe: this machine's kernel and liburing" 's/^(kernel|liburing): .*/\1: RELEASE/'
 	'ringtrace: times' 's/^ +[0-9]+\.[0-9]{6} /TIME /; s/ *[0-9]+\.[0-9]{3} ms/ N ms/g'
+	'ringtrace: looks without a completion' 's/(calls that did not: .*,) [0-9]+ (to look)/\1 N \2/'
 )
 
 normalized() {

@@ -4,6 +4,11 @@
 
 load helpers
 
+setup() {
+	# A sanitizer that gives functions frames elsewhere than on the stack hides the mistakes with dead ones.
+	export ASAN_OPTIONS=detect_stack_use_after_return=0
+}
+
 # Ports, counts and descriptors' numbers depend on the machine.
 without_numbers() {
 	sed -E 's/[0-9]+/N/g'
@@ -19,7 +24,7 @@ printed_by() {
 
 # seen NAME: run wrong it prints what the text shows, the last line of which says what was seen.
 seen() {
-	run timeout 20 "./mistakes/$1"
+	run --separate-stderr timeout 20 "./mistakes/$1"
 	echo "$output"
 	[ "$status" -eq 0 ]
 	diff <(printed_by "$1" | without_numbers) <(without_numbers <<<"$output")
@@ -121,5 +126,90 @@ older_liburing() {
 		grep -qx "### $name" mistakes/README.md
 		grep -q "(#$name)" mistakes/README.md
 		grep -Eq "^	+(mistakes|seen) (.* )?$name( |\$)" "$BATS_TEST_FILENAME"
+	done
+}
+
+# Patches that make a mistake of one of the days' programs. What shows it is a test of that day, and so this is
+# also a proof that those tests test something.
+
+# passes SECONDS FOLDER: the test NAME of FILE passes there, within that time. What is printed goes to a report.
+passes() {
+	(
+		unset "${!BATS_@}"
+		cd "$2" || exit
+		timeout -k 2 "$1" bats --filter "^${NAME//[^A-Za-z0-9,: -]/.}\$" \
+			--setup-suite-file "$WORK/setup_suite.bash" "$FILE"
+	) >"$WORK/report.$1" 2>&1 3>&-
+}
+
+# is_shown PATCH: the test that the patch names fails with it, or does not come to an end, and passes without.
+is_shown() {
+	local right_program
+
+	sanitized && skip "the tests that it runs do so themselves"
+	WORK=$BATS_TEST_TMPDIR
+	FILE=$(sed -nE 's/^Shown by: (tests[^:]*): .*/\1/p' "mistakes/patches/$1.patch")
+	NAME=$(sed -nE 's/^Shown by: tests[^:]*: //p' "mistakes/patches/$1.patch")
+	echo 'setup_suite() { :; }' >"$WORK/setup_suite.bash"
+	passes 60 . &
+	right_program=$!
+
+	mkdir "$WORK/wrong"
+	cp -a Makefile LICENSE common day0* bench tests tools build "$WORK/wrong"
+	patch --silent --strip=1 --directory="$WORK/wrong" <"mistakes/patches/$1.patch"
+	make -s -C "$WORK/wrong" "$(basename "$FILE" .bats)"
+	run passes 10 "$WORK/wrong"
+	cat "$WORK/report.10"
+	[ "$status" -ne 0 ]
+	grep -q '^1\.\.1$' "$WORK/report.10"
+
+	wait "$right_program"
+	grep -q '^ok 1 ' "$WORK/report.60"
+}
+
+@test "a patch to day 3: IORING_CQE_F_MORE is ignored" {
+	is_shown day3-more-ignored
+}
+
+@test "a patch to the acceptor: armed when the table is full" {
+	is_shown day4-armed-when-full
+}
+
+@test "a patch to day 5: two sends at once" {
+	is_shown day5-two-sends
+}
+
+@test "a patch to day 5: no queue" {
+	is_shown day5-no-queue
+}
+
+@test "a patch to day 5: a buffer is released too early" {
+	is_shown day5-released-too-early
+}
+
+@test "a patch to day 5: no pause" {
+	is_shown day5-no-pause
+}
+
+@test "a patch to day 5: no reserve" {
+	is_shown day5-no-reserve
+}
+
+@test "a patch to day 5: unread bytes at the end" {
+	is_shown day5-unread-at-the-end
+}
+
+@test "a patch to day 5: a close without a shutdown" {
+	is_recent && skip "shows up to Linux 6.12 only"
+	is_shown day5-close-without-shutdown
+}
+
+@test "every patch has a section, and a test" {
+	local name
+
+	for name in mistakes/patches/*.patch; do
+		name=$(basename "$name" .patch)
+		grep -qx "### $name" mistakes/README.md
+		grep -qx "	is_shown $name" "$BATS_TEST_FILENAME"
 	done
 }

@@ -341,6 +341,78 @@ without_times() {
 	in_order 'SQE  nop .*user_data 0x2$' 'SQEs taken'
 }
 
+@test "ringtrace: programs that are not safe end as they end without it" {
+	same_output build/tests/foreign/broken failed
+	in_order 'a ring of 8 entries = -EINVAL' 'the program has opened no ring'
+	same_output build/tests/foreign/broken closed-twice
+	has_lines "$TRACE" '  CQE  ' 1
+	in_order 'ring 1  closed' 'register_files_sparse\(4 slots\) = -EBADF' 'summary, rings: 1'
+	for _ in 1 2 3 4 5; do
+		run timeout 20 ./ringtrace -o "$TRACE" build/tests/foreign/broken exit-in-fork
+		((status == 7))
+		in_order 'summary, rings: 1'
+	done
+}
+
+has_summary() {
+	grep -q 'requests still without completion' "$TRACE"
+}
+
+@test "ringtrace: a program that a signal kills has a summary, too" {
+	run ./ringtrace -o "$TRACE" build/tests/foreign/broken killed
+	((status == 128 + 9))
+	wait_until has_summary
+	in_order 'CQE  nop      = 0' 'summary, rings: 1; the program was killed' '^  nop +1 +1$'
+}
+
+@test "ringtrace: SQEs that were never submitted, or never taken, are said to be that" {
+	traced build/tests/foreign/broken prepared
+	in_order 'SQE  nop .*\(prepared, and never submitted\)' '^  nop +1 +1$' \
+		'SQEs prepared, and never submitted: 1 \(nop 1\)' 'requests still without completion: 0'
+	traced build/tests/foreign/broken untaken
+	in_order 'SQEs taken 2 of 3' 'SQEs never taken by the kernel: 1: nop' \
+		'SQEs never taken by the kernel: 1 \(nop 1\)' 'requests still without completion: 0'
+}
+
+@test "ringtrace: many requests with the same user_data take no longer than others" {
+	# A search through all of them takes minutes.
+	timeout 20 ./ringtrace -o "$TRACE" build/tests/foreign/many 16384
+	in_order 'CQE  nop .*\(of one of 16384 SQEs' 'CQE  nop .*\(of one of the SQEs with this user_data\)' \
+		'^  nop +65536 +65536$' 'requests still without completion: 0'
+}
+
+@test "ringtrace: a notification says whether the kernel has copied" {
+	is_recent || skip "needs Linux 6.2"
+	same_output build/tests/foreign/large report
+	in_order 'ZC_REPORT_USAGE' 'CQE  send_zc  = 20  MORE' 'CQE  send_zc  = (not )?copied  NOTIF  user_data 0x5'
+}
+
+@test "ringtrace: system calls, vectors, paths, addresses and messages between rings" {
+	same_output build/tests/foreign/calls
+	in_order 'register\(fd [0-9]+, PERSONALITY, 0\) = 1' 'SQE  writev   fd [0-9]+ vectors 2 of len 3\+4 ' \
+		"SQE  linkat   cwd '/no/such/file' to cwd '/no/such/link' personality 1" \
+		'SQE  connect  fd [0-9]+ 127\.0\.0\.1:9 ' \
+		'SQE  msg_ring fd [0-9]+ is the ring to tell: result 12 with user_data 0xabc' \
+		'enter\(fd [0-9]+, submit 4, wait for 4, GETEVENTS\)  SQEs taken 4 of 4' \
+		'ring 2  CQE  \?        = 12  user_data 0xabc  \(msg_ring of ring 1\)'
+}
+
+@test "ringtrace: where the log has no room the trace ends, and the program goes on" {
+	[ -w /dev/full ] || skip "needs /dev/full"
+	run --separate-stderr ./ringtrace -o /dev/full ./day01/setup
+	((status == 0))
+	[[ $stderr == *"the trace ends here"* ]]
+	run --separate-stderr ./ringtrace -w /dev/full ./day01/setup
+	((status == 1))
+	# The limit is the program's, too, which writes no more than a few lines.
+	run --separate-stderr bash -c "ulimit -f 8; ./ringtrace -w '$BATS_TEST_TMPDIR/log' build/tests/foreign/threads"
+	((status == 0))
+	[[ $output == *"2000 and 2000"* ]]
+	[[ $stderr == *"the log ends here: File too large"* ]]
+	run bash -c './ringtrace build/tests/foreign/threads 2>&1 >/dev/null | head -n 1; echo "${PIPESTATUS[0]}"'
+	[[ ${lines[1]} == 0 ]]
+}
+
 @test "ringtrace: a kept log gives the same lines, as often as it is read" {
 	./ringtrace -w "$BATS_TEST_TMPDIR/log" -o "$TRACE" build/tests/foreign/links
 	./ringtrace -r "$BATS_TEST_TMPDIR/log" | diff "$TRACE" -

@@ -6,7 +6,7 @@ int main(void)
 	struct __kernel_timespec limit = {.tv_nsec = 100 * 1000000LL};
 	struct io_uring ring;
 	struct io_uring_sqe *sqe;
-	int server, peer;
+	int server, peer, received = 0, limited = 0;
 	char bytes[16];
 
 	open_ring(&ring);
@@ -20,11 +20,14 @@ int main(void)
 	io_uring_prep_link_timeout(sqe, &limit, 0);
 	io_uring_sqe_set_data64(sqe, 2);
 
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < 2; i++) { /* they come in either order */
 		struct completion completion = next_completion(&ring);
 
-		printf("%s: %s\n", completion.user_data == 1 ? "receive" : "limit",
-		       name_of(completion.res));
+		if (completion.user_data == 1)
+			received = completion.res;
+		else
+			limited = completion.res;
 	}
+	printf("receive: %s, limit: %s\n", name_of(received), name_of(limited));
 	return EXIT_SUCCESS;
 }

@@ -14,7 +14,7 @@ int main(void)
 	struct completion completion;
 	int listen_fd = bound_socket(SOCK_STREAM, &address);
 	int peer = must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
-	int empty[SLOTS] = {-1, -1, -1, -1}; /* for io_uring_register_files_sparse() */
+	int empty[SLOTS] = {-1, -1, -1, -1};
 
 	open_ring(&ring);
 	must(listen(listen_fd, 1), "listen");
@@ -23,13 +23,12 @@ int main(void)
 	must(io_uring_register_files(&ring, empty, SLOTS), "io_uring_register_files");
 
 	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_accept_direct(sqe, listen_fd, NULL, NULL, 0,
-				    2); /* the program picks slot 2 */
+	io_uring_prep_accept_direct(sqe, listen_fd, NULL, NULL, 0, 2); /* a slot of our choice */
 	io_uring_sqe_set_data64(sqe, 1);
 	must(next_completion(&ring).res, "accept into slot 2");
 
 	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_provide_buffers(sqe, buffers, 64, 4, GROUP, 0); /* for a buffer ring */
+	io_uring_prep_provide_buffers(sqe, buffers, 64, 4, GROUP, 0); /* there are no rings */
 	io_uring_sqe_set_data64(sqe, 2);
 	must(next_completion(&ring).res, "provide buffers");
 

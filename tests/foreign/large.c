@@ -3,7 +3,7 @@
  * one SQE has two CQEs, the result and the notification that the buffer is the program's again.
  *
  * Needs: Linux 6.0.
- * Run: build/tests/foreign/large
+ * Run: build/tests/foreign/large [report]
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+
+#define REPORT_USAGE (1 << 3) /* IORING_SEND_ZC_REPORT_USAGE of liburing 2.4 */
 
 /* A datagram socket that is connected to itself. */
 static int open_socket(void)
@@ -46,7 +48,7 @@ static void show(struct io_uring *ring, int count)
 	}
 }
 
-int main(void)
+int main(int argc, char *argv[])
 {
 	static const char message[] = "sent without a copy";
 	struct io_uring_sqe *sqe;
@@ -64,11 +66,15 @@ int main(void)
 	io_uring_submit(&ring);
 	show(&ring, 3);
 
-	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_send_zc(sqe, open_socket(), message, sizeof(message), 0, 0);
-	io_uring_sqe_set_data64(sqe, 4);
-	io_uring_submit(&ring);
-	show(&ring, 2);
+	/* The second time the kernel is to say whether it has copied: Linux 6.2. */
+	for (i = 4; i <= (argc > 1 && *argv[1] ? 5U : 4U); i++) {
+		sqe = io_uring_get_sqe(&ring);
+		io_uring_prep_send_zc(sqe, open_socket(), message, sizeof(message), 0, 0);
+		sqe->ioprio = i == 5 ? REPORT_USAGE : 0;
+		io_uring_sqe_set_data64(sqe, i);
+		io_uring_submit(&ring);
+		show(&ring, 2);
+	}
 	io_uring_queue_exit(&ring);
 	return EXIT_SUCCESS;
 }

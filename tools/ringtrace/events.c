@@ -284,6 +284,37 @@ static void group_forget_empty(struct ring *ring, uint64_t user_data)
 
 /* CQEs */
 
+/* The latest messages of msg_ring: CQEs in other rings than their SQEs'. */
+static struct message {
+	const struct ring *from;
+	uint64_t user_data;
+	pid_t process;
+	int fd;
+} messages[1024];
+static unsigned message_count;
+
+static void message_note(const struct request *request)
+{
+	if (request->sqe.opcode == IORING_OP_MSG_RING && !(request->sqe.flags & IOSQE_FIXED_FILE))
+		messages[message_count++ % 1024] = (struct message){
+			.from = request->ring,
+			.user_data = request->sqe.off,
+			.process = request->ring->process,
+			.fd = request->sqe.fd,
+		};
+}
+
+static const struct ring *message_sender(const struct ring *ring, uint64_t user_data)
+{
+	unsigned i;
+
+	for (i = 0; i < 1024; i++)
+		if (messages[i].from && messages[i].user_data == user_data &&
+		    messages[i].process == ring->process && messages[i].fd == ring->opened.fd)
+			return messages[i].from;
+	return NULL;
+}
+
 struct found {
 	struct group *group;
 	struct class *class; /* of the oldest candidate */
@@ -357,6 +388,7 @@ static void cqe_event(struct event *event, struct ring *ring, const struct io_ur
 	event->sure = found.sure;
 	event->opcode = found.opcode;
 	event->is_last = !(cqe->flags & IORING_CQE_F_MORE);
+	event->sender = found.count ? NULL : message_sender(ring, cqe->user_data);
 	if (request)
 		request->answers++;
 	events_emit(event);
@@ -433,6 +465,7 @@ static void sqe_event(struct event *event, struct ring *ring, unsigned index)
 	ring->previous_links = sqe_links(sqe);
 	ring->previous_chain = request->chain;
 	lane_take(request);
+	message_note(request);
 	event->request = request;
 	events_emit(event);
 	if (request->silent)

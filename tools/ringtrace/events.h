@@ -115,6 +115,7 @@ struct event {
 	bool sure;	     /* `request` is the one */
 	bool is_last;	     /* no MORE: the request has ended */
 	int opcode;	     /* the same for all candidates, or -1 */
+	const struct ring *sender; /* without candidates: whose msg_ring it is, if it is one */
 
 	/* EVENT_CALL */
 	enum call_id call_id;

@@ -122,7 +122,9 @@ static void print_cqe(struct text *line, const struct event *event)
 	add_cqe(line, event);
 	text_add(line, "  ");
 	add_user_data(line, event->cqe->user_data);
-	if (!event->candidates) {
+	if (event->sender) {
+		text_add(line, "  (msg_ring of ring %u)", event->sender->number);
+	} else if (!event->candidates) {
 		text_add(line, "  (no SQE of this ring has this user_data)");
 	} else if (event->sure) {
 		text_add(line, "  after ");
