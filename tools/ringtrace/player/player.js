@@ -505,7 +505,8 @@
 	class Lanes {
 		static ROW = 18;
 		static UNIT = 26; /* pixels for a distance of 1 */
-		static MOST_ROWS = 14;
+		static MOST_A_TARGET = 8;
+		static MOST_ROWS = 18;
 
 		constructor(svg, run, onPick, onSeek) {
 			Object.assign(this, { svg, run });
@@ -529,8 +530,9 @@
 				if (!lanes.has(name)) lanes.set(name, { name, ends: [], requests: [] });
 				const lane = lanes.get(name);
 				let row = lane.ends.findIndex((end) => end < request.begin);
-				if (row < 0) row = lane.ends.length < 4 ? lane.ends.length : 3;
-				lane.ends[row] = request.end;
+				if (row < 0) row = Math.min(lane.ends.length, Lanes.MOST_A_TARGET - 1);
+				request.crowded = lane.ends[row] >= request.begin;
+				lane.ends[row] = Math.max(lane.ends[row] ?? 0, request.end);
 				request.row = row;
 				lane.requests.push(request);
 			}
@@ -634,7 +636,7 @@
 			add(group, "rect", { class: request.multishot ? "bar multishot" : "bar", x: begin, y: y + 2,
 				width: Math.max(6, end - begin), height: 13, rx: 3 });
 			const from = Math.max(begin, this.left);
-			if (end - from > request.operation.length * 6.2 + 14)
+			if (!request.crowded && end - from > request.operation.length * 6.2 + 14)
 				add(group, "text", { class: "inside", x: from + 5, y: y + 12.5 }, request.operation);
 			for (const i of request.cqes)
 				add(group, "circle", { class: this.run.events[i][5] < 0 ? "answer failed" : "answer",

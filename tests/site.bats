@@ -1,0 +1,87 @@
+#!/usr/bin/env bats
+# The pages of "make site" and of ringtrace --html, in a real browser. tests/site/setup installs what is needed.
+
+load helpers
+
+need_browser() {
+	local needed
+
+	sanitized && skip "the pages are the same"
+	for needed in pandoc nc node chromium; do
+		command -v "$needed" >/dev/null || skip "needs $needed: tests/site/setup installs it"
+	done
+	[ -d tests/site/node_modules/axe-core ] || skip "needs playwright-core and axe-core: tests/site/setup installs them"
+}
+
+setup_file() {
+	cd "$BATS_TEST_DIRNAME/.." || return 1
+	export SITE=$BATS_FILE_TMPDIR/site
+	(need_browser) >/dev/null 2>&1 || return 0
+	timeout 120 tools/site/build "$SITE" || return 1
+}
+
+setup() {
+	need_browser
+}
+
+browser() {
+	timeout 120 node tests/site/browser.js "$@"
+}
+
+@test "site: every page loads without an error or a request to elsewhere, and its links and anchors resolve" {
+	browser links "$SITE"
+}
+
+@test "site: each day's player plays to its end, and counts what ringtrace's summary counts" {
+	browser plays "$SITE"
+}
+
+@test "site: the player steps back to exactly what it showed before" {
+	browser back "$SITE"
+}
+
+@test "site: the keyboard alone suffices for the player" {
+	browser keyboard "$SITE"
+}
+
+@test "site: a click on a request tells its SQE and its CQE, and leads to them" {
+	browser picks "$SITE"
+}
+
+@test "site: contrast, labels and structure satisfy axe, in light and dark" {
+	browser accessible "$SITE"
+}
+
+@test "site: at 390 and 1440 pixels nothing is too wide, and no words overlap" {
+	browser overlaps "$SITE"
+}
+
+@test "site: without JavaScript the runs can be read" {
+	browser withoutScripts "$SITE"
+}
+
+@test "ringtrace --html: a run and its page in one go; the program's output and exit status are its own" {
+	run --separate-stderr timeout 20 ./ringtrace --html "$BATS_TEST_TMPDIR/run.html" ./day01/setup --entries 2
+	[ "$status" -eq 0 ]
+	[[ $output == *"io_uring_queue_exit: the ring is gone" ]]
+	wait_until grep -q '</html>' "$BATS_TEST_TMPDIR/run.html"
+	browser says "$BATS_TEST_TMPDIR/run.html" "./day01/setup" "2 SQEs, 4 CQEs"
+}
+
+@test "ringtrace --html: what a file is called cannot break out of the page" {
+	local name="$BATS_TEST_TMPDIR/a</script><script>throw 1<!--\"\\"
+
+	mkdir "${name%/*}"
+	echo hello >"$name"
+	timeout 20 ./ringtrace -w "$BATS_TEST_TMPDIR/log" ./day02/registered-files "$name"
+	timeout 20 ./ringtrace -r "$BATS_TEST_TMPDIR/log" --html "$BATS_TEST_TMPDIR/run.html"
+	[ "$(grep -o '</script>' "$BATS_TEST_TMPDIR/run.html" | wc -l)" -eq 2 ]
+	browser says "$BATS_TEST_TMPDIR/run.html" "throw 1"
+}
+
+@test "ringtrace --html: a run of a million events opens within 3 seconds, and says what was left out" {
+	timeout 60 ./ringtrace -w "$BATS_TEST_TMPDIR/log" ./build/tests/nops 250000
+	timeout 60 ./ringtrace -r "$BATS_TEST_TMPDIR/log" --html "$BATS_TEST_TMPDIR/run.html" >/dev/null
+	[ "$(stat -c %s "$BATS_TEST_TMPDIR/run.html")" -lt 3000000 ]
+	browser large "$BATS_TEST_TMPDIR/run.html"
+}
