@@ -20,11 +20,13 @@
 
 #define EVENTS_MOST 10000 /* in a page: about a megabyte, and more than anyone steps through */
 
-/* The player's files become part of this program. */
+/* The player's files become part of this program.
+ * NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared takes none. */
 #define EMBED(name, path)                                                                          \
 	extern const char name[];                                                                  \
 	__asm__(".pushsection .rodata\n" #name ": .incbin \"tools/ringtrace/player/" path          \
 		"\"\n.byte 0\n.popsection\n")
+/* NOLINTEND(bugprone-macro-parentheses) */
 EMBED(player_html, "player.html");
 EMBED(player_css, "player.css");
 EMBED(player_js, "player.js");
