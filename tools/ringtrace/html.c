@@ -39,17 +39,19 @@ static struct {
 } total;
 
 /* As far as a ring's entries have been shown to be taken, and to be given back. */
-static struct progress {
+struct progress {
 	struct ring *ring;
 	unsigned sq_head, sq_tail, cq_head, cq_tail;
-} * rings;
+};
+static struct progress *rings;
 static unsigned ring_count;
 
 /* Buffers that were put into a buffer ring, to find the requests that use their memory. */
-static struct buffer {
+struct buffer {
 	uint64_t address;
 	unsigned length, group, number;
-} * buffers;
+};
+static struct buffer *buffers;
 static size_t buffer_count;
 
 /* The call whose completions are being written. */
