@@ -28,13 +28,13 @@ TEST_PROGRAMS = $(patsubst %.c,build/%,$(filter-out $(PRELOADED:%=tests/%.c),$(w
 # Only what compiles needs the compiler and liburing; a missing one is said in one line.
 ifneq ($(filter-out help clean test-elsewhere,$(or $(MAKECMDGOALS),all)),)
 ifeq ($(shell command -v $(firstword $(CC))),)
-$(error no C compiler '$(CC)': apt-get install gcc)
+$(error no C compiler '$(CC)': $(shell tools/set-up-command))
 endif
 ifeq ($(shell command -v pkg-config),)
-$(error no pkg-config: apt-get install pkg-config)
+$(error no pkg-config: $(shell tools/set-up-command))
 endif
 ifneq ($(shell pkg-config --atleast-version=2.3 $(LIBURING) && echo found),found)
-$(error no liburing 2.3 or later: apt-get install liburing-dev)
+$(error no liburing 2.3 or later that pkg-config knows: $(shell tools/set-up-command); where that is older, see the README))
 endif
 # Its headers, wherever they lie, are not ours to be warned about.
 LIBURING_CFLAGS := $(patsubst -I%,-isystem%,$(shell pkg-config --cflags $(LIBURING))) \

@@ -121,3 +121,8 @@ void acceptor_stop(struct acceptor *acceptor)
 	acceptor->stopped = true;
 	shutdown(acceptor->listen_fd, SHUT_RDWR);
 }
+
+bool acceptor_is_busy(const struct acceptor *acceptor)
+{
+	return acceptor->slots_in_use > 0 || acceptor->in_flight > 0;
+}

@@ -49,4 +49,7 @@ void acceptor_on_close(struct acceptor *acceptor);
  */
 void acceptor_stop(struct acceptor *acceptor);
 
+/* Whether a slot is in use, or an accept in flight. */
+bool acceptor_is_busy(const struct acceptor *acceptor);
+
 #endif

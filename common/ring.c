@@ -42,7 +42,7 @@ static const char *permission_advice(void)
 	case 2:
 		return "kernel.io_uring_disabled is 2: sysctl kernel.io_uring_disabled=0 allows io_uring";
 	case 1:
-		return "kernel.io_uring_disabled is 1: only root and the group in "
+		return "kernel.io_uring_disabled is 1: only CAP_SYS_ADMIN and the group in "
 		       "kernel.io_uring_group may use io_uring; sysctl kernel.io_uring_disabled=0 "
 		       "allows everybody";
 	default:

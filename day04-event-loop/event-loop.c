@@ -333,7 +333,7 @@ static void serve(void)
 	struct io_uring_cqe *cqe;
 	unsigned head, reaped;
 
-	while (!stopping || (acceptor.slots_in_use > 0 && !grace_over)) {
+	while (!stopping || (acceptor_is_busy(&acceptor) && !grace_over)) {
 		ring_again(&ring, io_uring_submit_and_wait(&ring, 1), "io_uring_submit_and_wait");
 		count.waits++;
 		count.overflows += io_uring_cq_has_overflow(&ring);

@@ -4,16 +4,18 @@
  *
  * The refused one is here a multishot receive without IOSQE_BUFFER_SELECT.
  */
+#include <fcntl.h>
+
 #include "mistakes/mistake.h"
 
-static void prepare(struct io_uring *ring, int server, int number)
+static void prepare(struct io_uring *ring, int server, int null, int number)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
 	if (number == 2)
 		io_uring_prep_recv_multishot(sqe, server, NULL, 0, 0);
 	else
-		io_uring_prep_nop(sqe);
+		io_uring_prep_write(sqe, null, "x", 1, 0);
 	io_uring_sqe_set_data64(sqe, (__u64)number);
 }
 
@@ -21,19 +23,21 @@ int main(int argc, char **argv)
 {
 	struct io_uring ring;
 	struct completion completion;
-	int server, peer, submitted, completed = 0;
+	int server, peer, null, submitted, completed = 0;
 
 	begin(argc, argv);
 	open_ring(&ring, 4, cured ? IORING_SETUP_SUBMIT_ALL : 0);
 	connect_pair(&server, &peer);
+	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	for (int number = 1; number <= 4; number++)
-		prepare(&ring, server, number);
+		prepare(&ring, server, null, number);
 
 	submitted = io_uring_submit(&ring);
 	printf("io_uring_submit: %d of 4, still in the queue: %u\n", submitted,
 	       io_uring_sq_ready(&ring));
 	for (; completed < submitted && reaped(&ring, &completion); completed++)
-		printf("request %d: %s\n", (int)completion.user_data, strerror(-completion.res));
+		printf("request %d: %s\n", (int)completion.user_data,
+		       completion.res < 0 ? strerror(-completion.res) : "Success");
 
 	if (cured)
 		return shown(completed == 4, "IORING_SETUP_SUBMIT_ALL: all four have completed");

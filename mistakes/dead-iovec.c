@@ -7,7 +7,7 @@
  */
 #include "mistakes/mistake.h"
 
-#define ROUNDS 200
+#define ROUNDS 50
 
 static struct io_uring ring;
 static int server;

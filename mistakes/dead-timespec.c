@@ -4,11 +4,9 @@
  *
  * An SQE holds a pointer. The kernel reads what is behind it when it takes the SQE, not before.
  */
-#include <time.h>
-
 #include "mistakes/mistake.h"
 
-#define ASKED_MS 200
+#define ASKED_MS 500
 
 __attribute__((noinline)) static void prepare_timeout(struct io_uring *ring)
 {
@@ -29,14 +27,6 @@ __attribute__((noinline)) static void submit_later(struct io_uring *ring)
 
 	hidden(zeros);
 	submit(ring);
-}
-
-static long now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 int main(int argc, char **argv)

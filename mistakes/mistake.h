@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WATCHDOG_SECONDS 3   /* no program runs longer */
@@ -89,6 +90,14 @@ static inline int count_threads(void)
 	if (file)
 		fclose(file);
 	return count;
+}
+
+static inline long now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /* ---- The ring ---- */

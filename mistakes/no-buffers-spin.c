@@ -4,8 +4,6 @@
  *
  * Nothing changes before a buffer is given back: that is the moment to arm it again.
  */
-#include <time.h>
-
 #include "mistakes/mistake.h"
 
 #define SPIN_MS 300
@@ -35,9 +33,9 @@ static void give_back_the_buffer(void)
 /* Wrong: again and again, until a third of a second is over. */
 static void arm_at_once(int server)
 {
-	const clock_t end = clock() + CLOCKS_PER_SEC * SPIN_MS / 1000;
+	const long end_ms = now_ms() + SPIN_MS;
 
-	while (clock() < end) {
+	while (now_ms() < end_ms) {
 		arm(server);
 		failures += reap(&ring).res == -ENOBUFS;
 	}

@@ -7,6 +7,7 @@ int main(int argc, char **argv)
 {
 	struct io_uring ring;
 	struct io_uring_sqe *sqe;
+	struct __kernel_timespec second = {.tv_sec = 1};
 	struct io_uring_cqe *cqe;
 	int firsts = 0, looks = 0;
 
@@ -19,7 +20,7 @@ int main(int argc, char **argv)
 	}
 	submit(&ring);
 
-	while (looks < 3 && io_uring_wait_cqe(&ring, &cqe) == 0) {
+	while (looks < 3 && io_uring_wait_cqe_timeout(&ring, &cqe, &second) == 0) {
 		printf("a completion: request %d\n", (int)cqe->user_data);
 		looks++;
 		firsts += cqe->user_data == 1;

@@ -8,7 +8,7 @@
 
 #include "mistakes/mistake.h"
 
-#define ROUNDS 20
+#define ROUNDS 10
 
 /* A server that is killed while an accept is armed; it leaves its address behind. */
 static struct sockaddr_in kill_a_server(void)

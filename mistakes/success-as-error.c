@@ -9,16 +9,19 @@ static void on_signal(int signal_number)
 	(void)signal_number; /* it only interrupts */
 }
 
-static void signal_me_soon(void)
+/* Again and again, in case that the first one comes before the wait. */
+static void send_me_signals(void)
 {
 	const struct sigaction action = {.sa_handler = on_signal};
+	const pid_t parent = getpid();
 
 	sigaction(SIGUSR1, &action, NULL);
-	if (fork() == 0) {
+	if (fork() > 0)
+		return;
+	do {
 		usleep(50000);
-		kill(getppid(), SIGUSR1);
-		_exit(0);
-	}
+	} while (getppid() == parent && kill(parent, SIGUSR1) == 0);
+	_exit(0);
 }
 
 int main(int argc, char **argv)
@@ -36,7 +39,7 @@ int main(int argc, char **argv)
 	io_uring_prep_recv(sqe, server, bytes, sizeof(bytes), 0);
 	io_uring_sqe_set_data64(sqe, 1);
 	submit(&ring);
-	signal_me_soon();
+	send_me_signals();
 
 	errno = 0;
 	result = io_uring_wait_cqe(&ring, &cqe);

@@ -263,23 +263,47 @@ teardown() {
 	done
 }
 
-@test "make: a missing compiler, pkg-config or liburing is one line with the package's name" {
+@test "the command that installs what is needed is this system's, from the table in the README" {
+	local system likes first
+
+	while IFS='|' read -r system likes first; do
+		printf 'ID="%s"\nID_LIKE="%s"\n' "$system" "$likes" >"$BATS_TEST_TMPDIR/os-release"
+		run --separate-stderr tools/set-up-command "$BATS_TEST_TMPDIR/os-release"
+		echo "$system: $output"
+		[[ "$output" == "$first "*liburing* ]]
+		[ "${#lines[@]}" -eq 1 ]
+		[ -z "$stderr" ]
+	done <<-END
+		debian||apt-get install
+		linuxmint|ubuntu debian|apt-get install
+		fedora||dnf install
+		rocky|rhel centos fedora|dnf install
+		arch||pacman -S
+		opensuse-leap|suse opensuse|zypper install
+		alpine||apk add
+	END
+	echo ID=plan9 >"$BATS_TEST_TMPDIR/os-release"
+	[ "$(tools/set-up-command "$BATS_TEST_TMPDIR/os-release")" = "what the table in the README says" ]
+}
+
+@test "make: a missing compiler, pkg-config or liburing is one line that says how to get it" {
 	run make --no-print-directory LIBURING=no-such-library day01
 	[ "$status" -eq 2 ]
-	[[ "$output" == *"no liburing 2.3 or later: apt-get install liburing-dev"* ]]
+	[[ "$output" == *"no liburing 2.3 or later that pkg-config knows: $(tools/set-up-command)"* ]]
 	[ "${#lines[@]}" -eq 1 ]
 
 	run make --no-print-directory CC=no-such-compiler day01
 	[ "$status" -eq 2 ]
-	[[ "$output" == *"no C compiler 'no-such-compiler': apt-get install gcc"* ]]
+	[[ "$output" == *"no C compiler 'no-such-compiler': $(tools/set-up-command)"* ]]
 	[ "${#lines[@]}" -eq 1 ]
 
-	# A PATH with nothing but make and a shell.
+	# A PATH with little but make and a shell.
 	mkdir "$BATS_TEST_TMPDIR/bin"
-	ln -s "$(command -v make)" "$(command -v sh)" "$(command -v gcc)" "$BATS_TEST_TMPDIR/bin"
+	ln -s "$(command -v make)" "$(command -v sh)" "$(command -v gcc)" "$(command -v sed)" "$(command -v dirname)" \
+		"$BATS_TEST_TMPDIR/bin"
 	run env PATH="$BATS_TEST_TMPDIR/bin" make --no-print-directory CC=gcc day01
 	[ "$status" -eq 2 ]
-	[[ "$output" == *"no pkg-config: apt-get install pkg-config"* ]]
+	[[ "$output" == *"no pkg-config: $(tools/set-up-command)"* ]]
 	[ "${#lines[@]}" -eq 1 ]
 }
 

@@ -135,5 +135,11 @@ int io_uring_queue_init_params(unsigned entries, struct io_uring *ring, struct i
 
 	if (result == 0 && is_due("features"))
 		ring->features = (unsigned)strtoul(fault, NULL, 16);
+	/*
+	 * Since liburing 2.15 io_uring_peek_cqe() calls __io_uring_get_cqe() only where the kernel
+	 * may have something to hand over, which of such a ring is never certain.
+	 */
+	if (result == 0 && strcmp(place, "get_cqe") == 0)
+		ring->flags |= IORING_SETUP_IOPOLL;
 	return result;
 }

@@ -413,6 +413,95 @@ has_summary() {
 	[[ ${lines[1]} == 0 ]]
 }
 
+# checked PROGRAM [ARG]...: with what --check says of it in TRACE, and its status in `status`.
+checked() {
+	status=0
+	timeout 20 ./ringtrace --check=fail -o "$TRACE" "$@" >/dev/null || status=$?
+}
+
+@test "ringtrace --check: finds what is wrong, says the cure, and ends with status 3" {
+	local -A said=(
+		[accept-address]='shall store addresses: each overwrites the one before it'
+		[bad-sqe-stops-batch]='was never taken by the kernel, which stops at an SQE that it refuses'
+		[cloexec-into-slot]='CLOEXEC of a file that goes into a slot'
+		[close-in-flight]='while a request on it, recv, is in flight'
+		[deaf-accept]='the multishot accept on fd [0-9]+ has ended, and was not armed again'
+		[fixed-file-close]='a close of slot [0-9]+ with IOSQE_FIXED_FILE'
+		[full-cq]='has ended because the CQ was full, and was not armed again'
+		[idle-without-sqpoll]='sq_thread_idle is set without IORING_SETUP_SQPOLL'
+		[linked-echo]='a receive is linked to a send of the full length'
+		[never-submitted]='it waits with 1 SQE prepared and not submitted'
+		[no-buffers-spin]='armed again and again, though its group has no buffer'
+		[not-seen]='no CQE was ever marked as seen'
+		[peek-with-defer]='looks into the CQ found nothing: with IORING_SETUP_DEFER_TASKRUN'
+		[second-thread-submits]='a second thread submits to a ring of IORING_SETUP_SINGLE_ISSUER'
+		[two-sends]='two sends in flight on fd [0-9]+, not linked'
+	)
+	local mistake
+
+	for mistake in "${!said[@]}"; do
+		make -s "mistakes/$mistake"
+		checked "mistakes/$mistake"
+		((status == 3))
+		in_order "MISTAKE .*${said[$mistake]}.* \\(.+\\)$" 'mistakes that --check has found: [1-9]' \
+			"MISTAKE .*${said[$mistake]}"
+		checked "mistakes/$mistake" --cured
+		((status == 0))
+		in_order 'mistakes that --check has found: 0'
+	done
+}
+
+@test "ringtrace --check: a buffer that is given back twice, and more CQEs marked than there were" {
+	checked build/tests/foreign/wrong buffer-twice
+	((status == 3))
+	in_order 'MISTAKE .*buffer 1 of group 0 is put into its ring, where it already is'
+	checked build/tests/foreign/wrong seen-too-often
+	((status == 3))
+	in_order 'MISTAKE .*more CQEs are marked as seen than there were: 1'
+	checked build/tests/foreign/wrong slot-as-descriptor
+	((status == 3))
+	in_order 'MISTAKE .*100 is the number of a slot, and was used as a descriptor' \
+		'MISTAKE .*close\(100\) is of a slot.s number'
+	checked build/tests/foreign/wrong result-as-descriptor
+	((status == 3))
+	in_order 'MISTAKE .*the result of a failed request, -9, is used as a descriptor'
+	checked build/tests/foreign/wrong overlap
+	((status == 3))
+	in_order 'MISTAKE .*memory that is being sent is received into' \
+		'MISTAKE .*a receive and a send in flight with the same user_data, 0x7'
+}
+
+@test "ringtrace --check: no false alarm, of the days under load and of programs that mean no harm" {
+	local program
+
+	make -s bench-programs
+	for program in day01/setup day01/sqpoll 'day02/registered-files README.md' bench/ring-ops \
+		build/tests/foreign/{links,large,threads,overflow,surroundings,calls}; do
+		# shellcheck disable=SC2086 # a program and its argument
+		checked $program
+		echo "$program: $status"
+		((status == 0))
+	done
+	for program in 'day05/echo' 'day05/echo --buffers 8'; do
+		# shellcheck disable=SC2086
+		start_server ./ringtrace --check=fail -o "$TRACE" $program 0
+		bench/load --connections 20 --in-flight 4 --size 3000 --count 4000 "$PORT"
+		bench/load --connections 5 --stream --duration 300 "$PORT"
+		bench/load --connections 10 --connect --duration 300 "$PORT"
+		stop_server TERM
+		((status == 0))
+	done
+	start_server ./ringtrace --check=fail -o "$TRACE" day04/event-loop 0
+	bench/load --connections 10 --count 2000 --reply $'ack 64\n' "$PORT"
+	stop_server TERM
+	((status == 0))
+	start_server ./ringtrace --check=fail -o "$TRACE" day03/accept 0
+	bench/load --connections 10 --connect --size 0 --duration 300 "$PORT"
+	stop_server TERM
+	wait_until grep -q 'mistakes that' "$TRACE"
+	in_order 'mistakes that --check has found: 0'
+}
+
 @test "ringtrace: a kept log gives the same lines, as often as it is read" {
 	./ringtrace -w "$BATS_TEST_TMPDIR/log" -o "$TRACE" build/tests/foreign/links
 	./ringtrace -r "$BATS_TEST_TMPDIR/log" | diff "$TRACE" -
@@ -466,4 +555,28 @@ has_summary() {
 	((status == 128 + 9))
 	wait_until is_json "$BATS_TEST_TMPDIR/json"
 	jq -e 'length > 5' "$BATS_TEST_TMPDIR/json"
+}
+
+@test "ringtrace: a damaged log is read as far as it goes, or refused in a line" {
+	local sources seed program programs=(links threads large overflow calls)
+
+	# The reader with what finds its errors, whatever the rest was built with.
+	sources=(tools/ringtrace/*.c common/options.c common/output.c)
+	sources=("${sources[@]/*\/recorder.c/}")
+	sources=("${sources[@]/*\/hooks.c/}")
+	# shellcheck disable=SC2068 # the two that are left out have become nothing
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O1 -w -I. -fsanitize=address,undefined \
+		-fno-sanitize-recover=undefined -o "$BATS_TEST_TMPDIR/reader" ${sources[@]} ||
+		skip "needs a compiler with sanitizers"
+	for program in "${programs[@]}"; do
+		./ringtrace -w "$BATS_TEST_TMPDIR/$program" "build/tests/foreign/$program" >/dev/null
+	done
+	for ((seed = 1; seed <= 150; seed++)); do
+		build/tests/damage "$BATS_TEST_TMPDIR/${programs[seed % 5]}" $seed >"$BATS_TEST_TMPDIR/damaged"
+		run --separate-stderr timeout 20 "$BATS_TEST_TMPDIR/reader" -r "$BATS_TEST_TMPDIR/damaged" --check \
+			-o /dev/null --json /dev/null --html /dev/null
+		echo "seed $seed: $status $stderr"
+		((status <= 1))
+		((${#stderr_lines[@]} <= 1))
+	done
 }

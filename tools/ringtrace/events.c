@@ -49,6 +49,11 @@ static unsigned ring_count;
 static uint64_t first_time, last_time, serial;
 static pid_t first_thread;
 
+struct ring *events_rings(void)
+{
+	return rings;
+}
+
 static void *allocate(size_t size)
 {
 	void *memory = calloc(1, size);
@@ -840,6 +845,7 @@ static void read_record(struct event *event, const struct record *record)
 	case RECORD_CLOSE:
 		event->kind = EVENT_CLOSE;
 		event->count = record->number;
+		event->fails = record->flags;
 		events_emit(event);
 		break;
 	}
@@ -862,7 +868,7 @@ bool events_read(const struct record *record, const char **wrong)
 
 	if (record->kind == RECORD_NOTHING)
 		return true;
-	if (record->size < sizeof(*record) || !is_whole(record)) {
+	if (record->size < sizeof(*record) || record->ring > MOST_RINGS || !is_whole(record)) {
 		*wrong = "a record is not whole";
 		return false;
 	}
@@ -894,6 +900,9 @@ void events_end(void)
 		process_forget(id);
 		process_ends(&event, id);
 	}
+	/* Those of processes that a damaged log does not mention. */
+	for (ring = rings; ring; ring = ring->next)
+		ring_ends(&event, ring, NULL);
 	event = (struct event){.kind = EVENT_END, .time = last_time};
 	events_emit(&event);
 	while ((ring = rings)) {

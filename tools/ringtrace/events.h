@@ -35,7 +35,7 @@ enum event_kind {
 	EVENT_MISSED,	/* `count` SQEs or, with `of_cqes`, CQEs were not seen */
 	EVENT_OVERFLOW, /* the CQ is full; with a `count`, CQEs are lost */
 	EVENT_BUFFERS,	/* `count` `buffers` of `group` are the kernel's now */
-	EVENT_CLOSE,	/* close(2) of the descriptor `count` */
+	EVENT_CLOSE,	/* close(2) of the descriptor `count`; `fails`: it is not open */
 	EVENT_LEFT,	/* the ring ends, and `request` has had no (last) CQE */
 	EVENT_RING_END, /* with `counters`; `by_exit` if the program left it open */
 	EVENT_PROCESS,	/* a process is there */
@@ -59,12 +59,15 @@ struct ring {
 	unsigned in_flight;	   /* requests that have no (last) CQE yet, and will have one */
 	struct request *oldest, *newest;
 
-	/* events.c's own */
+	bool is_open, overflowing; /* overflowing: the CQ is full */
 	struct ring *next;
+	struct checked *checked; /* check.c's own */
+
+	/* events.c's own */
 	struct group **groups;
 	struct target *targets;
 	unsigned overflow, previous_chain, silent;
-	bool is_open, overflowing, previous_links, skip_entry;
+	bool previous_links, skip_entry;
 };
 
 /* A request between its SQE and its last CQE. */
@@ -89,8 +92,7 @@ struct request {
 };
 
 struct warning {
-	const char *rule; /* in a word: "unsubmitted" */
-	char text[240];	  /* the cause */
+	char text[240]; /* the cause */
 	const char *cure;
 };
 
@@ -129,7 +131,7 @@ struct event {
 	enum how how;
 	const struct ring_record *opened; /* EVENT_RING, also of a ring that has failed */
 	unsigned count;
-	bool of_cqes, by_exit, killed;
+	bool of_cqes, by_exit, killed, fails;
 	const struct io_uring_buf *buffers;
 	unsigned group;
 	const struct ring_counters *counters;
@@ -143,6 +145,9 @@ bool events_read(const struct record *record, const char **wrong);
 
 /* No more records will come: ends what is open, and gives EVENT_END. */
 void events_end(void);
+
+/* All rings so far, linked by `next`. */
+struct ring *events_rings(void);
 
 /* Gives an event to all consumers: for check.c's warnings. */
 void events_emit(const struct event *event);

@@ -27,6 +27,8 @@ void event_text(struct text *line, const struct event *event);
 void print_event(const struct event *event);
 void summarize_event(const struct event *event);
 void json_event(const struct event *event);
+void check_event(const struct event *event);
+unsigned check_count(void);
 void json_open(const char *path);
 
 /* --only: marks the operations in the comma-separated list; false, with the wrong word, for others.

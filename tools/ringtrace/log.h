@@ -25,7 +25,8 @@
  *   RECORD_CALL       an enum call_id  struct call_record: a call into liburing that has returned
  *   RECORD_BUFFERS    the group        struct entries and that many struct io_uring_buf: buffers
  *                                      that the program put into a buffer ring
- *   RECORD_CLOSE      the descriptor   nothing: close(2) is about to be called
+ *   RECORD_CLOSE      the descriptor   nothing: close(2) is about to be called (flags 1: on one
+ * that is not open)
  *
  * SQEs and CQEs are numbered from the ring's beginning, as its heads and tails count them.
  */

@@ -31,8 +31,11 @@
 #include "tools/ringtrace/launch.h"
 #include "tools/ringtrace/lines.h"
 
+#define EXIT_MISTAKES 3 /* with --check=fail */
+
 static const char *log_to_write, *log_to_read, *output_path, *json_path, *html_path;
 static int log_fd = -1;
+static bool checks, fails;
 
 static void print_help(void)
 {
@@ -42,6 +45,7 @@ static void print_help(void)
 	       "  -o, --output FILE     print there instead\n"
 	       "  -w, --write LOG       keep what was recorded there, and print nothing without -o\n"
 	       "  -r, --read LOG        print what was recorded, to standard output\n"
+	       "      --check[=fail]    warn of mistakes; with fail the exit status is 3 if there are any\n"
 	       "      --json FILE       also write Chrome trace events, for Perfetto (ui.perfetto.dev)\n"
 	       "                        or chrome://tracing\n"
 	       "      --html FILE       also write a page that plays the run, for a browser\n"
@@ -74,6 +78,7 @@ static void parse_options(int argc, char **argv)
 		{"output", required_argument, NULL, 'o'},
 		{"write", required_argument, NULL, 'w'},
 		{"read", required_argument, NULL, 'r'},
+		{"check", optional_argument, NULL, 'c'},
 		{"json", required_argument, NULL, 'j'},
 		{"html", required_argument, NULL, 'H'},
 		{"only", required_argument, NULL, 'n'},
@@ -94,6 +99,12 @@ static void parse_options(int argc, char **argv)
 			break;
 		case 'r':
 			log_to_read = optarg;
+			break;
+		case 'c':
+			checks = true;
+			fails = optarg != NULL;
+			if (optarg && strcmp(optarg, "fail") != 0)
+				usage_error("--check: '%s' is not fail", optarg);
 			break;
 		case 'j':
 			json_path = optarg;
@@ -131,7 +142,7 @@ static int open_file(const char *path)
 
 static void add_consumers(const char *command)
 {
-	if (!log_to_write || output_path) {
+	if (!log_to_write || output_path || checks) {
 		events_add_consumer(print_event);
 		events_add_consumer(summarize_event);
 	}
@@ -139,6 +150,8 @@ static void add_consumers(const char *command)
 		json_open(json_path);
 		events_add_consumer(json_event);
 	}
+	if (checks)
+		events_add_consumer(check_event);
 	if (html_path) {
 		html_open(html_path, command);
 		events_add_consumer(html_event);
@@ -192,7 +205,7 @@ static int read_log(const char *path)
 		error(EXIT_FAILURE, errno, "writing the lines");
 	if (wrong)
 		error(EXIT_FAILURE, 0, "%s: at byte %zu: %s", path, at, wrong);
-	return EXIT_SUCCESS;
+	return fails && check_count() ? EXIT_MISTAKES : EXIT_SUCCESS;
 }
 
 /* A log that comes from the program */
@@ -246,6 +259,8 @@ static int read_channel(struct channel *channel, int segment)
 	}
 	events_end();
 	lines_flush();
+	if (fails && check_count())
+		channel->status = EXIT_MISTAKES;
 	channel_stop(channel);
 	return EXIT_SUCCESS;
 }

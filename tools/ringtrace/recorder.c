@@ -745,11 +745,12 @@ bool call_begin(struct call *call)
 		/* A program that makes the system calls itself writes the kernel's tail itself. */
 		if (call->ring == &call->state->view)
 			call->ring->sq.sqe_tail = IO_URING_READ_ONCE(*call->ring->sq.ktail);
+		/* CQEs first: a buffer that is given back comes from one of them. */
+		look_at_cqes(call->state);
 		if (call->kind != CALL_REGISTERS)
 			look_at_buffers(call->state);
 		if (call->kind == CALL_SUBMITS)
 			look_at_sqes(call->state, call->ring, false);
-		look_at_cqes(call->state);
 		call->record.before = ring_counters(call->state, call->ring);
 		if (call->kind == CALL_SUBMITS && rewinds(call->ring)) {
 			call->record.before.sq_head -= call->ring->sq.sqe_tail;
@@ -762,13 +763,15 @@ bool call_begin(struct call *call)
 	return true;
 }
 
+#define CQ_ENTER 4 /* later liburings' int_flags: a look goes into the kernel */
+
 /* A look into the ring that cost nothing: programs do that in loops. */
 static bool is_vain_look(const struct call *call)
 {
 	const struct ring_counters *before = &call->record.before;
 
 	return call->kind == CALL_LOOKS && !(before->sq_flags & ~IORING_SQ_NEED_WAKEUP) &&
-	       !(call->ring->flags & IORING_SETUP_IOPOLL);
+	       !(call->ring->flags & IORING_SETUP_IOPOLL) && !(call->ring->int_flags & CQ_ENTER);
 }
 
 static void record_call(struct call *call, int result)
@@ -810,13 +813,22 @@ void call_end(struct call *call, int result)
 	errno = saved_errno;
 }
 
-/* A child of vfork(2) closes descriptors of its own, in its parent's memory. */
+/*
+ * What has completed by now is not in flight any more. A child of vfork(2) closes descriptors of
+ * its own, in its parent's memory.
+ */
 void descriptor_closing(int fd)
 {
 	int saved_errno = errno;
+	struct ring_table *table;
+	unsigned i;
 
 	if (process_is_recorded && getpid() == process && opening_begin()) {
-		record_write(RECORD_CLOSE, 0, (uint32_t)fd, 0, NULL, 0);
+		for (table = &first_table; table; table = table->next)
+			for (i = 0; i < RINGS_A_TABLE; i++)
+				if (table->states[i].key && table->states[i].key != &being_filled)
+					look_at_cqes(&table->states[i]);
+		record_write(RECORD_CLOSE, 0, (uint32_t)fd, fcntl(fd, F_GETFD) < 0, NULL, 0);
 		inside = false;
 	}
 	errno = saved_errno;
