@@ -163,7 +163,7 @@ site: all ## make pages of everything, in build/site, with runs to watch
 
 SOURCES = $(wildcard */*.[ch] common/*/*.h docs/snippets/*.[ch] tests/*/*.[ch] tools/*/*.[ch])
 SCRIPTS = .ci/run exercise exercises/check.bash $(wildcard exercises/*/check) \
-	$(shell grep -lE '^\#!.*sh$$' bench/* mistakes/* tools/* tests/* 2>/dev/null)
+	$(shell grep -lE '^\#!.*sh$$' bench/* mistakes/* tools/* tools/site/* tests/* tests/site/* 2>/dev/null)
 lint: ## check layout, and look for defects without running anything
 	clang-format --dry-run --Werror $(SOURCES)
 	printf '%s\n' $(filter %.c,$(SOURCES)) | xargs -P 2 -I FILE \

@@ -25,7 +25,7 @@ setup() {
 }
 
 browser() {
-	timeout 120 node tests/site/browser.js "$@"
+	timeout 200 node tests/site/browser.js "$@"
 }
 
 @test "site: every page loads without an error or a request to elsewhere, and its links and anchors resolve" {

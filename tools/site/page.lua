@@ -85,7 +85,24 @@ local function section()
 	return blocks
 end
 
+-- A text whose headings leave a level out gets them without that gap.
+local function level_headings(document)
+	local used, level_of, level = {}, {}, 0
+	for _, block in ipairs(document.blocks) do
+		if block.t == "Header" then used[block.level] = true end
+	end
+	for i = 1, 6 do
+		if used[i] then level = level + 1 end
+		level_of[i] = level
+	end
+	for _, block in ipairs(document.blocks) do
+		if block.t == "Header" then block.level = level_of[block.level] end
+	end
+	return document
+end
+
 return {
+	{ Pandoc = level_headings },
 	{ Meta = function(meta)
 		source = pandoc.utils.stringify(meta.source)
 		files = pandoc.utils.stringify(meta.files)
