@@ -8,7 +8,7 @@
  *
  * Needs: Linux 5.19.
  * Run:   make day03 && ./day03/accept
- *        nc 127.0.0.1 7003               (in another terminal)
+ *        nc -d 127.0.0.1 7003            (in another terminal)
  *        ./day03/accept --hold --slots 2
  */
 #include <error.h>

@@ -6,7 +6,7 @@
  *
  * Needs: Linux 5.6.
  * Run:   make day03 && ./day03/poll-accept
- *        nc 127.0.0.1 7003               (in another terminal)
+ *        nc -d 127.0.0.1 7003            (in another terminal)
  */
 #include <errno.h>
 #include <error.h>

@@ -204,7 +204,7 @@ static void advance(unsigned slot)
 		return;
 	if (connection->at_end && (connection->told || !ring_releases_late(&ring)))
 		prepare_close(slot);
-	else
+	else /* the program ends, or the kernel is an older one: the peer is told first */
 		prepare_shutdown(slot);
 }
 
@@ -340,11 +340,11 @@ static void serve(void)
 
 		reaped = 0;
 		io_uring_for_each_cqe (&ring, head, cqe) {
+			count.completions++;
 			on_completion(cqe);
 			reaped++;
 		}
 		io_uring_cq_advance(&ring, reaped);
-		count.completions += reaped;
 	}
 }
 

@@ -11,8 +11,7 @@
 #include <unistd.h>
 
 #define LARGEST (1 << 20)
-#define INTACT	512 /* a beginning that says what the file is; every fourth seed changes that, too \
-		     */
+#define INTACT	512 /* bytes that say what the file is: only some seeds change them */
 
 int main(int argc, char **argv)
 {

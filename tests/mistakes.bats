@@ -37,12 +37,41 @@ cured() {
 	[[ "${lines[-1]}" == "cured: "* ]]
 }
 
+# checked NAME: ringtrace --check says of the wrong one what the text says it does, or, where the text has
+# nothing, nothing; and nothing of the cured one.
+checked() {
+	local says list status=0 trace=$BATS_TEST_TMPDIR/trace
+
+	says=$(awk -v heading="### $1" '/^### / { inside = $0 == heading } inside && sub(/^> /, "")' \
+		mistakes/README.md)
+	timeout 20 ./ringtrace --check=fail -o "$trace" "./mistakes/$1" >/dev/null 3>&- || status=$?
+	list=$(sed -n '/^ringtrace: mistakes/,$p' "$trace")
+	echo "$list"
+	[[ "$list" == "ringtrace: mistakes "* ]] || return
+	if [ -z "$says" ]; then
+		[ "$status" -ne 3 ] || return
+	else
+		[ "$status" -eq 3 ] || return
+		without_numbers <<<"$list" | grep -qF -- "MISTAKE  $(without_numbers <<<"$says")" || return
+	fi
+	timeout 20 ./ringtrace --check=fail -o "$trace" "./mistakes/$1" --cured >/dev/null 3>&-
+	! grep MISTAKE "$trace"
+}
+
 mistakes() {
-	local name
+	local name checking
 
 	for name in "$@"; do
+		# Both the recorder and the sanitizers want to be the first that is loaded.
+		sanitized || checked "$name" >"$BATS_TEST_TMPDIR/checked" 2>&1 &
+		checking=$!
 		seen "$name"
 		cured "$name"
+		wait "$checking" || {
+			echo "ringtrace --check, $name:"
+			cat "$BATS_TEST_TMPDIR/checked"
+			return 1
+		}
 	done
 }
 

@@ -19,9 +19,8 @@
 #define MOST_RINGS     100000 /* a damaged log shall not take all memory */
 
 /* Requests with the same user_data that no CQE could tell apart. */
-struct class
-{
-	struct class *next;
+struct family {
+	struct family *next;
 	uint32_t kind; /* opcode and KIND_ bits */
 	unsigned count;
 	struct request *oldest, *newest;
@@ -38,8 +37,8 @@ enum kind {
 struct group {
 	struct group *next;
 	uint64_t user_data;
-	struct class *classes;
-	bool unsure; /* of which class the ended ones were */
+	struct family *families;
+	bool unsure; /* of which family the ended ones were */
 	int opcode;  /* the same for all that were there since then, or -1 */
 };
 
@@ -207,36 +206,36 @@ static void request_free(struct request *request)
 	free(request);
 }
 
-static struct class *class_of(struct group *group, uint32_t kind)
+static struct family *family_of(struct group *group, uint32_t kind)
 {
-	struct class **link = &group->classes;
+	struct family **link = &group->families;
 
 	while (*link && (*link)->kind != kind)
 		link = &(*link)->next;
 	if (!*link) {
-		*link = allocate(sizeof(struct class));
+		*link = allocate(sizeof(struct family));
 		(*link)->kind = kind;
 	}
 	return *link;
 }
 
-static void class_add(struct group *group, struct request *request)
+static void family_add(struct group *group, struct request *request)
 {
-	struct class *class = class_of(group, kind_of(request));
+	struct family *family = family_of(group, kind_of(request));
 
 	if (group->unsure && group->opcode != request->sqe.opcode)
 		group->opcode = -1;
 	/* One that has no CQE on success ends unheard of: the latest stands for all like it. */
-	if (request->silent && class->oldest) {
-		request_free(class->oldest);
-		class->oldest = class->newest = NULL;
-		class->count--;
-		class->unsure = true;
+	if (request->silent && family->oldest) {
+		request_free(family->oldest);
+		family->oldest = family->newest = NULL;
+		family->count--;
+		family->unsure = true;
 	}
 	request->next = NULL;
-	*(class->newest ? &class->newest->next : &class->oldest) = request;
-	class->newest = request;
-	class->count++;
+	*(family->newest ? &family->newest->next : &family->oldest) = request;
+	family->newest = request;
+	family->count++;
 }
 
 static void request_add(struct request *request)
@@ -251,19 +250,19 @@ static void request_add(struct request *request)
 		request->ring->silent++;
 	else
 		list_add(request);
-	class_add(*link, request);
+	family_add(*link, request);
 }
 
-/* Takes a class's oldest request, which does not go on to another. */
-static struct request *class_take(struct class *class)
+/* Takes a family's oldest request, which does not go on to another. */
+static struct request *family_take(struct family *family)
 {
-	struct request *request = class->oldest;
+	struct request *request = family->oldest;
 
-	class->oldest = request->next;
-	if (!class->oldest)
-		class->newest = NULL;
-	if (!--class->count)
-		class->unsure = false;
+	family->oldest = request->next;
+	if (!family->oldest)
+		family->newest = NULL;
+	if (!--family->count)
+		family->unsure = false;
 	return request;
 }
 
@@ -271,17 +270,17 @@ static void group_forget_empty(struct ring *ring, uint64_t user_data)
 {
 	struct group **link = group_of(ring, user_data);
 	struct group *group = *link;
-	struct class **place = &group->classes, *class;
+	struct family **place = &group->families, *family;
 
-	while ((class = *place)) {
-		if (class->count) {
-			place = &class->next;
+	while ((family = *place)) {
+		if (family->count) {
+			place = &family->next;
 			continue;
 		}
-		*place = class->next;
-		free(class);
+		*place = family->next;
+		free(family);
 	}
-	if (!group->classes) {
+	if (!group->families) {
 		*link = group->next;
 		free(group);
 	}
@@ -322,58 +321,58 @@ static const struct ring *message_sender(const struct ring *ring, uint64_t user_
 
 struct found {
 	struct group *group;
-	struct class *class; /* of the oldest candidate */
+	struct family *family; /* of the oldest candidate */
 	unsigned count;
 	bool sure, one_class;
 	int opcode;
 };
 
-static void found_add(struct found *found, struct class *class)
+static void found_add(struct found *found, struct family *family)
 {
-	int opcode = (int)(class->kind & 0xff);
+	int opcode = (int)(family->kind & 0xff);
 
-	if (!class->count)
+	if (!family->count)
 		return;
 	if (!found->count) {
 		found->opcode = opcode;
 		found->one_class = true;
-		found->class = class;
+		found->family = family;
 	} else {
 		found->one_class = false;
 		if (found->opcode != opcode)
 			found->opcode = -1;
-		if (class->oldest->serial < found->class->oldest->serial)
-			found->class = class;
+		if (family->oldest->serial < found->family->oldest->serial)
+			found->family = family;
 	}
-	found->count += class->count;
+	found->count += family->count;
 }
 
 /* The candidates; those that should not have such a CQE only where there are no others. */
 static struct found find(struct ring *ring, const struct io_uring_cqe *cqe)
 {
 	struct found found = {.group = *group_of(ring, cqe->user_data), .opcode = -1};
-	struct class *class;
+	struct family *family;
 
 	if (!found.group)
 		return found;
-	for (class = found.group->classes; class && !found.group->unsure; class = class->next)
-		if (could_answer(class->kind, cqe))
-			found_add(&found, class);
+	for (family = found.group->families; family && !found.group->unsure; family = family->next)
+		if (could_answer(family->kind, cqe))
+			found_add(&found, family);
 	if (!found.count)
-		for (class = found.group->classes; class; class = class->next)
-			found_add(&found, class);
+		for (family = found.group->families; family; family = family->next)
+			found_add(&found, family);
 	if (found.group->unsure)
 		found.opcode = found.group->opcode;
-	found.sure = found.count == 1 && !found.group->unsure && !found.class->unsure;
+	found.sure = found.count == 1 && !found.group->unsure && !found.family->unsure;
 	return found;
 }
 
 /* What is not known any more about the requests that are left. */
 static void become_unsure(struct found *found)
 {
-	if (found->count == 1 && found->class->unsure)
+	if (found->count == 1 && found->family->unsure)
 		return;
-	found->class->unsure = true;
+	found->family->unsure = true;
 	if (found->one_class || found->group->unsure)
 		return;
 	found->group->unsure = true;
@@ -383,7 +382,7 @@ static void become_unsure(struct found *found)
 static void cqe_event(struct event *event, struct ring *ring, const struct io_uring_cqe *cqe)
 {
 	struct found found = find(ring, cqe);
-	struct request *request = found.class ? found.class->oldest : NULL;
+	struct request *request = found.family ? found.family->oldest : NULL;
 	bool moves = false;
 
 	event->kind = EVENT_CQE;
@@ -407,11 +406,11 @@ static void cqe_event(struct event *event, struct ring *ring, const struct io_ur
 		return;
 	if (!found.sure)
 		become_unsure(&found);
-	class_take(found.class);
+	family_take(found.family);
 	if (moves) {
 		request->notified = true;
-		class_add(found.group, request);
-		class_of(found.group, kind_of(request))->unsure |= !found.sure;
+		family_add(found.group, request);
+		family_of(found.group, kind_of(request))->unsure |= !found.sure;
 		return;
 	}
 	request_free(request);
@@ -671,16 +670,16 @@ static void leave_requests(struct event *event, struct ring *ring)
 static void groups_free(struct ring *ring)
 {
 	struct group *group;
-	struct class *class;
+	struct family *family;
 	unsigned i;
 
 	for (i = 0; ring->groups && i < GROUPS; i++) {
 		while ((group = ring->groups[i])) {
-			while ((class = group->classes)) {
-				if (class->kind & KIND_SILENT && class->oldest)
-					free(class->oldest);
-				group->classes = class->next;
-				free(class);
+			while ((family = group->families)) {
+				if (family->kind & KIND_SILENT && family->oldest)
+					free(family->oldest);
+				group->families = family->next;
+				free(family);
 			}
 			ring->groups[i] = group->next;
 			free(group);
@@ -740,10 +739,11 @@ static void process_ends(struct event *event, pid_t process)
 
 /* Processes */
 
-static struct process {
+struct process {
 	pid_t id;
 	struct process *next;
-} * processes;
+};
+static struct process *processes;
 
 static bool process_forget(pid_t id)
 {

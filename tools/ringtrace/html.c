@@ -20,11 +20,13 @@
 
 #define EVENTS_MOST 10000 /* in a page: about a megabyte, and more than anyone steps through */
 
-/* The player's files become part of this program. */
+/* The player's files become part of this program.
+ * NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared takes none. */
 #define EMBED(name, path)                                                                          \
 	extern const char name[];                                                                  \
 	__asm__(".pushsection .rodata\n" #name ": .incbin \"tools/ringtrace/player/" path          \
 		"\"\n.byte 0\n.popsection\n")
+/* NOLINTEND(bugprone-macro-parentheses) */
 EMBED(player_html, "player.html");
 EMBED(player_css, "player.css");
 EMBED(player_js, "player.js");
@@ -37,17 +39,19 @@ static struct {
 } total;
 
 /* As far as a ring's entries have been shown to be taken, and to be given back. */
-static struct progress {
+struct progress {
 	struct ring *ring;
 	unsigned sq_head, sq_tail, cq_head, cq_tail;
-} * rings;
+};
+static struct progress *rings;
 static unsigned ring_count;
 
 /* Buffers that were put into a buffer ring, to find the requests that use their memory. */
-static struct buffer {
+struct buffer {
 	uint64_t address;
 	unsigned length, group, number;
-} * buffers;
+};
+static struct buffer *buffers;
 static size_t buffer_count;
 
 /* The call whose completions are being written. */

@@ -64,6 +64,14 @@ static void parse_user_data(const char *format)
 		usage_error("--user-data: '%s' is neither hex nor dec", format);
 }
 
+static void parse_check(const char *how)
+{
+	checks = true;
+	fails = how != NULL;
+	if (how && strcmp(how, "fail") != 0)
+		usage_error("--check: '%s' is not fail", how);
+}
+
 static void parse_only(const char *list)
 {
 	char word[ONE_WORD_LENGTH];
@@ -101,10 +109,7 @@ static void parse_options(int argc, char **argv)
 			log_to_read = optarg;
 			break;
 		case 'c':
-			checks = true;
-			fails = optarg != NULL;
-			if (optarg && strcmp(optarg, "fail") != 0)
-				usage_error("--check: '%s' is not fail", optarg);
+			parse_check(optarg);
 			break;
 		case 'j':
 			json_path = optarg;

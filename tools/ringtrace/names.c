@@ -10,21 +10,22 @@
 #include <sys/socket.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define LAST_FLAG                                                                                  \
-	{                                                                                          \
-		0, NULL                                                                            \
-	}
 
 const struct flag sqe_flags[] = {
-	{1 << 0, "FIXED_FILE"},	      {1 << 1, "DRAIN"}, {1 << 2, "LINK"},
-	{1 << 3, "HARDLINK"},	      {1 << 4, "ASYNC"}, {1 << 5, "BUFFER_SELECT"},
-	{1 << 6, "CQE_SKIP_SUCCESS"}, LAST_FLAG,
+	{1 << 0, "FIXED_FILE"},
+	{1 << 1, "DRAIN"},
+	{1 << 2, "LINK"},
+	{1 << 3, "HARDLINK"},
+	{1 << 4, "ASYNC"},
+	{1 << 5, "BUFFER_SELECT"},
+	{1 << 6, "CQE_SKIP_SUCCESS"},
+	{0},
 };
 static const struct flag accept_ioprio_flags[] = {
 	{1 << 0, "MULTISHOT"},
 	{1 << 1, "DONTWAIT"},
 	{1 << 2, "POLL_FIRST"},
-	LAST_FLAG,
+	{0},
 };
 static const struct flag transfer_ioprio_flags[] = {
 	{1 << 0, "POLL_FIRST"},
@@ -33,7 +34,7 @@ static const struct flag transfer_ioprio_flags[] = {
 	{1 << 3, "ZC_REPORT_USAGE"},
 	{1 << 4, "BUNDLE"},
 	{1 << 5, "SEND_VECTORIZED"},
-	LAST_FLAG,
+	{0},
 };
 static const struct flag message_flags[] = {
 	{MSG_OOB, "MSG_OOB"},
@@ -48,19 +49,19 @@ static const struct flag message_flags[] = {
 	{MSG_NOSIGNAL, "MSG_NOSIGNAL"},
 	{MSG_MORE, "MSG_MORE"},
 	{MSG_CMSG_CLOEXEC, "MSG_CMSG_CLOEXEC"},
-	LAST_FLAG,
+	{0},
 };
 static const struct flag socket_flags[] = {
 	{SOCK_CLOEXEC, "SOCK_CLOEXEC"},
 	{SOCK_NONBLOCK, "SOCK_NONBLOCK"},
-	LAST_FLAG,
+	{0},
 };
 static const struct flag read_write_flags[] = {
 	{1 << 0, "RWF_HIPRI"},	{1 << 1, "RWF_DSYNC"},	   {1 << 2, "RWF_SYNC"},
 	{1 << 3, "RWF_NOWAIT"}, {1 << 4, "RWF_APPEND"},	   {1 << 5, "RWF_NOAPPEND"},
-	{1 << 6, "RWF_ATOMIC"}, {1 << 7, "RWF_DONTCACHE"}, LAST_FLAG,
+	{1 << 6, "RWF_ATOMIC"}, {1 << 7, "RWF_DONTCACHE"}, {0},
 };
-static const struct flag fsync_flags[] = {{1 << 0, "DATASYNC"}, LAST_FLAG};
+static const struct flag fsync_flags[] = {{1 << 0, "DATASYNC"}, {0}};
 static const struct flag timeout_flags[] = {
 	{1 << 0, "ABS"},
 	{1 << 1, "UPDATE"},
@@ -70,18 +71,23 @@ static const struct flag timeout_flags[] = {
 	{1 << 5, "ETIME_SUCCESS"},
 	{1 << 6, "MULTISHOT"},
 	{1 << 7, "IMMEDIATE_ARG"},
-	LAST_FLAG,
+	{0},
 };
 static const struct flag cancel_flags[] = {
-	{1 << 0, "ALL"},      {1 << 1, "FD"}, {1 << 2, "ANY"}, {1 << 3, "FD_FIXED"},
-	{1 << 4, "USERDATA"}, {1 << 5, "OP"}, LAST_FLAG,
+	{1 << 0, "ALL"},
+	{1 << 1, "FD"},
+	{1 << 2, "ANY"},
+	{1 << 3, "FD_FIXED"},
+	{1 << 4, "USERDATA"},
+	{1 << 5, "OP"},
+	{0},
 };
 const struct flag poll_command_flags[] = {
 	{1 << 0, "MULTISHOT"},
 	{1 << 1, "UPDATE_EVENTS"},
 	{1 << 2, "UPDATE_USER_DATA"},
 	{1 << 3, "LEVEL"},
-	LAST_FLAG,
+	{0},
 };
 const struct flag poll_events[] = {
 	{POLLIN, "POLLIN"},	    {POLLPRI, "POLLPRI"},
@@ -90,7 +96,7 @@ const struct flag poll_events[] = {
 	{POLLRDNORM, "POLLRDNORM"}, {POLLRDBAND, "POLLRDBAND"},
 	{POLLWRNORM, "POLLWRNORM"}, {POLLWRBAND, "POLLWRBAND"},
 	{POLLRDHUP, "POLLRDHUP"},   {1U << 28, "EPOLLEXCLUSIVE"},
-	{1U << 31, "EPOLLET"},	    LAST_FLAG,
+	{1U << 31, "EPOLLET"},	    {0},
 };
 static const struct flag open_flags[] = {
 	{O_WRONLY, "O_WRONLY"},
@@ -105,24 +111,24 @@ static const struct flag open_flags[] = {
 	{O_NOFOLLOW, "O_NOFOLLOW"},
 	{O_CLOEXEC, "O_CLOEXEC"},
 	{O_PATH, "O_PATH"},
-	LAST_FLAG,
+	{0},
 };
 static const struct flag splice_flags[] = {
 	{1 << 0, "SPLICE_F_MOVE"},
 	{1 << 1, "SPLICE_F_NONBLOCK"},
 	{1 << 2, "SPLICE_F_MORE"},
 	{1U << 31, "FD_IN_FIXED"},
-	LAST_FLAG,
+	{0},
 };
 static const struct flag message_ring_flags[] = {
 	{1 << 0, "CQE_SKIP"},
 	{1 << 1, "FLAGS_PASS"},
-	LAST_FLAG,
+	{0},
 };
-static const struct flag command_flags[] = {{1 << 0, "FIXED"}, {1 << 1, "MULTISHOT"}, LAST_FLAG};
+static const struct flag command_flags[] = {{1 << 0, "FIXED"}, {1 << 1, "MULTISHOT"}, {0}};
 const struct flag cqe_flags[] = {
 	{1 << 1, "MORE"},     {1 << 2, "SOCK_NONEMPTY"}, {1 << 3, "NOTIF"},
-	{1 << 4, "BUF_MORE"}, {CQE_BIG, "CQE32"},	 LAST_FLAG,
+	{1 << 4, "BUF_MORE"}, {CQE_BIG, "CQE32"},	 {0},
 };
 const struct flag setup_flags[] = {
 	{1 << 0, "IOPOLL"},	    {1 << 1, "SQPOLL"},
@@ -135,15 +141,15 @@ const struct flag setup_flags[] = {
 	{1 << 14, "NO_MMAP"},	    {1 << 15, "REGISTERED_FD_ONLY"},
 	{1 << 16, "NO_SQARRAY"},    {1 << 17, "HYBRID_IOPOLL"},
 	{1 << 18, "CQE_MIXED"},	    {1 << 19, "SQE_MIXED"},
-	{1 << 20, "SQ_REWIND"},	    LAST_FLAG,
+	{1 << 20, "SQ_REWIND"},	    {0},
 };
 
 const struct flag enter_flags[] = {
 	{1 << 0, "GETEVENTS"},	 {1 << 1, "SQ_WAKEUP"},	      {1 << 2, "SQ_WAIT"},
 	{1 << 3, "EXT_ARG"},	 {1 << 4, "REGISTERED_RING"}, {1 << 5, "ABS_TIMER"},
-	{1 << 6, "EXT_ARG_REG"}, {1 << 7, "NO_IOWAIT"},	      LAST_FLAG,
+	{1 << 6, "EXT_ARG_REG"}, {1 << 7, "NO_IOWAIT"},	      {0},
 };
-const struct flag buffer_ring_flags[] = {{1 << 0, "MMAP"}, {1 << 1, "INC"}, LAST_FLAG};
+const struct flag buffer_ring_flags[] = {{1 << 0, "MMAP"}, {1 << 1, "INC"}, {0}};
 
 /* In the order of enum io_uring_op. */
 static const struct operation operations[] = {
