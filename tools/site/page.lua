@@ -111,6 +111,10 @@ return {
 	end },
 	{
 		Link = function(link)
+			-- A folder that has no text of its own has no page.
+			if link.target:match("/$") and not link.target:match("^%a+:") and not page_link(link.target) then
+				return link.content
+			end
 			link.target = page_link(link.target) or link.target
 			return link
 		end,
