@@ -94,8 +94,10 @@ bool ring_try_again(int result)
 	return result == -EINTR || result == -EAGAIN || result == -ENOMEM || result == -EBUSY;
 }
 
-/* The longest pauses let SIGINT and SIGTERM through: nothing has worked for a while, reading them
- * neither. */
+/*
+ * The longest pauses let SIGINT and SIGTERM through: nothing has worked for a while, and so nobody
+ * has read them.
+ */
 static void pause_ms(unsigned duration)
 {
 	const struct timespec pause = {.tv_nsec = duration * 1000000L};
