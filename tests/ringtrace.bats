@@ -432,7 +432,7 @@ checked() {
 		[linked-echo]='a receive is linked to a send of the full length'
 		[never-submitted]='it waits with 1 SQE prepared and not submitted'
 		[no-buffers-spin]='armed again and again, though its group has no buffer'
-		[not-seen]='no CQE was ever marked as seen'
+		[not-seen]='it was never marked as seen'
 		[peek-with-defer]='looks into the CQ found nothing: with IORING_SETUP_DEFER_TASKRUN'
 		[second-thread-submits]='a second thread submits to a ring of IORING_SETUP_SINGLE_ISSUER'
 		[two-sends]='two sends in flight on fd [0-9]+, not linked'
