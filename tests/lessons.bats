@@ -38,6 +38,7 @@ varies=(
 	'when a kernel thread fell asleep' 's/after [0-9]+ ms/after N ms/'
 	"probe: this machine's kernel and liburing" 's/^(kernel|liburing): .*/\1: RELEASE/'
 	'ringtrace: times' 's/^ +[0-9]+\.[0-9]{6} /TIME /; s/ *[0-9]+\.[0-9]{3} ms/ N ms/g'
+	'ringtrace: a flag that later liburings set' 's/(, |\|)NO_SQARRAY$//'
 	'ringtrace: looks without a completion' 's/(calls that did not: .*,) [0-9]+ (to look)/\1 N \2/'
 )
 

@@ -163,10 +163,11 @@ older_liburing() {
 
 # passes SECONDS FOLDER: the test NAME of FILE passes there, within that time. What is printed goes to a report.
 passes() {
+	local outer=("${!BATS_@}") # variables of this run of bats, some of which are read-only
+
 	(
-		unset "${!BATS_@}"
 		cd "$2" || exit
-		timeout -k 2 "$1" bats --filter "^${NAME//[^A-Za-z0-9,: -]/.}\$" \
+		env "${outer[@]/#/--unset=}" timeout -k 2 "$1" bats --filter "^${NAME//[^A-Za-z0-9,: -]/.}\$" \
 			--setup-suite-file "$WORK/setup_suite.bash" "$FILE"
 	) >"$WORK/report.$1" 2>&1 3>&-
 }

@@ -38,6 +38,8 @@ same_output() {
 	traced "$@" >"$BATS_TEST_TMPDIR/traced" 2>"$BATS_TEST_TMPDIR/traced.err" || traced_status=$?
 	sed -i 's/0x[0-9a-f]*/ADDRESS/; s/[0-9]* times/N times/; s/after [0-9]* ms/after N ms/' \
 		"$BATS_TEST_TMPDIR/plain" "$BATS_TEST_TMPDIR/traced"
+	# What the shell says of a crash names the place in this file.
+	sed -i '/Segmentation fault/d' "$BATS_TEST_TMPDIR/plain.err" "$BATS_TEST_TMPDIR/traced.err"
 	diff "$BATS_TEST_TMPDIR/plain" "$BATS_TEST_TMPDIR/traced"
 	diff "$BATS_TEST_TMPDIR/plain.err" "$BATS_TEST_TMPDIR/traced.err"
 	echo "status $plain_status, traced $traced_status"
@@ -49,7 +51,8 @@ say_and_hear() {
 	local text
 
 	for text in "$@"; do
-		printf '%s' "$text" | socat -t 5 - "TCP:127.0.0.1:$PORT"
+		# Day 3 closes what it has not read: to some versions of socat that is a failure.
+		printf '%s' "$text" | socat -t 5 - "TCP:127.0.0.1:$PORT" 2>/dev/null || true
 	done
 }
 
@@ -162,9 +165,9 @@ well_formed() {
 		'^  timeout +3 +3  ETIME 3$' 'requests still without completion: 0'
 }
 
-# What differs from run to run: times, and how often the loops looked.
+# What differs from run to run: times, and how often the loops looked; and a flag that later liburings set.
 without_times() {
-	sed -E 's/^ +[0-9]+\.[0-9]{6} /TIME /; s/[0-9]+\.[0-9]{3} ms/N ms/; s/[0-9]+ to look/N to look/' |
+	sed -E 's/(, |\|)NO_SQARRAY$//; s/^ +[0-9]+\.[0-9]{6} /TIME /; s/[0-9]+\.[0-9]{3} ms/N ms/; s/[0-9]+ to look/N to look/' |
 		sort -u
 }
 
