@@ -53,7 +53,8 @@ static void count_sqe(struct counts *counts, const struct event *event)
 
 static void count_cqe(struct counts *counts, const struct event *event)
 {
-	int error = -event->cqe->res;
+	bool failed = event->cqe->res < 0 && !(event->cqe->flags & IORING_CQE_F_NOTIF);
+	int error = failed ? -event->cqe->res : 0; /* a notification's result is no error */
 
 	counts->all_cqes++;
 	if (event->opcode < 0) {
@@ -61,7 +62,7 @@ static void count_cqe(struct counts *counts, const struct event *event)
 		return;
 	}
 	counts->cqes[event->opcode]++;
-	if (error > 0 && !(event->cqe->flags & IORING_CQE_F_NOTIF))
+	if (failed)
 		counts->errors[event->opcode][error < ERRORS ? error : 0]++;
 }
 
