@@ -54,7 +54,7 @@ static void count_sqe(struct counts *counts, const struct event *event)
 static void count_cqe(struct counts *counts, const struct event *event)
 {
 	bool failed = event->cqe->res < 0 && !(event->cqe->flags & IORING_CQE_F_NOTIF);
-	int error = failed ? -event->cqe->res : 0; /* a notification's result is no error */
+	int error = failed && event->cqe->res > -ERRORS ? -event->cqe->res : 0;
 
 	counts->all_cqes++;
 	if (event->opcode < 0) {
@@ -63,7 +63,7 @@ static void count_cqe(struct counts *counts, const struct event *event)
 	}
 	counts->cqes[event->opcode]++;
 	if (failed)
-		counts->errors[event->opcode][error < ERRORS ? error : 0]++;
+		counts->errors[event->opcode][error]++;
 }
 
 static void count_call(struct counts *counts, const struct event *event)
