@@ -81,7 +81,7 @@ static bool prepare(unsigned i)
 		return false;
 	}
 	if (requests[i].time.tv_nsec)
-		io_uring_prep_timeout(sqe, &requests[i].time, 0, 0); /* from the submit on */
+		io_uring_prep_timeout(sqe, &requests[i].time, 0, 0); /* no count, no flags */
 	else
 		io_uring_prep_nop(sqe);
 	io_uring_sqe_set_data64(sqe, i); /* after the prep, which may clear it */
@@ -163,8 +163,12 @@ int main(int argc, char **argv)
 	taken = submit();
 	show_queues();
 
+	/* Both ways are shown. A server would choose one. */
 	for (unsigned reaped = 0; reaped < taken; reaped++)
-		reaped < 2 ? reap_by_waiting() : reap_by_peeking();
+		if (reaped < 2)
+			reap_by_waiting();
+		else
+			reap_by_peeking();
 	show_queues();
 
 	io_uring_queue_exit(&ring);
