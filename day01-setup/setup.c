@@ -163,12 +163,8 @@ int main(int argc, char **argv)
 	taken = submit();
 	show_queues();
 
-	/* Both ways are shown. A server would choose one. */
 	for (unsigned reaped = 0; reaped < taken; reaped++)
-		if (reaped < 2)
-			reap_by_waiting();
-		else
-			reap_by_peeking();
+		reaped < 2 ? reap_by_waiting() : reap_by_peeking(); /* to show both */
 	show_queues();
 
 	io_uring_queue_exit(&ring);
