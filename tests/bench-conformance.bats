@@ -1,11 +1,6 @@
 #!/usr/bin/env bats
 # The epoll server that day 5 is measured against keeps the same promises: the comparison is fair.
 
-setup_file() {
-	cd "$BATS_TEST_DIRNAME/.." || return 1
-	make -s bench-programs
-}
-
 load helpers
 load peers
 load conformance
