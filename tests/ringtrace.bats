@@ -319,6 +319,20 @@ without_times() {
 	LD_PRELOAD='' same_output build/tests/foreign/surroundings
 }
 
+@test "ringtrace: lies in a folder whose name LD_PRELOAD would not take" {
+	local folder="$BATS_TEST_TMPDIR/blank and colon: \$LIB"
+
+	mkdir -p "$folder/build"
+	cp ringtrace "$folder"
+	cp build/libringtrace.so "$folder/build"
+	traced() {
+		"$folder/ringtrace" -o "$TRACE" "$@"
+	}
+	same_output build/tests/foreign/surroundings
+	in_order 'ring 1  closed' '^ +[0-9.]+  ringtrace: summary, rings: 1'
+	[ "$(traced sh -c build/tests/foreign/surroundings 2>/dev/null)" = "$(build/tests/foreign/surroundings)" ]
+}
+
 @test "ringtrace: liburing's packaged examples" {
 	local examples=/usr/share/doc/liburing-dev/examples
 
