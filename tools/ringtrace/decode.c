@@ -332,12 +332,13 @@ static void (*const adders[OPERATIONS])(struct text *text, const struct event *e
 /* "iov 3: 0x7f00+512 0x8000+100 ..." */
 static void add_vectors(struct text *text, const struct event *event)
 {
-	const struct iovec *vector = event->vectors, *end = vector + event->vectors_known;
+	const struct iovec *vectors = event->vectors;
+	size_t i;
 
-	text_add(text, " iov %zu%s", event->vector_count, vector ? ":" : "");
-	for (; vector < end; vector++)
-		text_add(text, " 0x%llx+%zu", (unsigned long long)(uintptr_t)vector->iov_base,
-			 vector->iov_len);
+	text_add(text, " iov %zu%s", event->vector_count, vectors ? ":" : "");
+	for (i = 0; i < event->vectors_known; i++)
+		text_add(text, " 0x%llx+%zu", (unsigned long long)(uintptr_t)vectors[i].iov_base,
+			 vectors[i].iov_len);
 	if (event->vectors_known < event->vector_count)
 		text_add(text, event->vectors ? " ..." : " (not readable)");
 }
