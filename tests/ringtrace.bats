@@ -296,6 +296,101 @@ without_times() {
 		'CQE  send_zc  = [0-9]+  NOTIF  user_data 0x4 ' '^  send_zc +1 +2$'
 }
 
+# newer WHAT: the same of tests/foreign/newer with and without; skips the test where it is too old for it.
+newer() {
+	local status=0
+
+	build/tests/foreign/newer "$1" >"$BATS_TEST_TMPDIR/reason" || status=$?
+	((status != 77)) || skip "$(tail -n 1 "$BATS_TEST_TMPDIR/reason")"
+	same_output build/tests/foreign/newer "$1"
+}
+
+@test "ringtrace: an SQ that begins at its first entry again and again" {
+	newer rewind
+	in_order 'opened: .*SQ_REWIND' 'SQE  nop       user_data 0x1$' 'SQE  nop       user_data 0x3$' \
+		'submit\(\)  SQEs taken 3 of 3,' 'CQE  nop      = 0  user_data 0x3  after' \
+		'SQE  nop       user_data 0x4$' 'submit\(\)  SQEs taken 3 of 3,' 'user_data 0x6  after' \
+		'SQE  nop       user_data 0x7$' 'submit\(\)  SQEs taken 3 of 3,' 'user_data 0x9  after' \
+		'user_data 0x64  \(prepared, and never submitted\)' '^  nop +9 +9$' \
+		'requests still without completion: 0'
+}
+
+@test "ringtrace: an SQE of twice the size among others" {
+	newer sqe-mixed
+	in_order 'opened: .*SQE_MIXED' 'SQE  nop       user_data 0x1$' 'SQE  nop       user_data 0x2$' \
+		'SQE  nop128    user_data 0x3$' 'submit\(\)  SQEs taken 3 of 3,' 'CQE  nop128   = 0  user_data 0x3 ' \
+		'SQE  nop       user_data 0x4$' '^  nop +3 +3$' '^  nop128 +1 +1$'
+}
+
+@test "ringtrace: a CQE of twice the size among others" {
+	newer cqe-mixed
+	in_order 'opened: .*CQE_MIXED' 'CQE  nop      = 0  user_data 0x7  after' \
+		'SQE  nop       CQE32  user_data 0x8' 'CQE  nop      = 0  CQE32  user_data 0x8  after' \
+		'CQE  nop      = 0  user_data 0x9  after' 'CQE  nop      = 0  CQE32  user_data 0xa  after' \
+		'^  nop +10 +10$'
+	has_lines "$TRACE" 'CQE  ' 10
+}
+
+@test "ringtrace: a ring in memory of the program, left open" {
+	newer no-mmap
+	in_order 'opened: .*NO_MMAP' 'SQE  nop       user_data 0x1$' 'CQE  nop      = 0  user_data 0x1  after' \
+		'user_data 0x2  \(prepared, and never submitted\)' '^  nop +1 +1$'
+}
+
+@test "ringtrace: a ring that gets another size" {
+	newer resize
+	in_order 'opened: fd [0-9]+, 4 SQEs, 8 CQEs' 'submit\(\)  SQEs taken 3 of 3,' 'user_data 0x3  after' \
+		'resized: fd [0-9]+, 16 SQEs, (32|64) CQEs' 'resize_rings\(16 SQEs, 64 CQEs\) = 0' \
+		'SQE  nop       user_data 0x4$' 'submit\(\)  SQEs taken 10 of 10, CQEs there 11' \
+		'user_data 0x4  after' 'user_data 0xd  after' 'closed' '^  nop +13 +13$'
+	has_lines "$TRACE" 'CQE  ' 13
+}
+
+@test "ringtrace: a buffer that is used in pieces" {
+	newer buffers-inc
+	in_order 'register_buf_ring\(group 5, 512 buffers, INC\) = 0' 'CQE  recv     = 6  buffer 0  BUF_MORE ' \
+		'CQE  recv     = 10  buffer 0  user_data'
+}
+
+@test "ringtrace: a send of vectors" {
+	newer vectorized
+	in_order 'SQE  send     fd [0-9]+ iov 2: 0x[0-9a-f]+\+4 0x[0-9a-f]+\+4  SEND_VECTORIZED' 'CQE  send     = 8 '
+}
+
+@test "ringtrace: a timeout without a timespec" {
+	newer immediate
+	in_order 'SQE  timeout  0\.001500 s  IMMEDIATE_ARG' 'CQE  timeout  = -ETIME'
+}
+
+@test "ringtrace: bundles of buffers, and MORE without a multishot" {
+	newer bundle
+	in_order 'SQE  recv .*group 5  BUFFER_SELECT  BUNDLE ' 'CQE  recv     = [0-9]+  buffer 0 and those after it '
+	newer send-bundle
+	in_order 'SQE  send .*group 5  BUFFER_SELECT  BUNDLE ' \
+		'CQE  send     = 256  buffer 0 and those after it  MORE  user_data 0x1  after' \
+		'CQE  send     = 44  buffer 256 and those after it  user_data 0x1  after' '^  send +1 +2$'
+}
+
+@test "ringtrace: a message's completion in the other ring" {
+	newer message-flags
+	in_order 'ring 1  SQE  msg_ring fd [0-9]+ is the ring to tell: result 12 with user_data 0xabc  FLAGS_PASS' \
+		'ring 2  CQE  \?        = 12  MORE  user_data 0xabc  \(msg_ring of ring 1\)'
+}
+
+@test "ringtrace: the system call with more arguments" {
+	newer enter2
+	in_order 'enter2\(fd [0-9]+, submit 1, wait for 1, GETEVENTS\|EXT_ARG\)  SQEs taken 1 of 1, CQEs there 1' \
+		'CQE  nop      = 0  user_data 0x1' 'enter2\(fd [0-9]+, submit 0, wait for 2, .*SQEs taken 0 of 0'
+}
+
+@test "ringtrace: functions that liburings after 2.3 have added" {
+	newer later-calls
+	in_order 'ring 1  clone_buffers\(of the ring with fd [0-9]+\) = 0' \
+		'ring 1  clone_buffers_offset\(of the ring with fd [0-9]+, 1 buffers from 0 to 0\) = 0' \
+		'ring 1  buf_ring_head\(group 5\) = 0' 'register_sync_msg\(to the ring with fd [0-9]+, result 12\) = 0' \
+		'register_query\(\) = 0' 'ring 1  CQE  \? .*= 12  user_data 0xabc'
+}
+
 @test "ringtrace: strace counts the same system calls" {
 	local program calls
 

@@ -172,7 +172,15 @@ struct memory {
 	CALL(unregister_napi)                                                                      \
 	CALL(register_region)                                                                      \
 	CALL(register_wait_reg)                                                                    \
-	CALL(resize_rings)
+	CALL(resize_rings)                                                                         \
+	CALL(buf_ring_head)                                                                        \
+	CALL(register_clock)                                                                       \
+	CALL(register_ifq)                                                                         \
+	CALL(register_zcrx_ctrl)                                                                   \
+	CALL(register_bpf_filter)                                                                  \
+	CALL(register_bpf_filter_task)                                                             \
+	CALL(register_query)                                                                       \
+	CALL(register_sync_msg)
 
 #define CALL_ID(name) CALL_##name,
 enum call_id { CALLS(CALL_ID) CALL_COUNT };

@@ -935,6 +935,21 @@ __attribute__((constructor)) static void start(void)
 	errno = saved_errno;
 }
 
+/*
+ * Whether the ring's memory is still there: the program may have unmapped it, and to read there
+ * would end it. What the program has provided itself is no mapping of io_uring.
+ */
+static bool is_there(const struct io_uring *view)
+{
+	unsigned head;
+
+	if (view->flags & (1U << 14)) /* IORING_SETUP_NO_MMAP */
+		return memory_peek((uintptr_t)view->sq.khead, &head, sizeof(head)) ==
+			       sizeof(head) &&
+		       memory_peek((uintptr_t)view->sq.sqes, &head, sizeof(head)) == sizeof(head);
+	return is_ring_memory(view->sq.khead) && is_ring_memory(view->cq.khead);
+}
+
 static void rings_at_exit(void)
 {
 	struct ring_table *table;
@@ -945,10 +960,7 @@ static void rings_at_exit(void)
 	for (table = &first_table; table; table = table->next) {
 		for (i = 0; i < RINGS_A_TABLE; i++) {
 			state = &table->states[i];
-			/* The program may have unmapped it: reading there would end it. */
-			if (state->key && state->key != &being_filled &&
-			    is_ring_memory(state->view.sq.khead) &&
-			    is_ring_memory(state->view.cq.khead)) {
+			if (state->key && state->key != &being_filled && is_there(&state->view)) {
 				last = last_view(state);
 				ring_ends(state, &last, true);
 			}
