@@ -54,7 +54,7 @@ struct checked {
 	int32_t errors[LARGEST + 1]; /* results so far */
 };
 
-static unsigned count;
+static unsigned count, listed; /* mistakes; of which a list has been printed */
 static struct text list[MOST_LISTED];
 
 unsigned check_count(void)
@@ -75,9 +75,9 @@ __attribute__((format(printf, 3, 4))) static void warn(const struct event *at, c
 	event.kind = EVENT_WARNING;
 	event.warning = &warning;
 	events_emit(&event);
-	if (count < MOST_LISTED) {
-		list[count] = line_start(&event);
-		event_text(&list[count], &event);
+	if (count - listed < MOST_LISTED) {
+		list[count - listed] = line_start(&event);
+		event_text(&list[count - listed], &event);
 	}
 	count++;
 }
@@ -583,18 +583,25 @@ static void check_close(const struct event *event)
 	}
 }
 
+/* At a process's end: what was found since that of another. */
 static void print_list(void)
 {
 	struct text line = {.length = 0};
-	struct ring *ring;
 	unsigned i;
+
+	text_add(&line, "ringtrace: mistakes that --check has found: %u", count - listed);
+	line_add(&line);
+	for (i = 0; i < count - listed && i < MOST_LISTED; i++)
+		line_add(&list[i]);
+	listed = count;
+}
+
+static void forget_all(void)
+{
+	struct ring *ring;
 
 	for (ring = events_rings(); ring; ring = ring->next)
 		forget(ring);
-	text_add(&line, "ringtrace: mistakes that --check has found: %u", count);
-	line_add(&line);
-	for (i = 0; i < count && i < MOST_LISTED; i++)
-		line_add(&list[i]);
 }
 
 void check_event(const struct event *event)
@@ -630,8 +637,13 @@ void check_event(const struct event *event)
 			warn(event, "make the CQ larger", "%u CQEs are lost: the CQ was full",
 			     event->count);
 		break;
-	case EVENT_END:
+	case EVENT_EXIT:
 		print_list();
+		break;
+	case EVENT_END:
+		if (count > listed)
+			print_list();
+		forget_all();
 		break;
 	default:
 		break;
