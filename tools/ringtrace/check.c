@@ -54,7 +54,7 @@ struct checked {
 	int32_t errors[LARGEST + 1]; /* results so far */
 };
 
-static unsigned count;
+static unsigned count, listed; /* mistakes; of which a list has been printed */
 static struct text list[MOST_LISTED];
 
 unsigned check_count(void)
@@ -75,9 +75,9 @@ __attribute__((format(printf, 3, 4))) static void warn(const struct event *at, c
 	event.kind = EVENT_WARNING;
 	event.warning = &warning;
 	events_emit(&event);
-	if (count < MOST_LISTED) {
-		list[count] = line_start(&event);
-		event_text(&list[count], &event);
+	if (count - listed < MOST_LISTED) {
+		list[count - listed] = line_start(&event);
+		event_text(&list[count - listed], &event);
 	}
 	count++;
 }
@@ -176,20 +176,30 @@ static void check_fields(const struct event *event, const struct io_uring_sqe *s
 
 static bool fills(const struct io_uring_sqe *sqe)
 {
-	return (sqe->opcode == IORING_OP_RECV || sqe->opcode == IORING_OP_READ) &&
-	       !(sqe->flags & IOSQE_BUFFER_SELECT);
+	return sqe->opcode == IORING_OP_RECV || sqe->opcode == IORING_OP_RECVMSG ||
+	       sqe->opcode == IORING_OP_READ || sqe->opcode == IORING_OP_READV;
 }
 
 static bool empties(const struct io_uring_sqe *sqe)
 {
-	return (sqe->opcode == IORING_OP_SEND || sqe->opcode == IORING_OP_WRITE ||
-		sqe->opcode == IORING_OP_SEND_ZC) &&
-	       !(sqe->flags & IOSQE_BUFFER_SELECT) && !(sqe->ioprio & SEND_VECTORIZED);
+	return is_send(sqe->opcode) || sqe->opcode == IORING_OP_WRITE ||
+	       sqe->opcode == IORING_OP_WRITEV;
 }
 
-static bool overlap(const struct io_uring_sqe *one, const struct io_uring_sqe *other)
+static bool overlap(const struct request *one, const struct request *other)
 {
-	return one->addr < other->addr + other->len && other->addr < one->addr + one->len;
+	size_t i, j;
+
+	for (i = 0; i < one->vectors_known; i++)
+		for (j = 0; j < other->vectors_known; j++) {
+			const char *start = one->vectors[i].iov_base;
+			const char *other_start = other->vectors[j].iov_base;
+
+			if (start < other_start + other->vectors[j].iov_len &&
+			    other_start < start + one->vectors[i].iov_len)
+				return true;
+		}
+	return false;
 }
 
 /* Two requests of which the program could not tell whose a completion is, and would have to. */
@@ -223,14 +233,15 @@ static void compare(const struct event *event, const struct request *one,
 		     (unsigned long long)one->sqe.user_data);
 	if (one->chain == other->chain) {
 		if (other->sqe.opcode == IORING_OP_RECV && one->sqe.opcode == IORING_OP_SEND &&
-		    !(other->sqe.msg_flags & MSG_WAITALL) && fills(&other->sqe) &&
+		    !(other->sqe.msg_flags & MSG_WAITALL) && other->vectors_known &&
 		    other->sqe.addr == one->sqe.addr && other->sqe.len == one->sqe.len)
 			warn(event, "send what the receive's result says, after it",
 			     "a receive is linked to a send of the full length, %u bytes: a shorter "
 			     "receive sends rubbish",
 			     one->sqe.len);
-	} else if ((fills(&one->sqe) && empties(&other->sqe) && overlap(&one->sqe, &other->sqe)) ||
-		   (empties(&one->sqe) && fills(&other->sqe) && overlap(&one->sqe, &other->sqe))) {
+	} else if (((fills(&one->sqe) && empties(&other->sqe)) ||
+		    (empties(&one->sqe) && fills(&other->sqe))) &&
+		   overlap(one, other)) {
 		warn(event, "a buffer is the request's until its completion",
 		     "memory that is being sent is received into at the same time");
 	}
@@ -572,18 +583,25 @@ static void check_close(const struct event *event)
 	}
 }
 
+/* At a process's end: what was found since that of another. */
 static void print_list(void)
 {
 	struct text line = {.length = 0};
-	struct ring *ring;
 	unsigned i;
+
+	text_add(&line, "ringtrace: mistakes that --check has found: %u", count - listed);
+	line_add(&line);
+	for (i = 0; i < count - listed && i < MOST_LISTED; i++)
+		line_add(&list[i]);
+	listed = count;
+}
+
+static void forget_all(void)
+{
+	struct ring *ring;
 
 	for (ring = events_rings(); ring; ring = ring->next)
 		forget(ring);
-	text_add(&line, "ringtrace: mistakes that --check has found: %u", count);
-	line_add(&line);
-	for (i = 0; i < count && i < MOST_LISTED; i++)
-		line_add(&list[i]);
 }
 
 void check_event(const struct event *event)
@@ -619,8 +637,13 @@ void check_event(const struct event *event)
 			warn(event, "make the CQ larger", "%u CQEs are lost: the CQ was full",
 			     event->count);
 		break;
-	case EVENT_END:
+	case EVENT_EXIT:
 		print_list();
+		break;
+	case EVENT_END:
+		if (count > listed)
+			print_list();
+		forget_all();
 		break;
 	default:
 		break;
