@@ -307,6 +307,19 @@ static void request_add(struct request *request)
 	family_add(*link, request);
 }
 
+bool events_in_flight(const struct request *request)
+{
+	const struct group *group = *group_of(request->ring, request->sqe.user_data);
+	const struct family *family;
+
+	if (!group || group->unsure)
+		return false;
+	for (family = group->families; family; family = family->next)
+		if (family->kind == kind_of(request))
+			return !family->unsure;
+	return false;
+}
+
 /* Takes a family's oldest request, which does not go on to another. */
 static struct request *family_take(struct family *family)
 {

@@ -163,6 +163,12 @@ void events_end(void);
 const void *event_pointed(const struct event *event, uint64_t address, size_t least,
 			  size_t *length);
 
+/*
+ * Whether a request of a ring's list is in flight for certain: where a CQE could have been that of
+ * several, the list may have kept one that has ended.
+ */
+bool events_in_flight(const struct request *request);
+
 /* All rings so far, linked by `next`. */
 struct ring *events_rings(void);
 
