@@ -505,11 +505,15 @@ wrong() {
 	wrong linked-sends 'a send on fd [0-9]+ took [0-9]+ of 4194304 bytes, and the one linked to it has sent on'
 }
 
+@test "ringtrace --check: a thread that does nothing but look" {
+	wrong busy-looks 'for 1\.[0-9] s of processor time a thread has done nothing but look into the CQ, in vain'
+}
+
 @test "ringtrace --check: what looks like a mistake, and is none" {
 	local what
 
-	for what in same-user-data buffers-again rest-moved peer-dropped peer-lost room-awaited send-cancelled \
-		send-limited; do
+	for what in same-user-data buffers-again rest-moved peer-dropped peer-shut-down peer-lost room-awaited send-cancelled \
+		send-limited looks-and-work; do
 		checked build/tests/foreign/harmless $what
 		echo "$what: $status"
 		((status == 0))

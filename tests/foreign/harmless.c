@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MUCH (4 << 20) /* more than a socket takes */
@@ -109,6 +110,21 @@ static void drop_the_peer(void)
 	pause_a_millisecond();
 }
 
+/* The same in order: shutdown(2) ends the receive, and then it is closed. */
+static void shut_the_peer_down(void)
+{
+	static char byte;
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	io_uring_prep_recv(sqe, ends[0], &byte, 1, 0);
+	io_uring_sqe_set_data64(sqe, 1);
+	send_much();
+	shutdown(ends[0], SHUT_RDWR);
+	completion();
+	pause_a_millisecond();
+	close(ends[0]);
+}
+
 static void lose_the_peer(void)
 {
 	char byte;
@@ -164,6 +180,30 @@ static void limit_the_send(void)
 	pause_a_millisecond();
 }
 
+/* Looks for the one or the other, with something to do in between; and then for something there. */
+static void look_while_working(void)
+{
+	struct __kernel_timespec late = {.tv_sec = 60};
+	struct io_uring_cqe *cqe;
+	struct timespec used;
+	volatile unsigned work;
+
+	io_uring_prep_timeout(io_uring_get_sqe(&ring), &late, 0, 0);
+	io_uring_submit(&ring);
+	do {
+		io_uring_peek_cqe(&ring, &cqe);
+		for (work = 0; work < 20000; work++)
+			;
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	} while (used.tv_sec < 1 || used.tv_nsec < 200000000);
+	io_uring_prep_nop(io_uring_get_sqe(&ring));
+	io_uring_submit(&ring);
+	do {
+		io_uring_peek_batch_cqe(&ring, &cqe, 1);
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	} while (used.tv_sec < 2 || used.tv_nsec < 400000000);
+}
+
 /* A buffer ring that is closed, and opened again for the same group. */
 static void register_buffers_again(void)
 {
@@ -194,10 +234,12 @@ int main(int argc, char **argv)
 		{"same-user-data", send_with_the_same_user_data},
 		{"rest-moved", move_the_rest},
 		{"peer-dropped", drop_the_peer},
+		{"peer-shut-down", shut_the_peer_down},
 		{"peer-lost", lose_the_peer},
 		{"room-awaited", wait_for_room},
 		{"send-cancelled", cancel_the_send},
 		{"send-limited", limit_the_send},
+		{"looks-and-work", look_while_working},
 		{"buffers-again", register_buffers_again},
 	};
 	size_t i;

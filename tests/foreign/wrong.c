@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define BUFFER (2 << 20) /* bytes: more than a socket takes */
@@ -134,6 +135,21 @@ static void link_two_sends(void)
 	complete();
 }
 
+/* It would burn a processor until something comes. Here it has an end. */
+static void look_all_the_time(void)
+{
+	struct __kernel_timespec late = {.tv_sec = 60};
+	struct timespec used;
+	struct io_uring_cqe *cqe;
+
+	io_uring_prep_timeout(io_uring_get_sqe(&ring), &late, 0, 0);
+	io_uring_submit(&ring);
+	do {
+		io_uring_peek_cqe(&ring, &cqe);
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	} while (used.tv_sec < 1 || used.tv_nsec < 300000000);
+}
+
 static void mark_too_often(void)
 {
 	io_uring_prep_nop(io_uring_get_sqe(&ring));
@@ -204,6 +220,7 @@ int main(int argc, char **argv)
 		{"sent-while-given", send_what_is_given},
 		{"rest-forgotten", forget_the_rest},
 		{"linked-sends", link_two_sends},
+		{"busy-looks", look_all_the_time},
 		{"seen-too-often", mark_too_often},
 		{"slot-as-descriptor", use_a_slot_as_descriptor},
 		{"result-as-descriptor", use_a_result_as_descriptor},

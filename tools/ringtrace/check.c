@@ -72,7 +72,7 @@ struct checked {
 	struct file *files[256];
 	struct group *groups;
 	pid_t thread;
-	bool several_threads, was_told;
+	bool several_threads, was_told, has_spun;
 	uint32_t last_head;
 	uint64_t overflowed, cancelled; /* times */
 	unsigned waits, looked_again, unsubmitted_waits, left, rests;
@@ -323,8 +323,12 @@ static void note_short_send(const struct event *event, const struct request *req
 		     file->rest.taken, file->rest.wanted);
 		file->rest.is_there = false;
 	}
-	/* A cancel or a timeout may have cut it short, and somebody may wait for room elsewhere. */
-	if (result <= 0 || (uint64_t)result >= wanted || request->sqe.msg_flags & MSG_DONTWAIT ||
+	/*
+	 * A cancel or a timeout may have cut it short, somebody may wait for room elsewhere, and
+	 * the kernel may have said that it is an error.
+	 */
+	if (result <= 0 || (uint64_t)result >= wanted ||
+	    request->sqe.msg_flags & (MSG_DONTWAIT | MSG_WAITALL) ||
 	    file->limited == request->serial ||
 	    checked(event->ring)->cancelled >= request->submitted)
 		return;
@@ -715,6 +719,18 @@ static void check_looks(const struct event *event, unsigned looks)
 		     looks);
 }
 
+static void check_spinning(const struct event *event, const struct call_record *call)
+{
+	if (!call->spun || checked(event->ring)->has_spun ||
+	    event->ring->opened.flags &
+		    (IORING_SETUP_SQPOLL | IORING_SETUP_IOPOLL | IORING_SETUP_DEFER_TASKRUN))
+		return;
+	checked(event->ring)->has_spun = true;
+	warn(event, "io_uring_wait_cqe(), or another function that sleeps until something comes",
+	     "for %u.%u s of processor time a thread has done nothing but look into the CQ, in vain",
+	     call->spun / 1000, call->spun / 100 % 10);
+}
+
 static void warn_unarmed(const struct event *event, struct file *file)
 {
 	file->has_ended = false;
@@ -777,6 +793,7 @@ static void check_call(const struct event *event)
 	    event->ring->opened.flags & IORING_SETUP_SINGLE_ISSUER)
 		warn(event, "a ring for each thread, or IORING_OP_MSG_RING",
 		     "a second thread submits to a ring of IORING_SETUP_SINGLE_ISSUER");
+	check_spinning(event, event->call);
 	if (event->ring->in_flight)
 		check_looks(event, event->call->before.looks);
 	if (event->waits || event->submits)
@@ -862,7 +879,16 @@ static void check_ring(const struct event *event)
 		     "sq_thread_idle is set without IORING_SETUP_SQPOLL, and does nothing");
 }
 
-/* close(2), in a process that may have several rings */
+/* shutdown(2), and close(2), in a process that may have several rings */
+static void check_shutdown(const struct event *event)
+{
+	struct event at = *event;
+
+	for (at.ring = events_rings(); at.ring; at.ring = at.ring->next)
+		if (at.ring->is_open && at.ring->process == event->process)
+			check_rest(&at, file_of(at.ring, TARGET_FD, (int)event->count));
+}
+
 static void check_close(const struct event *event)
 {
 	struct ring *ring;
@@ -932,6 +958,9 @@ void check_event(const struct event *event)
 	case EVENT_MISSED:
 		if (event->of_cqes)
 			buffers_unclear(event->ring);
+		break;
+	case EVENT_SHUTDOWN:
+		check_shutdown(event);
 		break;
 	case EVENT_LEFT:
 		check_left(event);

@@ -922,6 +922,11 @@ static void read_record(struct event *event, const struct record *record)
 		event->fails = record->flags;
 		events_emit(event);
 		break;
+	case RECORD_SHUTDOWN:
+		event->kind = EVENT_SHUTDOWN;
+		event->count = record->number;
+		events_emit(event);
+		break;
 	}
 }
 

@@ -23,9 +23,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RINGS_A_TABLE 32
-#define BUFFER_RINGS  16
-#define POINTED_MOST  1024 /* bytes of memory that one SQE points to, see copy_pointed() */
+#define RINGS_A_TABLE  32
+#define BUFFER_RINGS   16
+#define SPINNING_NS    1000000000 /* of nothing but looks */
+#define SPINNING_LOOKS 250000	  /* at least, in that time */
+#define LOOKS_A_TIME   4096	  /* that many are made between two looks at the clock */
+#define POINTED_MOST   1024	  /* bytes of memory that one SQE points to, see copy_pointed() */
 
 /* initial-exec: an access must not allocate, which would be the program's heap. */
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
@@ -65,6 +68,10 @@ THREAD_LOCAL pid_t thread;
 /* Set inside of a hook: what liburing calls from there, or a signal handler, only passes on. */
 THREAD_LOCAL bool inside;
 THREAD_LOCAL struct record *being_written;
+
+/* The looks into a CQ that the thread has made one after the other, and found nothing. */
+THREAD_LOCAL unsigned vain_looks;
+THREAD_LOCAL uint64_t spinning_since; /* its processor time */
 
 /* The channel */
 
@@ -820,13 +827,52 @@ static bool is_vain_look(const struct call *call)
 	       !(call->ring->flags & IORING_SETUP_IOPOLL) && !(call->ring->int_flags & CQ_ENTER);
 }
 
+static uint64_t processor_time(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+/*
+ * For how long, in milliseconds, the thread has done nothing but look in vain; 0 where it has not,
+ * or not for SPINNING yet. It asks for the time, which is a system call, after every few thousand.
+ */
+static uint32_t has_spun(const struct call *call)
+{
+	const struct io_uring *view = &call->state->view;
+	uint64_t time;
+
+	if (call->kind != CALL_LOOKS ||
+	    IO_URING_READ_ONCE(*view->cq.ktail) != call->record.before.cq_head) {
+		vain_looks = 0;
+		return 0;
+	}
+	if (++vain_looks % LOOKS_A_TIME != 0)
+		return 0;
+	if (vain_looks == LOOKS_A_TIME)
+		spinning_since = processor_time();
+	time = processor_time() - spinning_since;
+	if (time < SPINNING_NS)
+		return 0;
+	/* With other work between the looks, it is no spinning. */
+	if (vain_looks < SPINNING_LOOKS)
+		time = 0;
+	vain_looks = 0;
+	return (uint32_t)(time / 1000000);
+}
+
 static void record_call(struct call *call, int result)
 {
 	struct ring_state *state = call->state;
 
+	if (state)
+		call->record.spun = has_spun(call);
 	if (state && is_vain_look(call)) {
 		state->looks++;
-		return;
+		if (!call->record.spun)
+			return;
 	}
 	call->record.result = result;
 	if (state) {
@@ -856,6 +902,19 @@ void call_end(struct call *call, int result)
 		wake_reader();
 	}
 	inside = false;
+	errno = saved_errno;
+}
+
+/* A descriptor's calls that pass by the rings */
+
+void descriptor_shutting_down(int fd)
+{
+	int saved_errno = errno;
+
+	if (process_is_recorded && getpid() == process && opening_begin()) {
+		record_write(RECORD_SHUTDOWN, 0, (uint32_t)fd, 0, NULL, 0);
+		inside = false;
+	}
 	errno = saved_errno;
 }
 
