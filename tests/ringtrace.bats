@@ -453,6 +453,7 @@ checked() {
 		[not-seen]='it was never marked as seen'
 		[peek-with-defer]='looks into the CQ found nothing: with IORING_SETUP_DEFER_TASKRUN'
 		[short-send]='a send on fd [0-9]+ took [0-9]+ of 8388608 bytes, and the rest was never sent'
+		[stale-user-data]='nobody has set the user_data of a nop: 0x3ea is left over'
 		[second-thread-submits]='a second thread submits to a ring of IORING_SETUP_SINGLE_ISSUER'
 		[two-sends]='two sends in flight on fd [0-9]+, not linked'
 	)
@@ -501,7 +502,9 @@ wrong() {
 }
 
 @test "ringtrace --check: a send that was short, and whose rest is forgotten" {
-	wrong rest-forgotten 'a send on fd [0-9]+ took [0-9]+ of 4194304 bytes, and the rest was never sent'
+	wrong send-forgotten 'a send on fd [0-9]+ took [0-9]+ of 4194304 bytes, and the rest was never sent'
+	wrong message-forgotten 'a sendmsg on fd [0-9]+ took [0-9]+ of 4194368 bytes, and the rest was never sent'
+	wrong write-forgotten 'a write on fd [0-9]+ took [0-9]+ of 4194304 bytes, and the rest was never sent'
 	wrong linked-sends 'a send on fd [0-9]+ took [0-9]+ of 4194304 bytes, and the one linked to it has sent on'
 }
 
@@ -509,11 +512,29 @@ wrong() {
 	wrong busy-looks 'for 1\.[0-9] s of processor time a thread has done nothing but look into the CQ, in vain'
 }
 
+@test "ringtrace --check: user_data that nobody has set" {
+	wrong user-data-unset 'nobody has set the user_data of a nop: 0x5 is left over'
+	# Without --check nothing is done to the program's SQEs that would show it, also not in a log that is kept.
+	./ringtrace -w "$BATS_TEST_TMPDIR/log" build/tests/foreign/wrong user-data-unset
+	run ./ringtrace -r "$BATS_TEST_TMPDIR/log" --check=fail
+	((status == 0))
+}
+
+@test "ringtrace --check: the program goes on with its own user_data where the trace ends" {
+	local what
+
+	[ -w /dev/full ] || skip "needs /dev/full"
+	for what in user-data-by-place user-data-polled user-data-in-child user-data-in-threads; do
+		./ringtrace --check -o /dev/full build/tests/foreign/harmless $what
+	done
+}
+
 @test "ringtrace --check: what looks like a mistake, and is none" {
 	local what
 
 	for what in same-user-data buffers-again rest-moved peer-dropped peer-shut-down peer-lost room-awaited send-cancelled \
-		send-limited looks-and-work; do
+		end-near looks-and-work user-data-by-place user-data-polled user-data-in-child \
+		user-data-in-threads; do
 		checked build/tests/foreign/harmless $what
 		echo "$what: $status"
 		((status == 0))

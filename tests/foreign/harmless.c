@@ -7,15 +7,18 @@
 #include <error.h>
 #include <liburing.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define MUCH (4 << 20) /* more than a socket takes */
+#define ENTRIES 8
+#define MUCH	(4 << 20) /* more than a socket takes */
 
 static struct io_uring ring;
 static char much[MUCH];
@@ -110,19 +113,26 @@ static void drop_the_peer(void)
 	pause_a_millisecond();
 }
 
-/* The same in order: shutdown(2) ends the receive, and then it is closed. */
+/* The same in order: shutdown(2) ends the receive, which is heard of later, and then it is closed.
+ */
 static void shut_the_peer_down(void)
 {
 	static char byte;
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+	struct io_uring_sqe *sqe;
 
+	io_uring_queue_exit(&ring);
+	if (io_uring_queue_init(ENTRIES, &ring,
+				IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN) < 0)
+		error(EXIT_FAILURE, 0, "io_uring_queue_init");
+	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_recv(sqe, ends[0], &byte, 1, 0);
 	io_uring_sqe_set_data64(sqe, 1);
 	send_much();
 	shutdown(ends[0], SHUT_RDWR);
+	io_uring_submit_and_wait(&ring, 1);
 	completion();
-	pause_a_millisecond();
 	close(ends[0]);
+	pause_a_millisecond();
 }
 
 static void lose_the_peer(void)
@@ -147,36 +157,30 @@ static void wait_for_room(void)
 	pause_a_millisecond();
 }
 
-/* What a cancel has cut short was not forgotten. */
-static void cancel_the_send(void)
+static void cancel(unsigned long long user_data)
 {
-	struct io_uring_sqe *sqe;
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
 
-	start_send(ends[0], much, sizeof(much), MSG_WAITALL);
-	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_cancel64(sqe, 0, 0);
+	io_uring_prep_cancel64(sqe, user_data, 0);
 	io_uring_sqe_set_data64(sqe, 1);
 	io_uring_submit(&ring);
 	completion();
+}
+
+/* What a cancel has cut short was not forgotten. */
+static void cancel_the_send(void)
+{
+	start_send(ends[0], much, sizeof(much), MSG_WAITALL);
+	cancel(0);
 	completion();
 	pause_a_millisecond();
 }
 
-/* The same of a timeout that is linked to it. */
-static void limit_the_send(void)
+/* Who is about to end sends no more. */
+static void come_to_the_end(void)
 {
-	struct __kernel_timespec soon = {.tv_nsec = 1000000};
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
-
-	io_uring_prep_send(sqe, ends[0], much, sizeof(much), MSG_WAITALL | MSG_NOSIGNAL);
-	sqe->flags |= IOSQE_IO_LINK;
-	io_uring_sqe_set_data64(sqe, 1);
-	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_link_timeout(sqe, &soon, 0);
-	io_uring_sqe_set_data64(sqe, 2);
-	io_uring_submit(&ring);
-	completion();
-	completion();
+	send_much();
+	cancel(2);
 	pause_a_millisecond();
 }
 
@@ -225,6 +229,80 @@ static void register_buffers_again(void)
 	}
 }
 
+/* Each SQE keeps for ever the user_data that it was given once. */
+static void number_once(struct io_uring *of, unsigned long long number)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(of);
+	struct io_uring_cqe *cqe;
+
+	io_uring_prep_nop(sqe);
+	if (number < ENTRIES)
+		io_uring_sqe_set_data64(sqe, 100 + number);
+	io_uring_submit(of);
+	if (io_uring_wait_cqe(of, &cqe) < 0 || cqe->user_data != 100 + number % ENTRIES)
+		error(EXIT_FAILURE, 0, "not the user_data that the SQE had");
+	io_uring_cqe_seen(of, cqe);
+}
+
+static void number_by_place(void)
+{
+	unsigned long long number;
+
+	for (number = 0; number < 2000ULL * ENTRIES; number++)
+		number_once(&ring, number);
+}
+
+static void number_by_place_with_a_thread(void)
+{
+	struct io_uring polled;
+	unsigned long long number;
+
+	if (io_uring_queue_init(ENTRIES, &polled, IORING_SETUP_SQPOLL) < 0)
+		error(EXIT_FAILURE, 0, "io_uring_queue_init");
+	for (number = 0; number < 2000ULL * ENTRIES; number++)
+		number_once(&polled, number);
+	io_uring_queue_exit(&polled);
+}
+
+static void number_by_place_in_a_child(void)
+{
+	unsigned long long number;
+	int status;
+
+	for (number = 0; number < ENTRIES; number++)
+		number_once(&ring, number);
+	if (fork() == 0) {
+		for (; number < 200ULL * ENTRIES; number++)
+			number_once(&ring, number);
+		exit(EXIT_SUCCESS);
+	}
+	if (wait(&status) < 0 || status != 0)
+		error(EXIT_FAILURE, 0, "what the child saw");
+}
+
+static void *number_in_a_second_thread(void *argument)
+{
+	unsigned long long number;
+
+	for (number = ENTRIES; number < 200ULL * ENTRIES; number++)
+		number_once(argument, number);
+	return NULL;
+}
+
+static void number_by_place_in_two_threads(void)
+{
+	unsigned long long number;
+	pthread_t second;
+
+	for (number = 0; number < ENTRIES; number++)
+		number_once(&ring, number);
+	if (pthread_create(&second, NULL, number_in_a_second_thread, &ring) != 0)
+		error(EXIT_FAILURE, 0, "pthread_create");
+	pthread_join(second, NULL);
+	for (number = ENTRIES; number < 200ULL * ENTRIES; number++)
+		number_once(&ring, number);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -238,13 +316,17 @@ int main(int argc, char **argv)
 		{"peer-lost", lose_the_peer},
 		{"room-awaited", wait_for_room},
 		{"send-cancelled", cancel_the_send},
-		{"send-limited", limit_the_send},
+		{"end-near", come_to_the_end},
 		{"looks-and-work", look_while_working},
+		{"user-data-by-place", number_by_place},
+		{"user-data-polled", number_by_place_with_a_thread},
+		{"user-data-in-child", number_by_place_in_a_child},
+		{"user-data-in-threads", number_by_place_in_two_threads},
 		{"buffers-again", register_buffers_again},
 	};
 	size_t i;
 
-	if (io_uring_queue_init(8, &ring, 0) < 0)
+	if (io_uring_queue_init(ENTRIES, &ring, 0) < 0)
 		error(EXIT_FAILURE, 0, "io_uring_queue_init");
 	open_pair(ends);
 	open_pair(more_ends);

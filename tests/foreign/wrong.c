@@ -105,16 +105,42 @@ static void send_what_is_given(void)
 	complete();
 }
 
-/* The rest of a send is forgotten, while the program waits for something else. */
-static void forget_the_rest(void)
+/* The rest of what was to be sent is forgotten, while the program waits for something else. */
+static void forget_the_rest(unsigned operation)
 {
 	struct __kernel_timespec soon = {.tv_nsec = 1000000};
+	struct iovec vectors[] = {{memory, sizeof(memory)}, {much, sizeof(much)}};
+	struct msghdr message = {.msg_iov = vectors, .msg_iovlen = 2};
 
 	open_pair();
-	io_uring_prep_send(io_uring_get_sqe(&ring), ends[0], much, sizeof(much), 0);
+	io_uring_prep_send(io_uring_get_sqe(&ring), ends[0], memory, 1, 0);
+	complete();
+	if (operation == IORING_OP_WRITE)
+		io_uring_prep_write(io_uring_get_sqe(&ring), ends[0], much, sizeof(much), 0);
+	else if (operation == IORING_OP_SENDMSG)
+		io_uring_prep_sendmsg(io_uring_get_sqe(&ring), ends[0], &message, 0);
+	else
+		io_uring_prep_send(io_uring_get_sqe(&ring), ends[0], much, sizeof(much), 0);
 	complete();
 	io_uring_prep_timeout(io_uring_get_sqe(&ring), &soon, 0, 0);
 	complete();
+}
+
+static void forget_the_rest_of_a_send(void)
+{
+	forget_the_rest(IORING_OP_SEND);
+	close(ends[0]);
+}
+
+static void forget_the_rest_of_a_message(void)
+{
+	forget_the_rest(IORING_OP_SENDMSG);
+	shutdown(ends[0], SHUT_WR);
+}
+
+static void forget_the_rest_of_a_write(void)
+{
+	forget_the_rest(IORING_OP_WRITE);
 }
 
 /* The first is short, which breaks no link, and the second goes on behind what is missing. */
@@ -148,6 +174,20 @@ static void look_all_the_time(void)
 		io_uring_peek_cqe(&ring, &cqe);
 		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
 	} while (used.tv_sec < 1 || used.tv_nsec < 300000000);
+}
+
+static void number_some_requests(void)
+{
+	struct io_uring_sqe *sqe;
+	int i;
+
+	for (i = 0; i < 13; i++) {
+		sqe = io_uring_get_sqe(&ring);
+		io_uring_prep_nop(sqe);
+		if (i < 12)
+			io_uring_sqe_set_data64(sqe, (unsigned long long)i + 1);
+		complete();
+	}
 }
 
 static void mark_too_often(void)
@@ -218,8 +258,11 @@ int main(int argc, char **argv)
 		{"no-buffer", give_back_what_was_not_brought},
 		{"given-while-sent", give_what_is_being_sent},
 		{"sent-while-given", send_what_is_given},
-		{"rest-forgotten", forget_the_rest},
+		{"send-forgotten", forget_the_rest_of_a_send},
+		{"message-forgotten", forget_the_rest_of_a_message},
+		{"write-forgotten", forget_the_rest_of_a_write},
 		{"linked-sends", link_two_sends},
+		{"user-data-unset", number_some_requests},
 		{"busy-looks", look_all_the_time},
 		{"seen-too-often", mark_too_often},
 		{"slot-as-descriptor", use_a_slot_as_descriptor},

@@ -19,9 +19,10 @@
 #define BUFFERS	     65536 /* numbers of buffers are 16 bits */
 #define FAR	     64	   /* how many of the requests in flight are compared with a new one */
 #define MOST_LISTED  100
-#define SPINS	     10	  /* receives in a row that find no buffer */
-#define VAIN_LOOKS   1000 /* in a row, that cannot find anything */
-#define LARGEST	     4095 /* error */
+#define MOST_SQES    32768 /* of a ring */
+#define SPINS	     10	   /* receives in a row that find no buffer */
+#define VAIN_LOOKS   1000  /* in a row, that cannot find anything */
+#define LARGEST	     4095  /* error */
 #define NO_TASK_FLAG (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
 
 /*
@@ -47,7 +48,6 @@ struct file {
 	unsigned opcode, waits_since;
 	unsigned spins; /* receives in a row that found no buffer */
 	uint64_t gifts_then;
-	uint64_t limited; /* the request, by its serial, that a link_timeout follows */
 	struct rest rest;
 };
 
@@ -68,13 +68,21 @@ struct group {
 	struct buffer buffers[BUFFERS];
 };
 
+/* A place in the SQ, and the user_data that it had the last time. */
+struct sqe {
+	bool is_used;
+	uint64_t user_data;
+};
+
 struct checked {
 	struct file *files[256];
 	struct group *groups;
 	pid_t thread;
 	bool several_threads, was_told, has_spun;
 	uint32_t last_head;
-	uint64_t overflowed, cancelled; /* times */
+	struct sqe *sqes; /* in the SQ */
+	bool is_rewritten, was_left_over[OPERATIONS];
+	uint64_t overflowed; /* time */
 	unsigned waits, looked_again, unsubmitted_waits, left, rests;
 	int32_t errors[LARGEST + 1]; /* results so far */
 };
@@ -323,14 +331,10 @@ static void note_short_send(const struct event *event, const struct request *req
 		     file->rest.taken, file->rest.wanted);
 		file->rest.is_there = false;
 	}
-	/*
-	 * A cancel or a timeout may have cut it short, somebody may wait for room elsewhere, and
-	 * the kernel may have said that it is an error.
-	 */
+	/* Somebody may wait for room elsewhere; and MSG_WAITALL is short only where it was
+	 * cancelled or the peer is lost. */
 	if (result <= 0 || (uint64_t)result >= wanted ||
-	    request->sqe.msg_flags & (MSG_DONTWAIT | MSG_WAITALL) ||
-	    file->limited == request->serial ||
-	    checked(event->ring)->cancelled >= request->submitted)
+	    request->sqe.msg_flags & (MSG_DONTWAIT | MSG_WAITALL))
 		return;
 	checked(event->ring)->rests++;
 	file->rest = (struct rest){
@@ -385,15 +389,10 @@ static void rest_goes_on(const struct ring *ring, const struct file *file)
 static void look_for_rest(const struct event *event, const struct request *request)
 {
 	struct file *file = file_of_request(request);
-	const struct request *before = event->ring->newest;
 	unsigned opcode = request->sqe.opcode;
 
 	if (opcode == IORING_OP_ASYNC_CANCEL) {
-		checked(event->ring)->cancelled = event->time;
 		for_each_file(event, checked(event->ring), give_up_rest);
-	} else if (opcode == IORING_OP_LINK_TIMEOUT) {
-		if (before && before->index + 1 == request->index)
-			file_of_request(before)->limited = before->serial;
 	} else if (opcode == IORING_OP_CLOSE ||
 		   (opcode == IORING_OP_SHUTDOWN && request->sqe.len != SHUT_RD)) {
 		check_rest(event, file);
@@ -511,6 +510,32 @@ static void check_sent_memory(const struct event *event, const struct request *r
 	}
 }
 
+/*
+ * A program that never writes user_data, or that has written it once and for all, means it so. One
+ * that writes it for some of its requests has forgotten the others.
+ */
+static void check_user_data(const struct event *event, const struct request *request)
+{
+	struct checked *ring = checked(event->ring);
+	unsigned entries = event->ring->opened.sq_entries;
+	struct sqe *sqe;
+
+	if (!ring->sqes)
+		ring->sqes = allocate(MOST_SQES * sizeof(struct sqe));
+	sqe = &ring->sqes[request->index % (entries ? entries : 1) % MOST_SQES];
+	if (request->left_over && ring->is_rewritten && request->sqe.user_data &&
+	    !request->silent && !ring->was_left_over[request->sqe.opcode]) {
+		ring->was_left_over[request->sqe.opcode] = true;
+		warn(event, "set it on every SQE: its completion names another request",
+		     "nobody has set the user_data of a %s: 0x%llx is left over from an earlier use of the SQE",
+		     operation_name(request->sqe.opcode),
+		     (unsigned long long)request->sqe.user_data);
+	}
+	if (sqe->is_used && sqe->user_data != request->sqe.user_data)
+		ring->is_rewritten = true;
+	*sqe = (struct sqe){.is_used = true, .user_data = request->sqe.user_data};
+}
+
 static bool loses_nothing(unsigned opcode)
 {
 	return opcode == IORING_OP_NOP || opcode == IORING_OP_TIMEOUT ||
@@ -533,6 +558,7 @@ static void check_sqe(const struct event *event)
 		return;
 	}
 	check_fields(event, &request->sqe);
+	check_user_data(event, request);
 	file = file_of_request(request);
 	if (file->has_ended && file->opcode == request->sqe.opcode)
 		file->has_ended = false;
@@ -849,6 +875,8 @@ static void forget(struct ring *ring)
 		checked->groups = group->next;
 		free(group);
 	}
+	if (checked)
+		free(checked->sqes);
 	free(checked);
 	ring->checked = NULL;
 }

@@ -516,7 +516,7 @@ static bool sqe_links(const struct io_uring_sqe *sqe)
 	return sqe->flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK);
 }
 
-static void sqe_event(struct event *event, struct ring *ring, unsigned index)
+static void sqe_event(struct event *event, struct ring *ring, unsigned index, bool left_over)
 {
 	const struct io_uring_sqe *sqe = event->sqe;
 	size_t vectors_size = event->vectors_known * sizeof(struct iovec);
@@ -533,6 +533,7 @@ static void sqe_event(struct event *event, struct ring *ring, unsigned index)
 		.thread = event->thread,
 		.taken = true,
 		.silent = sqe->flags & IOSQE_CQE_SKIP_SUCCESS,
+		.left_over = left_over,
 		.vector_count = event->vector_count,
 		.vectors_known = event->vectors_known,
 	};
@@ -575,10 +576,11 @@ static void read_sqes(struct event *event, const struct record *record)
 			ring->skip_entry = false;
 			continue;
 		}
-		if (record->flags)
-			events_emit(event); /* never handed over */
+		if (record->flags & SQES_NEVER)
+			events_emit(event);
 		else
-			sqe_event(event, ring, record->number + i);
+			sqe_event(event, ring, record->number + i,
+				  record->flags & SQES_LEFT_OVER && i + 1 == entries->count);
 		ring->skip_entry = ring->opened.flags & SETUP_SQE_MIXED &&
 				   (sqe.opcode == OP_NOP128 || sqe.opcode == OP_URING_CMD128);
 	}

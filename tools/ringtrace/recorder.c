@@ -48,6 +48,9 @@ struct ring_state {
 	unsigned sqe_seen;
 	_Atomic unsigned cqe_seen;
 	unsigned looks;
+	uint64_t *user_data; /* of the SQEs that bear a mark: what stood there; NULL: no marks */
+	unsigned marked;     /* up to this SQE */
+	pid_t marker;	     /* the only thread that submits, or NOBODY where there are two */
 	struct buffer_ring buffer_rings[BUFFER_RINGS];
 };
 
@@ -352,9 +355,95 @@ static const struct io_uring_sqe *sqe_at(const struct io_uring *ring, unsigned i
 	return &ring->sq.sqes[(index & ring->sq.ring_mask) << shift];
 }
 
+/*
+ * Marks: with --check the user_data of an SQE that the kernel has taken becomes a number that no
+ * program would use. Where that still stands when the SQE is handed over again, nobody has written
+ * it. What had stood there is put back before the kernel sees it.
+ */
+
+#define MARK	   0xa5c3e1f00f1e3c5aULL
+#define NOBODY	   (-1)
+#define UNMARKABLE ((1U << 19) | (1U << 20)) /* IORING_SETUP_SQE_MIXED, IORING_SETUP_SQ_REWIND */
+
+static _Atomic uint64_t *user_data_at(const struct io_uring *ring, unsigned index)
+{
+	return (_Atomic uint64_t *)&sqe_at(ring, index)->user_data;
+}
+
+static bool unmark(const struct ring_state *state, const struct io_uring *ring, unsigned index)
+{
+	uint64_t mark = MARK;
+
+	return state->user_data &&
+	       atomic_compare_exchange_strong(user_data_at(ring, index), &mark,
+					      state->user_data[index & ring->sq.ring_mask]);
+}
+
+static size_t marks_size(const struct io_uring *ring)
+{
+	return ring->sq.ring_entries * sizeof(uint64_t);
+}
+
+/* Where a wait may submit by itself, there are none: liburing has one for kernels before 5.11. */
+static void marks_begin(struct ring_state *state, const struct io_uring *ring)
+{
+	state->user_data = NULL;
+	state->marker = 0;
+	state->marked = ring->sq.sqe_tail;
+	if (!channel->marks || ring->flags & UNMARKABLE || !(ring->features & IORING_FEAT_EXT_ARG))
+		return;
+	state->user_data = mmap(NULL, marks_size(ring), PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (state->user_data == MAP_FAILED)
+		state->user_data = NULL;
+}
+
+static void unmark_all(const struct ring_state *state, const struct io_uring *ring)
+{
+	unsigned i;
+
+	for (i = 0; state->user_data && i < ring->sq.ring_entries; i++)
+		unmark(state, ring, i);
+}
+
+static void marks_end(struct ring_state *state)
+{
+	if (state->user_data)
+		munmap(state->user_data, marks_size(&state->view));
+	state->user_data = NULL;
+}
+
+/* After a submit: the SQEs that the kernel has taken, and that are not in use again. */
+static void mark_taken(struct ring_state *state, const struct io_uring *ring)
+{
+	unsigned head = IO_URING_READ_ONCE(*state->view.sq.khead);
+	unsigned reused = ring->sq.sqe_tail - ring->sq.ring_entries;
+
+	if (!state->user_data || state->marker == NOBODY)
+		return;
+	if (!state->marker)
+		state->marker = thread;
+	/* The program writes its tail itself, or another thread may be writing SQEs. */
+	if (ring == &state->view || state->marker != thread) {
+		state->marker = NOBODY;
+		return;
+	}
+	if ((int)(state->marked - reused) < 0)
+		state->marked = reused;
+	for (; (int)(state->marked - head) < 0; state->marked++) {
+		_Atomic uint64_t *user_data = user_data_at(ring, state->marked);
+		uint64_t *kept = &state->user_data[state->marked & ring->sq.ring_mask];
+
+		if (*user_data == MARK)
+			continue;
+		*kept = *user_data;
+		atomic_store(user_data, MARK);
+	}
+}
+
 /* One record: `count` SQEs from the place `index` on, and what the last of them points to. */
 static void record_sqes(struct ring_state *state, const struct io_uring *ring, unsigned index,
-			unsigned count, bool never, const char *pointed, size_t pointed_length)
+			unsigned count, uint16_t flags, const char *pointed, size_t pointed_length)
 {
 	struct entries entries = {.count = count, .entry_size = sqe_size(ring)};
 	struct record *record =
@@ -365,7 +454,7 @@ static void record_sqes(struct ring_state *state, const struct io_uring *ring, u
 	state->sqe_seen += count;
 	if (!record)
 		return;
-	record->flags = never;
+	record->flags = flags;
 	to = memcpy(record + 1, &entries, sizeof(entries));
 	to += sizeof(entries);
 	for (; count > 0; count--, to += entries.entry_size)
@@ -387,6 +476,7 @@ static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, 
 	unsigned count;
 	_Alignas(8) char pointed[POINTED_MOST];
 	size_t length;
+	bool left_over;
 
 	if (tail - index > ring->sq.ring_entries) {
 		count = tail - index - ring->sq.ring_entries;
@@ -396,9 +486,15 @@ static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, 
 	}
 	while (index != tail) {
 		length = 0;
-		for (count = 0; count < most && index + count != tail && !length; count++)
+		left_over = false;
+		for (count = 0; count < most && index + count != tail && !length && !left_over;
+		     count++) {
+			left_over = unmark(state, ring, index + count);
 			length = copy_pointed(sqe_at(ring, index + count), pointed);
-		record_sqes(state, ring, index, count, never, pointed, length);
+		}
+		record_sqes(state, ring, index, count,
+			    (uint16_t)((never ? SQES_NEVER : 0) | (left_over ? SQES_LEFT_OVER : 0)),
+			    pointed, length);
 		index += count;
 	}
 }
@@ -631,6 +727,7 @@ static struct ring_state *ring_add(const struct io_uring *ring, enum how how, ui
 	state->cqe_seen = IO_URING_READ_ONCE(*ring->cq.khead);
 	state->looks = 0;
 	memset(state->buffer_rings, 0, sizeof(state->buffer_rings));
+	marks_begin(state, ring);
 	if (!process_is_recorded) {
 		process_is_recorded = true;
 		record_write(RECORD_PROCESS, 0, (uint32_t)getppid(), 0, NULL, 0);
@@ -734,6 +831,7 @@ static void ring_ends(struct ring_state *state, const struct io_uring *ring, boo
 	end.counters = ring_counters(state, ring);
 	end.counters.looks = state->looks;
 	record_write(RECORD_RING_END, state->number, by_exit, 0, &end, sizeof(end));
+	marks_end(state);
 	state->key = NULL;
 }
 
@@ -782,6 +880,7 @@ void ring_resized(struct call *call)
 {
 	if (!call->state)
 		return;
+	marks_end(call->state);
 	call->state->view = *call->ring;
 	call->state->key = call->ring->sq.khead;
 	record_ring(call->state->number, RING_RESIZED, call->ring, 0);
@@ -791,8 +890,11 @@ bool call_begin(struct call *call)
 {
 	int saved_errno = errno;
 
-	if (!opening_begin())
+	if (!opening_begin()) {
+		if (call->kind == CALL_SUBMITS && call->ring && ring_known(call->ring))
+			unmark_all(ring_known(call->ring), call->ring);
 		return false;
+	}
 	call->state = call->ring ? ring_find(call->ring) : NULL;
 	if (call->state) {
 		/* A program that makes the system calls itself writes the kernel's tail itself. */
@@ -899,6 +1001,8 @@ void call_end(struct call *call, int result)
 		record_call(call, result);
 		if (call->state)
 			look_at_cqes(call->state);
+		if (call->state && call->kind == CALL_SUBMITS)
+			mark_taken(call->state, call->ring);
 		wake_reader();
 	}
 	inside = false;
@@ -955,10 +1059,17 @@ static void after_fork_in_child(void)
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == channel)
 			channel->stopped = true;
 	}
-	/* A child that goes on using its parent's ring finds it. */
+	/* A child that goes on using its parent's ring, whose memory they share, finds it. */
 	for (table = &first_table; table; table = table->next)
-		for (i = 0; i < RINGS_A_TABLE; i++)
-			table->states[i].key = NULL;
+		for (i = 0; i < RINGS_A_TABLE; i++) {
+			struct ring_state *state = &table->states[i];
+
+			if (state->key && state->key != &being_filled && state->user_data &&
+			    is_ring_memory(state->view.sq.sqes))
+				unmark_all(state, &state->view);
+			marks_end(state);
+			state->key = NULL;
+		}
 }
 
 /* The program, and what it starts, finds the environment that it would have had. */
