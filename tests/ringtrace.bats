@@ -450,6 +450,7 @@ checked() {
 		[linked-echo]='a receive is linked to a send of the full length'
 		[never-submitted]='it waits with 1 SQE prepared and not submitted'
 		[no-buffers-spin]='armed again and again, though its group has no buffer'
+		[no-buffer-flag]='buffer 0 of group 0 is put into its ring, where it already is'
 		[not-seen]='it was never marked as seen'
 		[peek-with-defer]='looks into the CQ found nothing: with IORING_SETUP_DEFER_TASKRUN'
 		[short-send]='a send on fd [0-9]+ took [0-9]+ of 8388608 bytes, and the rest was never sent'
