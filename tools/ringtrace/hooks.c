@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define REGISTERED_RING (1U << 4)  /* of io_uring_enter's flags */
@@ -451,6 +452,15 @@ int close(int fd)
 
 	descriptor_closing(fd);
 	return next(fd);
+}
+
+int shutdown(int fd, int how)
+{
+	__typeof__(&shutdown) next = NEXT(shutdown);
+
+	if (how != SHUT_RD)
+		descriptor_shutting_down(fd);
+	return next(fd, how);
 }
 
 /* The ways out that run no destructor. Nothing runs when a signal ends the process. */

@@ -380,6 +380,7 @@ int main(int argc, char **argv)
 	if (!log_write(&start, sizeof(start)))
 		error(EXIT_FAILURE, errno, "%s", log_to_write);
 	channel = channel_create(&segment);
+	channel->marks = checks;
 	reader = start_reader(channel, segment, program.recorder);
 	program_become(&program, argv + optind, segment, reader);
 }
