@@ -180,7 +180,30 @@ stands() {
 	run "$BATS_TEST_TMPDIR/link"
 	[[ "${lines[0]}" == "[.#.............] 1 of 15 solved" ]]
 	[[ $output == *"1.2  One after the other"*solved* ]]
-	[[ $output == *"Next: ./exercise start 1.1" ]]
+	[[ $output == *"Next: ./exercise start 1.3" ]]
+}
+
+@test "next is what follows the exercise that was done, and what was left out comes at the end" {
+	./exercise start 5.1
+	./exercise start 5.2
+	./exercise start 3.1
+	touch my/3.1/.solved
+	run ./exercise
+	[[ $output == *"Next: ./exercise start 3.2" ]]
+	for number in 3.2 3.3 4.1 4.2 4.3; do
+		mkdir "my/$number" && touch "my/$number/.solved"
+	done
+	run ./exercise
+	[[ $output == *"Next: go on with 5.1 in my/5.1/echo.c, and then: ./exercise check 5.1" ]]
+	mkdir my/5.3
+	touch my/5.{1,2,3}/.solved
+	run ./exercise start
+	[[ $output == "# 1.1 "* ]]
+	for number in 1.1 1.2 1.3 2.1 2.2 2.3; do
+		mkdir -p "my/$number" && touch "my/$number/.solved"
+	done
+	run ./exercise
+	[ "${lines[-1]}" = "All are solved." ]
 }
 
 @test "start takes the next exercise; a second start refuses, keeps the work and says how to go on" {
