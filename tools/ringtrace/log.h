@@ -1,5 +1,5 @@
 /*
- * ringtrace's log, version 1: what the recorder writes and the reader reads, in memory that they
+ * ringtrace's log, version 2: what the recorder writes and the reader reads, in memory that they
  * share while the program runs, and in the file of -w.
  *
  * A log is a struct log_start and then records, one after the other. A record is a struct record,
@@ -16,9 +16,9 @@
  *                                      opened, or has another size now
  *   RECORD_RING_END   1: by exit       struct ring_end
  *   RECORD_SQES       of the first SQE struct entries and that many SQEs, as they are handed over
- *                                      (flags 1: prepared, and never were); then, up to the end,
- *                                      any number of struct memory, each with its bytes: what the
- *                                      last SQE points to
+ *                                      (flags: an enum sqes_flags); then, up to the end, any
+ *                                      number of struct memory, each with its bytes: what the last
+ *                                      SQE points to, see below
  *   RECORD_CQES       of the first CQE struct entries and that many CQEs
  *   RECORD_MISSED     how many         nothing: SQEs (flags 0) or CQEs (flags 1) were overwritten
  *                                      before they could be copied
@@ -26,9 +26,16 @@
  *   RECORD_BUFFERS    the group        struct entries and that many struct io_uring_buf: buffers
  *                                      that the program put into a buffer ring
  *   RECORD_CLOSE      the descriptor   nothing: close(2) is about to be called (flags 1: on one
- * that is not open)
+ *                                      that is not open)
+ *   RECORD_SHUTDOWN   the descriptor   nothing: shutdown(2) of writing is about to be called
  *
  * SQEs and CQEs are numbered from the ring's beginning, as its heads and tails count them.
+ *
+ * What an SQE points to was read when it was handed over. It is a path, a time, a socket's address,
+ * up to VECTORS_MOST struct iovec (readv, writev and their relatives, a vectorized send), or, of
+ * sendmsg and recvmsg, a struct msghdr, and then up to VECTORS_MOST struct iovec, whose address is
+ * its msg_iov, and, except of recvmsg, the socket's address at its msg_name. What the vectors point
+ * to is not copied. Where the memory could not be read, the length is what could: mostly 0.
  */
 #ifndef TOOLS_RINGTRACE_LOG_H
 #define TOOLS_RINGTRACE_LOG_H
@@ -36,7 +43,7 @@
 #include <stdint.h>
 
 #define LOG_MAGIC   "ringtrc"
-#define LOG_VERSION 1
+#define LOG_VERSION 2
 
 struct log_start {
 	char magic[8];
@@ -57,6 +64,13 @@ enum record_kind {
 	RECORD_CALL,
 	RECORD_BUFFERS,
 	RECORD_CLOSE,
+	RECORD_SHUTDOWN,
+};
+
+enum sqes_flags {
+	SQES_NEVER = 1,	    /* prepared, and never handed over */
+	SQES_LEFT_OVER = 2, /* nobody has written the last one's user_data since the kernel took the
+			       SQE that was there before; known only with --check */
 };
 
 /* While a record is being written, its size is odd; before that, it is 0. */
@@ -101,6 +115,8 @@ struct entries {
 	uint32_t count;
 	uint32_t entry_size;
 };
+
+#define VECTORS_MOST 16
 
 struct memory {
 	uint64_t address;
@@ -164,7 +180,15 @@ struct memory {
 	CALL(unregister_napi)                                                                      \
 	CALL(register_region)                                                                      \
 	CALL(register_wait_reg)                                                                    \
-	CALL(resize_rings)
+	CALL(resize_rings)                                                                         \
+	CALL(buf_ring_head)                                                                        \
+	CALL(register_clock)                                                                       \
+	CALL(register_ifq)                                                                         \
+	CALL(register_zcrx_ctrl)                                                                   \
+	CALL(register_bpf_filter)                                                                  \
+	CALL(register_bpf_filter_task)                                                             \
+	CALL(register_query)                                                                       \
+	CALL(register_sync_msg)
 
 #define CALL_ID(name) CALL_##name,
 enum call_id { CALLS(CALL_ID) CALL_COUNT };
@@ -174,7 +198,7 @@ struct call_record {
 	uint64_t began;
 	int32_t result;
 	uint32_t arguments[4];
-	uint32_t reserved;
+	uint32_t spun; /* milliseconds of processor time in which the thread only looked, in vain */
 	struct ring_counters before, after;
 };
 

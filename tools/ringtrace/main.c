@@ -245,6 +245,13 @@ static bool handle_records(const struct record *records, size_t length, int segm
 	return ended;
 }
 
+/* While the program, at its end, still waits for the reader. */
+static void set_status(struct channel *channel)
+{
+	if (fails && check_count())
+		channel->status = EXIT_MISTAKES;
+}
+
 static int read_channel(struct channel *channel, int segment)
 {
 	const struct record *records;
@@ -257,6 +264,7 @@ static int read_channel(struct channel *channel, int segment)
 			break;
 		}
 		ended = handle_records(records, length, segment);
+		set_status(channel);
 		if (!ended && !lines_flush()) {
 			error(0, errno, "writing the lines: the trace ends here");
 			break;
@@ -264,8 +272,7 @@ static int read_channel(struct channel *channel, int segment)
 	}
 	events_end();
 	lines_flush();
-	if (fails && check_count())
-		channel->status = EXIT_MISTAKES;
+	set_status(channel);
 	channel_stop(channel);
 	return EXIT_SUCCESS;
 }
@@ -373,6 +380,7 @@ int main(int argc, char **argv)
 	if (!log_write(&start, sizeof(start)))
 		error(EXIT_FAILURE, errno, "%s", log_to_write);
 	channel = channel_create(&segment);
+	channel->marks = checks;
 	reader = start_reader(channel, segment, program.recorder);
 	program_become(&program, argv + optind, segment, reader);
 }
