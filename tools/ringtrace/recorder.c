@@ -623,13 +623,13 @@ void buffer_ring_registered(struct call *call, const void *address, unsigned ent
 	}
 }
 
-void buffer_ring_gone(struct call *call, unsigned group)
+static void buffer_ring_gone(struct ring_state *state, unsigned group)
 {
 	unsigned i;
 
-	for (i = 0; call->state && i < BUFFER_RINGS; i++)
-		if (call->state->buffer_rings[i].group == group)
-			call->state->buffer_rings[i].memory = NULL;
+	for (i = 0; i < BUFFER_RINGS; i++)
+		if (state->buffer_rings[i].group == group)
+			state->buffer_rings[i].memory = NULL;
 }
 
 /* Rings */
@@ -876,10 +876,9 @@ void closing_begin(struct io_uring *ring)
 	errno = saved_errno;
 }
 
-void ring_resized(struct call *call)
+/* The ring's memory is another one now, with the same numbers of entries seen. */
+static void ring_resized(struct call *call)
 {
-	if (!call->state)
-		return;
 	marks_end(call->state);
 	call->state->view = *call->ring;
 	call->state->key = call->ring->sq.khead;
@@ -906,6 +905,8 @@ bool call_begin(struct call *call)
 			look_at_buffers(call->state);
 		if (call->kind == CALL_SUBMITS)
 			look_at_sqes(call->state, call->ring, false);
+		if (call->id == CALL_unregister_buf_ring || call->id == CALL_free_buf_ring)
+			buffer_ring_gone(call->state, call->record.arguments[0]);
 		call->record.before = ring_counters(call->state, call->ring);
 		if (call->kind == CALL_SUBMITS && rewinds(call->ring)) {
 			call->record.before.sq_head -= call->ring->sq.sqe_tail;
@@ -996,6 +997,8 @@ void call_end(struct call *call, int result)
 {
 	int saved_errno = errno;
 
+	if (call->id == CALL_resize_rings && call->state && result >= 0)
+		ring_resized(call);
 	/* Another thread may have closed the ring. */
 	if (is_recording() && (!call->state || ring_known(call->ring) == call->state)) {
 		record_call(call, result);

@@ -43,10 +43,8 @@ void opening_end(unsigned entries, struct io_uring *ring, const struct io_uring_
 void closing_begin(struct io_uring *ring);
 void passing_end(void);
 
-void ring_resized(struct call *call);
 void buffer_ring_registered(struct call *call, const void *address, unsigned entries,
 			    unsigned group);
-void buffer_ring_gone(struct call *call, unsigned group);
 
 /* The ring that the system calls' wrappers know by its descriptor, or its index in the table of
  * registered ones; NULL for others. */
