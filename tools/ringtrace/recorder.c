@@ -989,7 +989,7 @@ static void record_call(struct call *call, int result)
 			call->record.after.sq_head =
 				call->record.before.sq_head + (result > 0 ? (unsigned)result : 0);
 	}
-	record_write(RECORD_CALL, state ? state->number : 0, call->id, 0, &call->record,
+	record_write(RECORD_CALL, state ? state->number : 0, call->id, call->kind, &call->record,
 		     sizeof(call->record));
 }
 

@@ -14,14 +14,6 @@
 
 #include "tools/ringtrace/log.h"
 
-/* What a call may do with the ring. */
-enum call_kind {
-	CALL_SUBMITS, /* hands over the prepared SQEs */
-	CALL_WAITS,   /* wants CQEs */
-	CALL_LOOKS,   /* the same without waiting: goes unrecorded when there is nothing */
-	CALL_REGISTERS,
-};
-
 struct ring_state;
 
 struct call {
