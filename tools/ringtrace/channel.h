@@ -15,6 +15,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "tools/ringtrace/log.h"
 
@@ -43,6 +46,20 @@ struct channel {
 static inline struct record *channel_at(struct channel *channel, uint64_t position)
 {
 	return (struct record *)&channel->data[position % CHANNEL_CAPACITY];
+}
+
+static inline uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+static inline long futex(_Atomic uint32_t *word, int operation, uint32_t value,
+			 const struct timespec *timeout)
+{
+	return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
 }
 
 /* The reader's side, channel.c. */

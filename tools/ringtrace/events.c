@@ -603,16 +603,6 @@ static void mark_taken(struct ring *ring, uint32_t sq_head)
 
 /* Calls */
 
-static bool is_submit(enum call_id id)
-{
-	return id <= CALL_submit_and_get_events || id == CALL_enter || id == CALL_enter2;
-}
-
-static bool is_wait(enum call_id id)
-{
-	return id >= CALL_get_events && id <= CALL_sqring_wait;
-}
-
 /*
  * Whether liburing has made a system call. It is not seen doing so, but decides by what stands in
  * the ring's memory. The one thing that can have changed between the recorder's look and liburing's
@@ -628,8 +618,6 @@ static void infer_system_call(struct event *event)
 	uint32_t there = before->cq_tail - before->cq_head;
 	uint32_t wanted = event->call->arguments[0];
 
-	event->submits = is_submit(event->call_id);
-	event->waits = is_wait(event->call_id);
 	/* What an SQPOLL thread has not fetched yet, it knows of already. */
 	if (event->submits)
 		event->handed_over =
@@ -679,6 +667,8 @@ static void read_call(struct event *event, const struct record *record)
 	event->call_id = record->number;
 	event->call = (const struct call_record *)(record + 1);
 	event->began = event->call->began - first_time;
+	event->submits = record->flags == CALL_SUBMITS;
+	event->waits = record->flags == CALL_WAITS || record->flags == CALL_LOOKS;
 	infer_system_call(event);
 	if (event->ring) {
 		look_for_overflow(event, &event->call->before);

@@ -47,9 +47,10 @@ static void *next_function(const char *name)
 
 /*
  * A hook: its name, the call that it is, its kind and ring, its parameters, its arguments, and the
- * numbers to record.
+ * numbers to record. It is declared, too: older headers lack some.
  */
 #define NAMED_HOOK(function, name, kind, of_ring, parameters, passed, ...)                         \
+	int function parameters;                                                                   \
 	int function parameters                                                                    \
 	{                                                                                          \
 		struct call call = {CALL_##name, kind, of_ring,                                    \
@@ -72,6 +73,7 @@ static void *next_function(const char *name)
 /* Opening and closing */
 
 #define OPENING_HOOK(function, entries, parameters, passed, given)                                 \
+	int function parameters;                                                                   \
 	int function parameters                                                                    \
 	{                                                                                          \
 		bool traced = opening_begin();                                                     \
@@ -158,19 +160,9 @@ unsigned io_uring_peek_batch_cqe(struct io_uring *ring, struct io_uring_cqe **cq
 }
 
 /* The system calls under their own names: which ring, the descriptor says. */
-int io_uring_enter(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags,
-		   sigset_t *sig)
-{
-	struct io_uring *ring = ring_of_descriptor((int)fd, flags & REGISTERED_RING);
-	struct call call = {CALL_enter, CALL_SUBMITS, ring,
-			    .record.arguments = {min_complete, fd, to_submit, flags}};
-	bool traced = call_begin(&call);
-	int result = NEXT(io_uring_enter)(fd, to_submit, min_complete, flags, sig);
-
-	if (traced)
-		call_end(&call, result);
-	return result;
-}
+NAMED_HOOK(io_uring_enter, enter, CALL_SUBMITS, ring_of_descriptor((int)fd, flags &REGISTERED_RING),
+	   (unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, sigset_t *sig),
+	   (fd, to_submit, min_complete, flags, sig), min_complete, fd, to_submit, flags)
 
 /* Under another name here: liburings differ in the type of `arg`. */
 int hooked_enter2(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, void *arg,
@@ -192,18 +184,10 @@ int hooked_enter2(unsigned fd, unsigned to_submit, unsigned min_complete, unsign
 	return result;
 }
 
-int io_uring_register(unsigned fd, unsigned opcode, const void *arg, unsigned nr_args)
-{
-	struct io_uring *ring = ring_of_descriptor((int)fd, opcode & REGISTERED_FD);
-	struct call call = {CALL_register, CALL_REGISTERS, ring,
-			    .record.arguments = {fd, opcode & ~REGISTERED_FD, nr_args}};
-	bool traced = call_begin(&call);
-	int result = NEXT(io_uring_register)(fd, opcode, arg, nr_args);
-
-	if (traced)
-		call_end(&call, result);
-	return result;
-}
+NAMED_HOOK(io_uring_register, register, CALL_REGISTERS,
+	   ring_of_descriptor((int)fd, opcode &REGISTERED_FD),
+	   (unsigned fd, unsigned opcode, const void *arg, unsigned nr_args),
+	   (fd, opcode, arg, nr_args), fd, opcode & ~REGISTERED_FD, nr_args)
 
 /* Registering */
 
@@ -282,21 +266,7 @@ int io_uring_register_buf_ring(struct io_uring *ring, struct io_uring_buf_reg *r
 	return result;
 }
 
-int io_uring_unregister_buf_ring(struct io_uring *ring, int bgid)
-{
-	struct call call = {CALL_unregister_buf_ring, CALL_REGISTERS, ring,
-			    .record.arguments = {(unsigned)bgid}};
-	__typeof__(&io_uring_unregister_buf_ring) next = NEXT(io_uring_unregister_buf_ring);
-	bool traced = call_begin(&call);
-	int result;
-
-	if (traced)
-		buffer_ring_gone(&call, (unsigned)bgid);
-	result = next(ring, bgid);
-	if (traced)
-		call_end(&call, result);
-	return result;
-}
+REGISTER(unregister_buf_ring, (struct io_uring * ring, int bgid), (ring, bgid), (unsigned)bgid)
 
 /* What later liburings than 2.3 have added, declared as in their headers. */
 
@@ -308,41 +278,6 @@ struct io_uring_zcrx_ifq_reg;
 struct zcrx_ctrl;
 struct io_uring_bpf;
 struct io_uring_query_hdr;
-int io_uring_queue_init_mem(unsigned entries, struct io_uring *ring, struct io_uring_params *p,
-			    void *buf, size_t buf_size);
-int io_uring_resize_rings(struct io_uring *ring, struct io_uring_params *p);
-int io_uring_submit_and_wait_min_timeout(struct io_uring *ring, struct io_uring_cqe **cqe_ptr,
-					 unsigned wait_nr, struct __kernel_timespec *ts,
-					 unsigned min_wait, sigset_t *sigmask);
-int io_uring_submit_and_wait_reg(struct io_uring *ring, struct io_uring_cqe **cqe_ptr,
-				 unsigned wait_nr, int reg_index);
-int io_uring_wait_cqes_min_timeout(struct io_uring *ring, struct io_uring_cqe **cqe_ptr,
-				   unsigned wait_nr, struct __kernel_timespec *ts,
-				   unsigned min_wait, sigset_t *sigmask);
-struct io_uring_buf_ring *io_uring_setup_buf_ring(struct io_uring *ring, unsigned nentries,
-						  int bgid, unsigned flags, int *err);
-int io_uring_free_buf_ring(struct io_uring *ring, struct io_uring_buf_ring *br, unsigned nentries,
-			   int bgid);
-int io_uring_close_ring_fd(struct io_uring *ring);
-int io_uring_register_napi(struct io_uring *ring, struct io_uring_napi *napi);
-int io_uring_unregister_napi(struct io_uring *ring, struct io_uring_napi *napi);
-int io_uring_clone_buffers(struct io_uring *ring, struct io_uring *from);
-int io_uring_clone_buffers_offset(struct io_uring *ring, struct io_uring *from, unsigned to_index,
-				  unsigned from_index, unsigned nr, unsigned flags);
-int io_uring_register_region(struct io_uring *ring, struct io_uring_mem_region_reg *reg);
-int io_uring_register_wait_reg(struct io_uring *ring, struct io_uring_reg_wait *reg, int nr);
-int __io_uring_clone_buffers(struct io_uring *ring, struct io_uring *from, unsigned flags);
-int __io_uring_clone_buffers_offset(struct io_uring *ring, struct io_uring *from, unsigned to_index,
-				    unsigned from_index, unsigned nr, unsigned flags);
-int io_uring_buf_ring_head(struct io_uring *ring, int buf_group, uint16_t *head);
-int io_uring_register_clock(struct io_uring *ring, struct io_uring_clock_register *arg);
-int io_uring_register_ifq(struct io_uring *ring, struct io_uring_zcrx_ifq_reg *reg);
-int io_uring_register_zcrx_ctrl(struct io_uring *ring, struct zcrx_ctrl *ctrl);
-int io_uring_register_bpf_filter(struct io_uring *ring, struct io_uring_bpf *bpf);
-int io_uring_register_bpf_filter_task(struct io_uring_bpf *bpf);
-int io_uring_register_query(struct io_uring_query_hdr *query);
-int io_uring_register_sync_msg(struct io_uring_sqe *sqe);
-
 OPENING_HOOK(io_uring_queue_init_mem, entries,
 	     (unsigned entries, struct io_uring *ring, struct io_uring_params *p, void *buf,
 	      size_t buf_size),
@@ -392,22 +327,14 @@ REGISTER(register_region, (struct io_uring * ring, struct io_uring_mem_region_re
 REGISTER(register_wait_reg, (struct io_uring * ring, struct io_uring_reg_wait *reg, int nr),
 	 (ring, reg, nr), (unsigned)nr)
 
-/* The ring's memory is another one afterwards, with the same numbers of entries seen. */
-int io_uring_resize_rings(struct io_uring *ring, struct io_uring_params *p)
-{
-	struct call call = {CALL_resize_rings, CALL_REGISTERS, ring,
-			    .record.arguments = {p ? p->sq_entries : 0, p ? p->cq_entries : 0}};
-	__typeof__(&io_uring_resize_rings) next = NEXT(io_uring_resize_rings);
-	bool traced = call_begin(&call);
-	int result = next(ring, p);
+REGISTER(resize_rings, (struct io_uring * ring, struct io_uring_params *p), (ring, p),
+	 p ? p->sq_entries : 0, p ? p->cq_entries : 0)
+REGISTER(free_buf_ring,
+	 (struct io_uring * ring, struct io_uring_buf_ring *br, unsigned nentries, int bgid),
+	 (ring, br, nentries, bgid), (unsigned)bgid)
 
-	if (traced) {
-		if (result >= 0)
-			ring_resized(&call);
-		call_end(&call, result);
-	}
-	return result;
-}
+struct io_uring_buf_ring *io_uring_setup_buf_ring(struct io_uring *ring, unsigned nentries,
+						  int bgid, unsigned flags, int *err);
 
 struct io_uring_buf_ring *io_uring_setup_buf_ring(struct io_uring *ring, unsigned nentries,
 						  int bgid, unsigned flags, int *err)
@@ -422,23 +349,6 @@ struct io_uring_buf_ring *io_uring_setup_buf_ring(struct io_uring *ring, unsigne
 		buffer_ring_registered(&call, result, nentries, (unsigned)bgid);
 		call_end(&call, result ? 0 : *err);
 	}
-	return result;
-}
-
-int io_uring_free_buf_ring(struct io_uring *ring, struct io_uring_buf_ring *br, unsigned nentries,
-			   int bgid)
-{
-	struct call call = {CALL_free_buf_ring, CALL_REGISTERS, ring,
-			    .record.arguments = {(unsigned)bgid}};
-	__typeof__(&io_uring_free_buf_ring) next = NEXT(io_uring_free_buf_ring);
-	bool traced = call_begin(&call);
-	int result;
-
-	if (traced)
-		buffer_ring_gone(&call, (unsigned)bgid);
-	result = next(ring, br, nentries, bgid);
-	if (traced)
-		call_end(&call, result);
 	return result;
 }
 

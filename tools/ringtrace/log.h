@@ -23,6 +23,7 @@
  *   RECORD_MISSED     how many         nothing: SQEs (flags 0) or CQEs (flags 1) were overwritten
  *                                      before they could be copied
  *   RECORD_CALL       an enum call_id  struct call_record: a call into liburing that has returned
+ *                                      (flags: an enum call_kind)
  *   RECORD_BUFFERS    the group        struct entries and that many struct io_uring_buf: buffers
  *                                      that the program put into a buffer ring
  *   RECORD_CLOSE      the descriptor   nothing: close(2) is about to be called (flags 1: on one
@@ -124,75 +125,83 @@ struct memory {
 	uint32_t reserved;
 };
 
-/* The calls that have a hook. What their arguments are, names.c says. */
+/* The calls that have a hook, and what their arguments are, for printf(3). */
 #define CALLS(CALL)                                                                                \
-	CALL(submit)                                                                               \
-	CALL(submit_and_wait)                                                                      \
-	CALL(submit_and_wait_timeout)                                                              \
-	CALL(submit_and_wait_min_timeout)                                                          \
-	CALL(submit_and_wait_reg)                                                                  \
-	CALL(submit_and_get_events)                                                                \
-	CALL(get_events)                                                                           \
-	CALL(wait_cqe)                                                                             \
-	CALL(peek_cqe)                                                                             \
-	CALL(wait_cqes)                                                                            \
-	CALL(wait_cqes_min_timeout)                                                                \
-	CALL(wait_cqe_timeout)                                                                     \
-	CALL(peek_batch_cqe)                                                                       \
-	CALL(sqring_wait)                                                                          \
-	CALL(enter)                                                                                \
-	CALL(enter2)                                                                               \
-	CALL(register)                                                                             \
-	CALL(register_buffers)                                                                     \
-	CALL(register_buffers_tags)                                                                \
-	CALL(register_buffers_sparse)                                                              \
-	CALL(register_buffers_update_tag)                                                          \
-	CALL(unregister_buffers)                                                                   \
-	CALL(clone_buffers)                                                                        \
-	CALL(clone_buffers_offset)                                                                 \
-	CALL(register_files)                                                                       \
-	CALL(register_files_tags)                                                                  \
-	CALL(register_files_sparse)                                                                \
-	CALL(register_files_update)                                                                \
-	CALL(register_files_update_tag)                                                            \
-	CALL(unregister_files)                                                                     \
-	CALL(register_file_alloc_range)                                                            \
-	CALL(register_buf_ring)                                                                    \
-	CALL(setup_buf_ring)                                                                       \
-	CALL(unregister_buf_ring)                                                                  \
-	CALL(free_buf_ring)                                                                        \
-	CALL(register_ring_fd)                                                                     \
-	CALL(unregister_ring_fd)                                                                   \
-	CALL(close_ring_fd)                                                                        \
-	CALL(register_eventfd)                                                                     \
-	CALL(register_eventfd_async)                                                               \
-	CALL(unregister_eventfd)                                                                   \
-	CALL(register_probe)                                                                       \
-	CALL(register_personality)                                                                 \
-	CALL(unregister_personality)                                                               \
-	CALL(register_restrictions)                                                                \
-	CALL(enable_rings)                                                                         \
-	CALL(register_iowq_aff)                                                                    \
-	CALL(unregister_iowq_aff)                                                                  \
-	CALL(register_iowq_max_workers)                                                            \
-	CALL(register_sync_cancel)                                                                 \
-	CALL(register_napi)                                                                        \
-	CALL(unregister_napi)                                                                      \
-	CALL(register_region)                                                                      \
-	CALL(register_wait_reg)                                                                    \
-	CALL(resize_rings)                                                                         \
-	CALL(buf_ring_head)                                                                        \
-	CALL(register_clock)                                                                       \
-	CALL(register_ifq)                                                                         \
-	CALL(register_zcrx_ctrl)                                                                   \
-	CALL(register_bpf_filter)                                                                  \
-	CALL(register_bpf_filter_task)                                                             \
-	CALL(register_query)                                                                       \
-	CALL(register_sync_msg)
+	CALL(submit, "")                                                                           \
+	CALL(submit_and_wait, "%u")                                                                \
+	CALL(submit_and_wait_timeout, "%u")                                                        \
+	CALL(submit_and_wait_min_timeout, "%u")                                                    \
+	CALL(submit_and_wait_reg, "%u, registered wait %u")                                        \
+	CALL(submit_and_get_events, "")                                                            \
+	CALL(get_events, "")                                                                       \
+	CALL(wait_cqe, "")                                                                         \
+	CALL(peek_cqe, "")                                                                         \
+	CALL(wait_cqes, "%u")                                                                      \
+	CALL(wait_cqes_min_timeout, "%u")                                                          \
+	CALL(wait_cqe_timeout, "")                                                                 \
+	CALL(peek_batch_cqe, "%u")                                                                 \
+	CALL(sqring_wait, "")                                                                      \
+	CALL(enter, "")                                                                            \
+	CALL(enter2, "")                                                                           \
+	CALL(register, "")                                                                         \
+	CALL(register_buffers, "%u buffers")                                                       \
+	CALL(register_buffers_tags, "%u buffers")                                                  \
+	CALL(register_buffers_sparse, "%u buffers")                                                \
+	CALL(register_buffers_update_tag, "%u buffers from %u")                                    \
+	CALL(unregister_buffers, "")                                                               \
+	CALL(clone_buffers, "of the ring with fd %u")                                              \
+	CALL(clone_buffers_offset, "of the ring with fd %u, %u buffers from %u to %u")             \
+	CALL(register_files, "%u slots")                                                           \
+	CALL(register_files_tags, "%u slots")                                                      \
+	CALL(register_files_sparse, "%u slots")                                                    \
+	CALL(register_files_update, "%u slots from slot %u")                                       \
+	CALL(register_files_update_tag, "%u slots from slot %u")                                   \
+	CALL(unregister_files, "")                                                                 \
+	CALL(register_file_alloc_range, "%u slots from slot %u")                                   \
+	CALL(register_buf_ring, "group %u, %u buffers")                                            \
+	CALL(setup_buf_ring, "group %u, %u buffers")                                               \
+	CALL(unregister_buf_ring, "group %u")                                                      \
+	CALL(free_buf_ring, "group %u")                                                            \
+	CALL(register_ring_fd, "")                                                                 \
+	CALL(unregister_ring_fd, "")                                                               \
+	CALL(close_ring_fd, "")                                                                    \
+	CALL(register_eventfd, "fd %u")                                                            \
+	CALL(register_eventfd_async, "fd %u")                                                      \
+	CALL(unregister_eventfd, "")                                                               \
+	CALL(register_probe, "")                                                                   \
+	CALL(register_personality, "")                                                             \
+	CALL(unregister_personality, "%u")                                                         \
+	CALL(register_restrictions, "%u")                                                          \
+	CALL(enable_rings, "")                                                                     \
+	CALL(register_iowq_aff, "")                                                                \
+	CALL(unregister_iowq_aff, "")                                                              \
+	CALL(register_iowq_max_workers, "%u bounded, %u unbounded")                                \
+	CALL(register_sync_cancel, "")                                                             \
+	CALL(register_napi, "")                                                                    \
+	CALL(unregister_napi, "")                                                                  \
+	CALL(register_region, "")                                                                  \
+	CALL(register_wait_reg, "%u waits")                                                        \
+	CALL(resize_rings, "%u SQEs, %u CQEs")                                                     \
+	CALL(buf_ring_head, "group %u")                                                            \
+	CALL(register_clock, "")                                                                   \
+	CALL(register_ifq, "")                                                                     \
+	CALL(register_zcrx_ctrl, "")                                                               \
+	CALL(register_bpf_filter, "")                                                              \
+	CALL(register_bpf_filter_task, "")                                                         \
+	CALL(register_query, "")                                                                   \
+	CALL(register_sync_msg, "to the ring with fd %u, result %u")
 
-#define CALL_ID(name) CALL_##name,
+#define CALL_ID(name, arguments) CALL_##name,
 enum call_id { CALLS(CALL_ID) CALL_COUNT };
 #undef CALL_ID
+
+/* What a call may do with the ring. */
+enum call_kind {
+	CALL_SUBMITS, /* hands over the prepared SQEs */
+	CALL_WAITS,   /* wants CQEs */
+	CALL_LOOKS,   /* the same without waiting: goes unrecorded when there is nothing */
+	CALL_REGISTERS,
+};
 
 struct call_record {
 	uint64_t began;

@@ -280,52 +280,19 @@ bool gives_descriptor(unsigned opcode)
 	       opcode == IORING_OP_OPENAT2 || opcode == IORING_OP_SOCKET;
 }
 
-#define CALL_NAME(name) #name,
-static const char *const call_names[] = {CALLS(CALL_NAME)};
+#define CALL_TEXTS(name, arguments) {#name, arguments},
+static const struct {
+	const char *name, *arguments;
+} calls[] = {CALLS(CALL_TEXTS)};
 
 const char *call_name(enum call_id id)
 {
-	return call_names[id];
+	return calls[id].name;
 }
-
-static const char *const call_formats[CALL_COUNT] = {
-	[CALL_submit_and_wait] = "%u",
-	[CALL_submit_and_wait_timeout] = "%u",
-	[CALL_submit_and_wait_min_timeout] = "%u",
-	[CALL_submit_and_wait_reg] = "%u, registered wait %u",
-	[CALL_wait_cqes] = "%u",
-	[CALL_wait_cqes_min_timeout] = "%u",
-	[CALL_peek_batch_cqe] = "%u",
-	[CALL_register_buffers] = "%u buffers",
-	[CALL_register_buffers_tags] = "%u buffers",
-	[CALL_register_buffers_sparse] = "%u buffers",
-	[CALL_register_buffers_update_tag] = "%u buffers from %u",
-	[CALL_clone_buffers] = "of the ring with fd %u",
-	[CALL_clone_buffers_offset] = "of the ring with fd %u, %u buffers from %u to %u",
-	[CALL_register_files] = "%u slots",
-	[CALL_register_files_tags] = "%u slots",
-	[CALL_register_files_sparse] = "%u slots",
-	[CALL_register_files_update] = "%u slots from slot %u",
-	[CALL_register_files_update_tag] = "%u slots from slot %u",
-	[CALL_register_file_alloc_range] = "%u slots from slot %u",
-	[CALL_register_buf_ring] = "group %u, %u buffers",
-	[CALL_setup_buf_ring] = "group %u, %u buffers",
-	[CALL_unregister_buf_ring] = "group %u",
-	[CALL_free_buf_ring] = "group %u",
-	[CALL_register_eventfd] = "fd %u",
-	[CALL_register_eventfd_async] = "fd %u",
-	[CALL_unregister_personality] = "%u",
-	[CALL_register_restrictions] = "%u",
-	[CALL_register_iowq_max_workers] = "%u bounded, %u unbounded",
-	[CALL_register_wait_reg] = "%u waits",
-	[CALL_resize_rings] = "%u SQEs, %u CQEs",
-	[CALL_buf_ring_head] = "group %u",
-	[CALL_register_sync_msg] = "to the ring with fd %u, result %u",
-};
 
 const char *call_format(enum call_id id)
 {
-	return call_formats[id] ? call_formats[id] : "";
+	return calls[id].arguments;
 }
 
 static const char *const register_names[] = {

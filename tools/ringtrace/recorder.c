@@ -23,7 +23,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RINGS_A_TABLE  32
 #define BUFFER_RINGS   16
 #define SPINNING_NS    1000000000 /* of nothing but looks */
 #define SPINNING_LOOKS 250000	  /* at least, in that time */
@@ -40,6 +39,7 @@ struct buffer_ring {
 };
 
 struct ring_state {
+	struct ring_state *next;
 	/* Rings are known by their memory: a program may move its struct io_uring. */
 	_Atomic(const unsigned *) key;	/* sq.khead; NULL: free */
 	struct io_uring view;		/* where the ring's memory is: that does not move */
@@ -54,11 +54,8 @@ struct ring_state {
 	struct buffer_ring buffer_rings[BUFFER_RINGS];
 };
 
-/* Tables are never given back: another thread may be looking for its ring there. */
-static struct ring_table {
-	struct ring_state states[RINGS_A_TABLE];
-	_Atomic(struct ring_table *) next;
-} first_table;
+/* None is ever given back: another thread may be looking for its ring there. */
+static _Atomic(struct ring_state *) states;
 
 static const unsigned being_filled; /* the key of a state that is */
 
@@ -78,22 +75,6 @@ THREAD_LOCAL uint64_t spinning_since; /* its processor time */
 
 /* The channel */
 
-static uint64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
-static long futex(_Atomic uint32_t *word, int operation, uint32_t value)
-{
-	static const struct timespec a_second = {.tv_sec = 1};
-
-	return syscall(SYS_futex, word, operation, value,
-		       operation == FUTEX_WAIT ? &a_second : NULL, NULL, 0);
-}
-
 static bool is_recording(void)
 {
 	return channel && !channel->stopped && !finished;
@@ -102,19 +83,20 @@ static bool is_recording(void)
 static void wake_reader(void)
 {
 	if (channel->reader_sleeps && atomic_exchange(&channel->reader_sleeps, 0))
-		futex(&channel->reader_sleeps, FUTEX_WAKE, 1);
+		futex(&channel->reader_sleeps, FUTEX_WAKE, 1, NULL);
 }
 
 /* Until the reader has made progress; finds out, too, when it has died. */
 static void wait_for_reader(uint64_t consumed)
 {
+	static const struct timespec a_second = {.tv_sec = 1};
 	uint32_t progress;
 
 	atomic_fetch_add(&channel->space_awaited, 1);
 	progress = channel->progress;
 	wake_reader();
 	if (channel->consumed == consumed && !channel->stopped &&
-	    futex(&channel->progress, FUTEX_WAIT, progress) < 0 && errno == ETIMEDOUT &&
+	    futex(&channel->progress, FUTEX_WAIT, progress, &a_second) < 0 && errno == ETIMEDOUT &&
 	    pthread_mutex_trylock(&channel->reader_lives) != EBUSY)
 		channel->stopped = true;
 	atomic_fetch_sub(&channel->space_awaited, 1);
@@ -169,7 +151,7 @@ static struct record *record_begin(enum record_kind kind, uint32_t ring, uint32_
 	record->kind = (uint16_t)kind;
 	record->ring = ring;
 	record->number = number;
-	record->time = now();
+	record->time = clock_ns(CLOCK_MONOTONIC);
 	return record;
 }
 
@@ -623,55 +605,51 @@ void buffer_ring_registered(struct call *call, const void *address, unsigned ent
 	}
 }
 
-void buffer_ring_gone(struct call *call, unsigned group)
+static void buffer_ring_gone(struct ring_state *state, unsigned group)
 {
 	unsigned i;
 
-	for (i = 0; call->state && i < BUFFER_RINGS; i++)
-		if (call->state->buffer_rings[i].group == group)
-			call->state->buffer_rings[i].memory = NULL;
+	for (i = 0; i < BUFFER_RINGS; i++)
+		if (state->buffer_rings[i].group == group)
+			state->buffer_rings[i].memory = NULL;
 }
 
 /* Rings */
 
+static bool is_open(const struct ring_state *state)
+{
+	return state->key && state->key != &being_filled;
+}
+
 static struct ring_state *ring_known(const struct io_uring *ring)
 {
-	struct ring_table *table;
-	unsigned i;
+	struct ring_state *state = ring->sq.khead ? states : NULL;
 
-	for (table = &first_table; table && ring->sq.khead; table = table->next)
-		for (i = 0; i < RINGS_A_TABLE; i++)
-			if (table->states[i].key == ring->sq.khead)
-				return &table->states[i];
-	return NULL;
+	while (state && state->key != ring->sq.khead)
+		state = state->next;
+	return state;
 }
 
 /* A free place, or NULL without memory: the ring goes unrecorded then. */
 static struct ring_state *ring_place(void)
 {
-	struct ring_table *table = &first_table, *more;
+	struct ring_state *state;
 	const unsigned *nobody;
-	unsigned i;
 
-	for (;;) {
-		for (i = 0; i < RINGS_A_TABLE; i++) {
-			nobody = NULL;
-			if (atomic_compare_exchange_strong(&table->states[i].key, &nobody,
-							   &being_filled))
-				return &table->states[i];
-		}
-		if (!table->next) {
-			struct ring_table *none = NULL;
-
-			more = mmap(NULL, sizeof(*more), PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-			if (more == MAP_FAILED)
-				return NULL;
-			if (!atomic_compare_exchange_strong(&table->next, &none, more))
-				munmap(more, sizeof(*more));
-		}
-		table = table->next;
+	for (state = states; state; state = state->next) {
+		nobody = NULL;
+		if (atomic_compare_exchange_strong(&state->key, &nobody, &being_filled))
+			return state;
 	}
+	state = mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		     0);
+	if (state == MAP_FAILED)
+		return NULL;
+	state->key = &being_filled;
+	state->next = states;
+	while (!atomic_compare_exchange_weak(&states, &state->next, state))
+		;
+	return state;
 }
 
 static struct ring_counters ring_counters(const struct ring_state *state,
@@ -787,15 +765,12 @@ static struct ring_state *ring_find(const struct io_uring *ring)
 
 struct io_uring *ring_of_descriptor(int fd, bool registered)
 {
-	struct ring_table *table;
-	unsigned i;
+	struct ring_state *state;
 
-	for (table = &first_table; table; table = table->next)
-		for (i = 0; i < RINGS_A_TABLE; i++)
-			if (table->states[i].key && table->states[i].key != &being_filled &&
-			    fd == (registered ? table->states[i].view.enter_ring_fd
-					      : table->states[i].view.ring_fd))
-				return &table->states[i].view;
+	for (state = states; state; state = state->next)
+		if (is_open(state) &&
+		    fd == (registered ? state->view.enter_ring_fd : state->view.ring_fd))
+			return &state->view;
 	return NULL;
 }
 
@@ -876,10 +851,9 @@ void closing_begin(struct io_uring *ring)
 	errno = saved_errno;
 }
 
-void ring_resized(struct call *call)
+/* The ring's memory is another one now, with the same numbers of entries seen. */
+static void ring_resized(struct call *call)
 {
-	if (!call->state)
-		return;
 	marks_end(call->state);
 	call->state->view = *call->ring;
 	call->state->key = call->ring->sq.khead;
@@ -906,6 +880,8 @@ bool call_begin(struct call *call)
 			look_at_buffers(call->state);
 		if (call->kind == CALL_SUBMITS)
 			look_at_sqes(call->state, call->ring, false);
+		if (call->id == CALL_unregister_buf_ring || call->id == CALL_free_buf_ring)
+			buffer_ring_gone(call->state, call->record.arguments[0]);
 		call->record.before = ring_counters(call->state, call->ring);
 		if (call->kind == CALL_SUBMITS && rewinds(call->ring)) {
 			call->record.before.sq_head -= call->ring->sq.sqe_tail;
@@ -913,7 +889,7 @@ bool call_begin(struct call *call)
 			call->record.before.sqe_tail -= call->ring->sq.sqe_tail;
 		}
 	}
-	call->record.began = now();
+	call->record.began = clock_ns(CLOCK_MONOTONIC);
 	errno = saved_errno;
 	return true;
 }
@@ -927,14 +903,6 @@ static bool is_vain_look(const struct call *call)
 
 	return call->kind == CALL_LOOKS && !(before->sq_flags & ~IORING_SQ_NEED_WAKEUP) &&
 	       !(call->ring->flags & IORING_SETUP_IOPOLL) && !(call->ring->int_flags & CQ_ENTER);
-}
-
-static uint64_t processor_time(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
 /*
@@ -954,8 +922,8 @@ static uint32_t has_spun(const struct call *call)
 	if (++vain_looks % LOOKS_A_TIME != 0)
 		return 0;
 	if (vain_looks == LOOKS_A_TIME)
-		spinning_since = processor_time();
-	time = processor_time() - spinning_since;
+		spinning_since = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	time = clock_ns(CLOCK_THREAD_CPUTIME_ID) - spinning_since;
 	if (time < SPINNING_NS)
 		return 0;
 	/* With other work between the looks, it is no spinning. */
@@ -988,7 +956,7 @@ static void record_call(struct call *call, int result)
 			call->record.after.sq_head =
 				call->record.before.sq_head + (result > 0 ? (unsigned)result : 0);
 	}
-	record_write(RECORD_CALL, state ? state->number : 0, call->id, 0, &call->record,
+	record_write(RECORD_CALL, state ? state->number : 0, call->id, call->kind, &call->record,
 		     sizeof(call->record));
 }
 
@@ -996,6 +964,8 @@ void call_end(struct call *call, int result)
 {
 	int saved_errno = errno;
 
+	if (call->id == CALL_resize_rings && call->state && result >= 0)
+		ring_resized(call);
 	/* Another thread may have closed the ring. */
 	if (is_recording() && (!call->state || ring_known(call->ring) == call->state)) {
 		record_call(call, result);
@@ -1029,14 +999,12 @@ void descriptor_shutting_down(int fd)
 void descriptor_closing(int fd)
 {
 	int saved_errno = errno;
-	struct ring_table *table;
-	unsigned i;
+	struct ring_state *state;
 
 	if (process_is_recorded && getpid() == process && opening_begin()) {
-		for (table = &first_table; table; table = table->next)
-			for (i = 0; i < RINGS_A_TABLE; i++)
-				if (table->states[i].key && table->states[i].key != &being_filled)
-					look_at_cqes(&table->states[i]);
+		for (state = states; state; state = state->next)
+			if (is_open(state))
+				look_at_cqes(state);
 		record_write(RECORD_CLOSE, 0, (uint32_t)fd, fcntl(fd, F_GETFD) < 0, NULL, 0);
 		inside = false;
 	}
@@ -1047,8 +1015,7 @@ void descriptor_closing(int fd)
 
 static void after_fork_in_child(void)
 {
-	struct ring_table *table;
-	unsigned i;
+	struct ring_state *state;
 
 	process = getpid();
 	thread = 0;
@@ -1060,16 +1027,12 @@ static void after_fork_in_child(void)
 			channel->stopped = true;
 	}
 	/* A child that goes on using its parent's ring, whose memory they share, finds it. */
-	for (table = &first_table; table; table = table->next)
-		for (i = 0; i < RINGS_A_TABLE; i++) {
-			struct ring_state *state = &table->states[i];
-
-			if (state->key && state->key != &being_filled && state->user_data &&
-			    is_ring_memory(state->view.sq.sqes))
-				unmark_all(state, &state->view);
-			marks_end(state);
-			state->key = NULL;
-		}
+	for (state = states; state; state = state->next) {
+		if (is_open(state) && state->user_data && is_ring_memory(state->view.sq.sqes))
+			unmark_all(state, &state->view);
+		marks_end(state);
+		state->key = NULL;
+	}
 }
 
 /* The program, and what it starts, finds the environment that it would have had. */
@@ -1122,18 +1085,13 @@ static bool is_there(const struct io_uring *view)
 
 static void rings_at_exit(void)
 {
-	struct ring_table *table;
 	struct ring_state *state;
 	struct io_uring last;
-	unsigned i;
 
-	for (table = &first_table; table; table = table->next) {
-		for (i = 0; i < RINGS_A_TABLE; i++) {
-			state = &table->states[i];
-			if (state->key && state->key != &being_filled && is_there(&state->view)) {
-				last = last_view(state);
-				ring_ends(state, &last, true);
-			}
+	for (state = states; state; state = state->next) {
+		if (is_open(state) && is_there(&state->view)) {
+			last = last_view(state);
+			ring_ends(state, &last, true);
 		}
 	}
 }
