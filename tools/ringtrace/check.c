@@ -23,6 +23,7 @@
 #define SPINS	     10	   /* receives in a row that find no buffer */
 #define VAIN_LOOKS   1000  /* in a row, that cannot find anything */
 #define LARGEST	     4095  /* error */
+#define SOCK_TYPES   0xf   /* without SOCK_CLOEXEC and the like */
 #define NO_TASK_FLAG (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
 
 /*
@@ -266,9 +267,7 @@ static void compare(const struct event *event, const struct request *one,
 {
 	if (is_send(one->sqe.opcode) && is_send(other->sqe.opcode) &&
 	    one->target == other->target && one->target->kind != TARGET_NONE &&
-	    one->chain != other->chain && !other->notified &&
-	    (file_of_request(one)->is_stream ||
-	     (one->sqe.msg_flags & other->sqe.msg_flags & MSG_WAITALL)))
+	    one->chain != other->chain && !other->notified && file_of_request(one)->is_stream)
 		warn(event, "one send at a time, or links",
 		     "two sends in flight on %s %d, not linked: their bytes can mix",
 		     one->target->kind == TARGET_SLOT ? "slot" : "fd", one->target->number);
@@ -600,7 +599,10 @@ static void note_new_file(const struct event *event, const struct request *reque
 	file = file_of(event->ring, sqe->file_index ? TARGET_SLOT : TARGET_FD,
 		       sqe->file_index && !any ? (int)sqe->file_index - 1 : event->cqe->res);
 	file_forget(file);
-	file->is_stream = file->is_socket = sqe->opcode == IORING_OP_ACCEPT;
+	file->is_stream =
+		sqe->opcode == IORING_OP_ACCEPT ||
+		(sqe->opcode == IORING_OP_SOCKET && (sqe->off & SOCK_TYPES) == SOCK_STREAM);
+	file->is_socket = file->is_stream;
 	file->is_slot_in_use = sqe->file_index;
 }
 
@@ -964,6 +966,8 @@ static void print_list(void)
 
 void check_event(const struct event *event)
 {
+	struct file *file;
+
 	switch (event->kind) {
 	case EVENT_RING:
 		check_ring(event);
@@ -986,6 +990,10 @@ void check_event(const struct event *event)
 	case EVENT_MISSED:
 		if (event->of_cqes)
 			buffers_unclear(event->ring);
+		break;
+	case EVENT_STREAM:
+		file = file_of(event->ring, TARGET_FD, (int)event->count);
+		file->is_stream = file->is_socket = true;
 		break;
 	case EVENT_SHUTDOWN:
 		check_shutdown(event);
