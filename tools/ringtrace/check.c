@@ -88,8 +88,14 @@ struct checked {
 	int32_t errors[LARGEST + 1]; /* results so far */
 };
 
+/* Each once, with how often it has happened. */
 static unsigned count;
-static struct text list[MOST_LISTED];
+static struct listed {
+	const struct ring *ring;
+	char cause[sizeof(((struct warning *)NULL)->text)];
+	struct text line;
+	unsigned times;
+} list[MOST_LISTED];
 
 unsigned check_count(void)
 {
@@ -101,17 +107,25 @@ __attribute__((format(printf, 3, 4))) static void warn(const struct event *at, c
 {
 	struct warning warning = {.cure = cure};
 	struct event event = *at;
+	struct listed *known;
 	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(warning.text, sizeof(warning.text), format, arguments);
 	va_end(arguments);
+	for (known = list; known < list + count && known < list + MOST_LISTED; known++) {
+		if (known->ring == at->ring && strcmp(known->cause, warning.text) == 0) {
+			known->times++;
+			return;
+		}
+	}
 	event.kind = EVENT_WARNING;
 	event.warning = &warning;
 	events_emit(&event);
 	if (count < MOST_LISTED) {
-		list[count] = line_start(&event);
-		event_text(&list[count], &event);
+		*known = (struct listed){.ring = at->ring, .line = line_start(&event), .times = 1};
+		snprintf(known->cause, sizeof(known->cause), "%s", warning.text);
+		event_text(&known->line, &event);
 	}
 	count++;
 }
@@ -960,8 +974,11 @@ static void print_list(void)
 		forget(ring);
 	text_add(&line, "ringtrace: mistakes that --check has found: %u", count);
 	line_add(&line);
-	for (i = 0; i < count && i < MOST_LISTED; i++)
-		line_add(&list[i]);
+	for (i = 0; i < count && i < MOST_LISTED; i++) {
+		if (list[i].times > 1)
+			text_add(&list[i].line, ", %u times", list[i].times);
+		line_add(&list[i].line);
+	}
 }
 
 void check_event(const struct event *event)
