@@ -642,7 +642,7 @@ wrong() {
 @test "ringtrace --check: what looks like a mistake, and is none" {
 	local what
 
-	for what in same-user-data buffers-again rest-moved peer-dropped peer-shut-down peer-lost room-awaited send-cancelled \
+	for what in same-user-data two-datagrams buffers-again rest-moved peer-dropped peer-shut-down peer-lost room-awaited send-cancelled \
 		end-near looks-and-work user-data-by-place user-data-polled user-data-in-child \
 		user-data-in-threads; do
 		checked build/tests/foreign/harmless $what

@@ -914,6 +914,11 @@ static void read_record(struct event *event, const struct record *record)
 		event->fails = record->flags;
 		events_emit(event);
 		break;
+	case RECORD_STREAM:
+		event->kind = EVENT_STREAM;
+		event->count = record->number;
+		events_emit(event);
+		break;
 	case RECORD_SHUTDOWN:
 		event->kind = EVENT_SHUTDOWN;
 		event->count = record->number;
@@ -926,8 +931,8 @@ static void read_record(struct event *event, const struct record *record)
 static bool is_about_a_ring(const struct record *record)
 {
 	return record->kind == RECORD_RING_END || record->kind == RECORD_SQES ||
-	       record->kind == RECORD_CQES || record->kind == RECORD_MISSED ||
-	       record->kind == RECORD_BUFFERS;
+	       record->kind == RECORD_STREAM || record->kind == RECORD_CQES ||
+	       record->kind == RECORD_MISSED || record->kind == RECORD_BUFFERS;
 }
 
 bool events_read(const struct record *record, const char **wrong)

@@ -29,6 +29,8 @@
  *   RECORD_CLOSE      the descriptor   nothing: close(2) is about to be called (flags 1: on one
  *                                      that is not open)
  *   RECORD_SHUTDOWN   the descriptor   nothing: shutdown(2) of writing is about to be called
+ *   RECORD_STREAM     the descriptor   nothing: it is a stream socket; written with --check, before
+ *                                      the first send on it
  *
  * SQEs and CQEs are numbered from the ring's beginning, as its heads and tails count them.
  *
@@ -66,6 +68,7 @@ enum record_kind {
 	RECORD_BUFFERS,
 	RECORD_CLOSE,
 	RECORD_SHUTDOWN,
+	RECORD_STREAM,
 };
 
 enum sqes_flags {
