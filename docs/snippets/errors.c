@@ -95,7 +95,7 @@ static void fail_to_send(void)
 
 static void fail_to_find(void)
 {
-	struct __kernel_timespec soon = {.tv_nsec = 1000000};
+	static struct __kernel_timespec soon = {.tv_nsec = 1000000};
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
 	struct io_uring_cqe *cqe;
 

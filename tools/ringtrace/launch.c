@@ -177,10 +177,10 @@ static void preload(const struct program *program, pid_t reader)
 	snprintf(directory, sizeof(directory), "%s", program->recorder);
 	if (strpbrk(directory, " :$"))
 		snprintf(directory, sizeof(directory), "/proc/%d/cwd", (int)reader);
-	if (before)
-		setenv(ENV_LD_PRELOAD, before, 1);
 	snprintf(list, sizeof(list), "%s%s%s/" LIBRARY "%s%s", first, *first ? ":" : "", directory,
 		 before ? ":" : "", before ? before : "");
+	if (before)
+		setenv(ENV_LD_PRELOAD, before, 1);
 	setenv("LD_PRELOAD", list, 1);
 }
 
