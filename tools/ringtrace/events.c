@@ -921,7 +921,8 @@ static void read_record(struct event *event, const struct record *record)
 	case RECORD_CLOSE:
 		event->kind = EVENT_CLOSE;
 		event->count = record->number;
-		event->fails = record->flags;
+		event->fails = record->flags & CLOSE_FAILS;
+		event->opcode = record->flags & CLOSE_PREPARED ? record->flags >> CLOSE_OPCODE : -1;
 		events_emit(event);
 		break;
 	case RECORD_STREAM:

@@ -1051,6 +1051,22 @@ void descriptor_shutting_down(int fd)
 	errno = saved_errno;
 }
 
+/* What the record of a close(2) says of an SQE with the descriptor that is still to be submitted.
+ */
+static uint16_t prepared_with(const struct ring_state *state, int fd)
+{
+	struct io_uring ring = last_view(state);
+	unsigned index = state->sqe_seen;
+
+	for (; (int)(index - ring.sq.sqe_tail) < 0 && !rewinds(&ring); index++) {
+		const struct io_uring_sqe *sqe = sqe_at(&ring, index);
+
+		if (sqe->fd == fd && !(sqe->flags & IOSQE_FIXED_FILE))
+			return (uint16_t)(CLOSE_PREPARED | sqe->opcode << CLOSE_OPCODE);
+	}
+	return 0;
+}
+
 /*
  * What has completed by now is not in flight any more. A child of vfork(2) closes descriptors of
  * its own, in its parent's memory.
@@ -1059,16 +1075,21 @@ void descriptor_closing(int fd)
 {
 	int saved_errno = errno;
 	struct ring_table *table;
+	uint16_t flags = 0;
 	unsigned i;
 
 	if (process_is_recorded && getpid() == process && opening_begin()) {
 		for (table = &first_table; table; table = table->next)
 			for (i = 0; i < RINGS_A_TABLE; i++)
-				if (table->states[i].key && table->states[i].key != &being_filled)
+				if (table->states[i].key && table->states[i].key != &being_filled) {
 					look_at_cqes(&table->states[i]);
+					if (channel->marks && !flags)
+						flags = prepared_with(&table->states[i], fd);
+				}
 		if (fd >= 0 && fd < STREAMS_MOST)
 			asked_by[fd] = 0;
-		record_write(RECORD_CLOSE, 0, (uint32_t)fd, fcntl(fd, F_GETFD) < 0, NULL, 0);
+		flags |= fcntl(fd, F_GETFD) < 0 ? CLOSE_FAILS : 0;
+		record_write(RECORD_CLOSE, 0, (uint32_t)fd, flags, NULL, 0);
 		inside = false;
 	}
 	errno = saved_errno;
