@@ -208,6 +208,22 @@ static void look_while_working(void)
 	} while (used.tv_sec < 2 || used.tv_nsec < 400000000);
 }
 
+/* Datagrams are sent whole, whatever the flags: two that wait for room do not mix. */
+static void send_two_datagrams(void)
+{
+	int pair[2], i;
+
+	if (socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) < 0)
+		error(EXIT_FAILURE, errno, "socketpair");
+	while (send(pair[0], much, 1000, MSG_DONTWAIT) > 0)
+		;
+	for (i = 0; i < 2; i++)
+		start_send(pair[0], much, 1000, MSG_WAITALL);
+	drain(pair[1]);
+	completion();
+	completion();
+}
+
 /* A buffer ring that is closed, and opened again for the same group. */
 static void register_buffers_again(void)
 {
@@ -310,6 +326,7 @@ int main(int argc, char **argv)
 		void (*function)(void);
 	} whats[] = {
 		{"same-user-data", send_with_the_same_user_data},
+		{"two-datagrams", send_two_datagrams},
 		{"rest-moved", move_the_rest},
 		{"peer-dropped", drop_the_peer},
 		{"peer-shut-down", shut_the_peer_down},

@@ -23,6 +23,7 @@
 #define SPINS	     10	   /* receives in a row that find no buffer */
 #define VAIN_LOOKS   1000  /* in a row, that cannot find anything */
 #define LARGEST	     4095  /* error */
+#define SOCK_TYPES   0xf   /* without SOCK_CLOEXEC and the like */
 #define NO_TASK_FLAG (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
 
 /*
@@ -88,7 +89,13 @@ struct checked {
 };
 
 static unsigned count, listed; /* mistakes; of which a list has been printed */
-static struct text list[MOST_LISTED];
+/* Those since then, each once, with how often it has happened. */
+static struct listed {
+	const struct ring *ring;
+	char cause[sizeof(((struct warning *)NULL)->text)];
+	struct text line;
+	unsigned times;
+} list[MOST_LISTED];
 
 unsigned check_count(void)
 {
@@ -100,17 +107,25 @@ __attribute__((format(printf, 3, 4))) static void warn(const struct event *at, c
 {
 	struct warning warning = {.cure = cure};
 	struct event event = *at;
+	struct listed *known;
 	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(warning.text, sizeof(warning.text), format, arguments);
 	va_end(arguments);
+	for (known = list; known < list + (count - listed) && known < list + MOST_LISTED; known++) {
+		if (known->ring == at->ring && strcmp(known->cause, warning.text) == 0) {
+			known->times++;
+			return;
+		}
+	}
 	event.kind = EVENT_WARNING;
 	event.warning = &warning;
 	events_emit(&event);
 	if (count - listed < MOST_LISTED) {
-		list[count - listed] = line_start(&event);
-		event_text(&list[count - listed], &event);
+		*known = (struct listed){.ring = at->ring, .line = line_start(&event), .times = 1};
+		snprintf(known->cause, sizeof(known->cause), "%s", warning.text);
+		event_text(&known->line, &event);
 	}
 	count++;
 }
@@ -266,9 +281,7 @@ static void compare(const struct event *event, const struct request *one,
 {
 	if (is_send(one->sqe.opcode) && is_send(other->sqe.opcode) &&
 	    one->target == other->target && one->target->kind != TARGET_NONE &&
-	    one->chain != other->chain && !other->notified &&
-	    (file_of_request(one)->is_stream ||
-	     (one->sqe.msg_flags & other->sqe.msg_flags & MSG_WAITALL)))
+	    one->chain != other->chain && !other->notified && file_of_request(one)->is_stream)
 		warn(event, "one send at a time, or links",
 		     "two sends in flight on %s %d, not linked: their bytes can mix",
 		     one->target->kind == TARGET_SLOT ? "slot" : "fd", one->target->number);
@@ -600,7 +613,10 @@ static void note_new_file(const struct event *event, const struct request *reque
 	file = file_of(event->ring, sqe->file_index ? TARGET_SLOT : TARGET_FD,
 		       sqe->file_index && !any ? (int)sqe->file_index - 1 : event->cqe->res);
 	file_forget(file);
-	file->is_stream = file->is_socket = sqe->opcode == IORING_OP_ACCEPT;
+	file->is_stream =
+		sqe->opcode == IORING_OP_ACCEPT ||
+		(sqe->opcode == IORING_OP_SOCKET && (sqe->off & SOCK_TYPES) == SOCK_STREAM);
+	file->is_socket = file->is_stream;
 	file->is_slot_in_use = sqe->file_index;
 }
 
@@ -919,10 +935,16 @@ static void check_shutdown(const struct event *event)
 
 static void check_close(const struct event *event)
 {
+	const struct operation *known = event->opcode < 0 ? NULL : operation(event->opcode);
 	struct ring *ring;
 	const struct request *request;
 	int fd = (int)event->count;
 
+	if (known && known->fields & FD)
+		warn(event, "close it when the last request on it has completed",
+		     "close(%d) while an SQE with it, %s, is prepared and not submitted: it finds another "
+		     "file there, or none",
+		     fd, known->name);
 	for (ring = events_rings(); ring; ring = ring->next) {
 		struct event at = *event;
 
@@ -956,8 +978,11 @@ static void print_list(void)
 
 	text_add(&line, "ringtrace: mistakes that --check has found: %u", count - listed);
 	line_add(&line);
-	for (i = 0; i < count - listed && i < MOST_LISTED; i++)
-		line_add(&list[i]);
+	for (i = 0; i < count - listed && i < MOST_LISTED; i++) {
+		if (list[i].times > 1)
+			text_add(&list[i].line, ", %u times", list[i].times);
+		line_add(&list[i].line);
+	}
 	listed = count;
 }
 
@@ -971,6 +996,8 @@ static void forget_all(void)
 
 void check_event(const struct event *event)
 {
+	struct file *file;
+
 	switch (event->kind) {
 	case EVENT_RING:
 		check_ring(event);
@@ -993,6 +1020,10 @@ void check_event(const struct event *event)
 	case EVENT_MISSED:
 		if (event->of_cqes)
 			buffers_unclear(event->ring);
+		break;
+	case EVENT_STREAM:
+		file = file_of(event->ring, TARGET_FD, (int)event->count);
+		file->is_stream = file->is_socket = true;
 		break;
 	case EVENT_SHUTDOWN:
 		check_shutdown(event);

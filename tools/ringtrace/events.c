@@ -911,7 +911,13 @@ static void read_record(struct event *event, const struct record *record)
 	case RECORD_CLOSE:
 		event->kind = EVENT_CLOSE;
 		event->count = record->number;
-		event->fails = record->flags;
+		event->fails = record->flags & CLOSE_FAILS;
+		event->opcode = record->flags & CLOSE_PREPARED ? record->flags >> CLOSE_OPCODE : -1;
+		events_emit(event);
+		break;
+	case RECORD_STREAM:
+		event->kind = EVENT_STREAM;
+		event->count = record->number;
 		events_emit(event);
 		break;
 	case RECORD_SHUTDOWN:
@@ -926,8 +932,8 @@ static void read_record(struct event *event, const struct record *record)
 static bool is_about_a_ring(const struct record *record)
 {
 	return record->kind == RECORD_RING_END || record->kind == RECORD_SQES ||
-	       record->kind == RECORD_CQES || record->kind == RECORD_MISSED ||
-	       record->kind == RECORD_BUFFERS;
+	       record->kind == RECORD_STREAM || record->kind == RECORD_CQES ||
+	       record->kind == RECORD_MISSED || record->kind == RECORD_BUFFERS;
 }
 
 bool events_read(const struct record *record, const char **wrong)

@@ -36,8 +36,10 @@ enum event_kind {
 	EVENT_MISSED,	/* `count` SQEs or, with `of_cqes`, CQEs were not seen */
 	EVENT_OVERFLOW, /* the CQ is full; with a `count`, CQEs are lost */
 	EVENT_BUFFERS,	/* `count` `buffers` of `group` are the kernel's now */
-	EVENT_CLOSE,	/* close(2) of the descriptor `count`; `fails`: it is not open */
+	EVENT_CLOSE,	/* close(2) of the descriptor `count`; `fails`: it is not open; `opcode`, or
+			   -1:    of an SQE with it that is prepared and not submitted */
 	EVENT_SHUTDOWN, /* shutdown(2), of writing, of the descriptor `count` */
+	EVENT_STREAM,	/* the descriptor `count` is a stream socket */
 	EVENT_LEFT,	/* the ring ends, and `request` has had no (last) CQE */
 	EVENT_RING_END, /* with `counters`; `by_exit` if the program left it open */
 	EVENT_PROCESS,	/* a process is there */

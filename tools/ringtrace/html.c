@@ -503,6 +503,7 @@ void html_event(const struct event *event)
 		break;
 	case EVENT_CLOSE:
 	case EVENT_SHUTDOWN:
+	case EVENT_STREAM:
 	case EVENT_LEFT:
 	case EVENT_PROCESS:
 	case EVENT_EXIT:

@@ -26,9 +26,11 @@
  *                                      (flags: an enum call_kind)
  *   RECORD_BUFFERS    the group        struct entries and that many struct io_uring_buf: buffers
  *                                      that the program put into a buffer ring
- *   RECORD_CLOSE      the descriptor   nothing: close(2) is about to be called (flags 1: on one
- *                                      that is not open)
+ *   RECORD_CLOSE      the descriptor   nothing: close(2) is about to be called (flags: an enum
+ *                                      close_flags; above them the opcode of the SQE)
  *   RECORD_SHUTDOWN   the descriptor   nothing: shutdown(2) of writing is about to be called
+ *   RECORD_STREAM     the descriptor   nothing: it is a stream socket; written with --check, before
+ *                                      the first send on it
  *
  * SQEs and CQEs are numbered from the ring's beginning, as its heads and tails count them.
  *
@@ -66,6 +68,13 @@ enum record_kind {
 	RECORD_BUFFERS,
 	RECORD_CLOSE,
 	RECORD_SHUTDOWN,
+	RECORD_STREAM,
+};
+
+enum close_flags {
+	CLOSE_FAILS = 1,    /* it is not open */
+	CLOSE_PREPARED = 2, /* an SQE with it is prepared, not submitted yet; only with --check */
+	CLOSE_OPCODE = 8,   /* how far up its opcode stands */
 };
 
 enum sqes_flags {

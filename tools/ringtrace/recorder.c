@@ -450,6 +450,34 @@ static bool rewinds(const struct io_uring *ring)
 	return ring->flags & (1U << 20); /* IORING_SETUP_SQ_REWIND: SQEs start at 0 each time */
 }
 
+/* For which ring a descriptor's type was asked for, once; 0: for none since it was opened. */
+#define STREAMS_MOST 65536
+static _Atomic uint8_t asked_by[STREAMS_MOST];
+
+static bool is_send(unsigned opcode)
+{
+	return opcode == IORING_OP_SEND || opcode == IORING_OP_SENDMSG ||
+	       opcode == IORING_OP_SEND_ZC || opcode == IORING_OP_SENDMSG_ZC;
+}
+
+static void look_for_a_stream(const struct ring_state *state, const struct io_uring_sqe *sqe)
+{
+	uint8_t asks = (uint8_t)(state->number % UINT8_MAX + 1);
+	int type = 0;
+	socklen_t length = sizeof(type);
+
+	if (!channel->marks || sqe->flags & IOSQE_FIXED_FILE || sqe->fd < 0 ||
+	    sqe->fd >= STREAMS_MOST)
+		return;
+	if (sqe->opcode == IORING_OP_CLOSE && !sqe->file_index)
+		asked_by[sqe->fd] = 0;
+	if (!is_send(sqe->opcode) || asked_by[sqe->fd] == asks)
+		return;
+	asked_by[sqe->fd] = asks;
+	if (getsockopt(sqe->fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM)
+		record_write(RECORD_STREAM, state->number, (uint32_t)sqe->fd, 0, NULL, 0);
+}
+
 static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, bool never)
 {
 	unsigned index = rewinds(ring) ? 0 : state->sqe_seen;
@@ -471,6 +499,7 @@ static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, 
 		left_over = false;
 		for (count = 0; count < most && index + count != tail && !length && !left_over;
 		     count++) {
+			look_for_a_stream(state, sqe_at(ring, index + count));
 			left_over = unmark(state, ring, index + count);
 			length = copy_pointed(sqe_at(ring, index + count), pointed);
 		}
@@ -992,6 +1021,22 @@ void descriptor_shutting_down(int fd)
 	errno = saved_errno;
 }
 
+/* What the record of a close(2) says of an SQE with the descriptor that is still to be submitted.
+ */
+static uint16_t prepared_with(const struct ring_state *state, int fd)
+{
+	struct io_uring ring = last_view(state);
+	unsigned index = state->sqe_seen;
+
+	for (; (int)(index - ring.sq.sqe_tail) < 0 && !rewinds(&ring); index++) {
+		const struct io_uring_sqe *sqe = sqe_at(&ring, index);
+
+		if (sqe->fd == fd && !(sqe->flags & IOSQE_FIXED_FILE))
+			return (uint16_t)(CLOSE_PREPARED | sqe->opcode << CLOSE_OPCODE);
+	}
+	return 0;
+}
+
 /*
  * What has completed by now is not in flight any more. A child of vfork(2) closes descriptors of
  * its own, in its parent's memory.
@@ -1000,12 +1045,20 @@ void descriptor_closing(int fd)
 {
 	int saved_errno = errno;
 	struct ring_state *state;
+	uint16_t flags = 0;
 
 	if (process_is_recorded && getpid() == process && opening_begin()) {
-		for (state = states; state; state = state->next)
-			if (is_open(state))
-				look_at_cqes(state);
-		record_write(RECORD_CLOSE, 0, (uint32_t)fd, fcntl(fd, F_GETFD) < 0, NULL, 0);
+		for (state = states; state; state = state->next) {
+			if (!is_open(state))
+				continue;
+			look_at_cqes(state);
+			if (channel->marks && !flags)
+				flags = prepared_with(state, fd);
+		}
+		if (fd >= 0 && fd < STREAMS_MOST)
+			asked_by[fd] = 0;
+		flags |= fcntl(fd, F_GETFD) < 0 ? CLOSE_FAILS : 0;
+		record_write(RECORD_CLOSE, 0, (uint32_t)fd, flags, NULL, 0);
 		inside = false;
 	}
 	errno = saved_errno;
