@@ -687,7 +687,7 @@
 
 	/* ---- The player ---- */
 
-	const SPEEDS = [0.5, 1, 2, 4, 16, 64];
+	const SPEEDS = [0.5, 1, 2, 4, 16, 64, 256];
 	const STEP_MILLISECONDS = 420; /* for a distance of 1, at speed 1 */
 	const calm = matchMedia("(prefers-reduced-motion: reduce)");
 	let players = 0;
