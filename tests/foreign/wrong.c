@@ -2,7 +2,7 @@
  * For the tests of ringtrace --check: what nobody should do, one thing at a time.
  *
  * Run: build/tests/foreign/wrong buffer-twice|seen-too-often|slot-as-descriptor|
- *                                result-as-descriptor|overlap
+ *                                result-as-descriptor|overlap|overlap-in-message
  */
 #include <error.h>
 #include <fcntl.h>
@@ -77,19 +77,24 @@ static void use_a_result_as_descriptor(void)
 }
 
 /* The socket takes no more: so the send waits, and what it is to send changes. */
-static void receive_into_what_is_sent(void)
+static void receive_into_what_is_sent(bool in_message)
 {
-	static char much[1 << 20];
+	static char little[16], much[1 << 20];
+	struct iovec vectors[] = {{little, sizeof(little)}, {much, sizeof(much)}};
+	struct msghdr message = {.msg_iov = vectors, .msg_iovlen = 2};
 	struct io_uring_sqe *sqe;
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
 		error(EXIT_FAILURE, 0, "socketpair");
 	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_send(sqe, ends[0], much, sizeof(much), MSG_WAITALL);
+	if (in_message)
+		io_uring_prep_sendmsg(sqe, ends[0], &message, MSG_WAITALL);
+	else
+		io_uring_prep_send(sqe, ends[0], much, sizeof(much), MSG_WAITALL);
 	sqe->user_data = 7;
 	io_uring_submit(&ring);
 	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_recv(sqe, ends[0], much, sizeof(much), 0);
+	io_uring_prep_recv(sqe, ends[0], much + 100, sizeof(much) - 100, 0);
 	sqe->user_data = 7;
 	io_uring_submit(&ring);
 }
@@ -109,7 +114,9 @@ int main(int argc, char **argv)
 	else if (strcmp(what, "result-as-descriptor") == 0)
 		use_a_result_as_descriptor();
 	else if (strcmp(what, "overlap") == 0)
-		receive_into_what_is_sent();
+		receive_into_what_is_sent(false);
+	else if (strcmp(what, "overlap-in-message") == 0)
+		receive_into_what_is_sent(true);
 	io_uring_queue_exit(&ring);
 	return EXIT_SUCCESS;
 }

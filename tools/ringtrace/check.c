@@ -176,20 +176,30 @@ static void check_fields(const struct event *event, const struct io_uring_sqe *s
 
 static bool fills(const struct io_uring_sqe *sqe)
 {
-	return (sqe->opcode == IORING_OP_RECV || sqe->opcode == IORING_OP_READ) &&
-	       !(sqe->flags & IOSQE_BUFFER_SELECT);
+	return sqe->opcode == IORING_OP_RECV || sqe->opcode == IORING_OP_RECVMSG ||
+	       sqe->opcode == IORING_OP_READ || sqe->opcode == IORING_OP_READV;
 }
 
 static bool empties(const struct io_uring_sqe *sqe)
 {
-	return (sqe->opcode == IORING_OP_SEND || sqe->opcode == IORING_OP_WRITE ||
-		sqe->opcode == IORING_OP_SEND_ZC) &&
-	       !(sqe->flags & IOSQE_BUFFER_SELECT) && !(sqe->ioprio & SEND_VECTORIZED);
+	return is_send(sqe->opcode) || sqe->opcode == IORING_OP_WRITE ||
+	       sqe->opcode == IORING_OP_WRITEV;
 }
 
-static bool overlap(const struct io_uring_sqe *one, const struct io_uring_sqe *other)
+static bool overlap(const struct request *one, const struct request *other)
 {
-	return one->addr < other->addr + other->len && other->addr < one->addr + one->len;
+	size_t i, j;
+
+	for (i = 0; i < one->vectors_known; i++)
+		for (j = 0; j < other->vectors_known; j++) {
+			const char *start = one->vectors[i].iov_base;
+			const char *other_start = other->vectors[j].iov_base;
+
+			if (start < other_start + other->vectors[j].iov_len &&
+			    other_start < start + one->vectors[i].iov_len)
+				return true;
+		}
+	return false;
 }
 
 /* Two requests of which the program could not tell whose a completion is, and would have to. */
@@ -223,14 +233,15 @@ static void compare(const struct event *event, const struct request *one,
 		     (unsigned long long)one->sqe.user_data);
 	if (one->chain == other->chain) {
 		if (other->sqe.opcode == IORING_OP_RECV && one->sqe.opcode == IORING_OP_SEND &&
-		    !(other->sqe.msg_flags & MSG_WAITALL) && fills(&other->sqe) &&
+		    !(other->sqe.msg_flags & MSG_WAITALL) && other->vectors_known &&
 		    other->sqe.addr == one->sqe.addr && other->sqe.len == one->sqe.len)
 			warn(event, "send what the receive's result says, after it",
 			     "a receive is linked to a send of the full length, %u bytes: a shorter "
 			     "receive sends rubbish",
 			     one->sqe.len);
-	} else if ((fills(&one->sqe) && empties(&other->sqe) && overlap(&one->sqe, &other->sqe)) ||
-		   (empties(&one->sqe) && fills(&other->sqe) && overlap(&one->sqe, &other->sqe))) {
+	} else if (((fills(&one->sqe) && empties(&other->sqe)) ||
+		    (empties(&one->sqe) && fills(&other->sqe))) &&
+		   overlap(one, other)) {
 		warn(event, "a buffer is the request's until its completion",
 		     "memory that is being sent is received into at the same time");
 	}

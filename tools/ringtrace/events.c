@@ -11,6 +11,7 @@
 #include <error.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define GROUPS	       4096 /* chains of a ring's hash table */
 #define TARGETS	       256
@@ -77,6 +78,59 @@ void events_emit(const struct event *event)
 
 	for (i = 0; consumers[i]; i++)
 		consumers[i](event);
+}
+
+/* What an SQE points to */
+
+const void *event_pointed(const struct event *event, uint64_t address, size_t least, size_t *length)
+{
+	const char *at = event->pointed;
+	const char *end = at + event->pointed_length;
+	const struct memory *memory;
+
+	while (end - at >= (ptrdiff_t)sizeof(*memory)) {
+		memory = (const struct memory *)at;
+		at += sizeof(*memory);
+		if (memory->length > (size_t)(end - at))
+			return NULL;
+		if (memory->address == address && memory->length >= least) {
+			*length = memory->length;
+			return at;
+		}
+		at += (memory->length + 7UL) & ~7UL;
+	}
+	return NULL;
+}
+
+/* Says in the event which memory the request reads or writes, and keeps it in `buffer` if it is
+ * one. */
+static void find_vectors(struct event *event, struct iovec *buffer)
+{
+	const struct io_uring_sqe *sqe = event->sqe;
+	const struct operation *known = operation(sqe->opcode);
+	unsigned fields = known ? known->fields : 0;
+	uint64_t address = sqe->addr;
+	const struct msghdr *message;
+	size_t length = 0;
+
+	event->vectors = NULL;
+	event->vector_count = event->vectors_known = 0;
+	if (points_to_vectors(sqe)) {
+		event->vector_count = sqe->len;
+		message = fields & MESSAGE
+				  ? event_pointed(event, sqe->addr, sizeof(*message), &length)
+				  : NULL;
+		if (message) {
+			event->vector_count = message->msg_iovlen;
+			address = (uintptr_t)message->msg_iov;
+		}
+		event->vectors = event_pointed(event, address, sizeof(struct iovec), &length);
+		event->vectors_known = event->vectors ? length / sizeof(struct iovec) : 0;
+	} else if (fields & LENGTH && fields & ADDRESS && !(sqe->flags & IOSQE_BUFFER_SELECT)) {
+		*buffer = (struct iovec){(void *)(uintptr_t)sqe->addr, sqe->len};
+		event->vectors = buffer;
+		event->vector_count = event->vectors_known = 1;
+	}
 }
 
 /* Targets and lanes */
@@ -452,7 +506,8 @@ static bool sqe_links(const struct io_uring_sqe *sqe)
 static void sqe_event(struct event *event, struct ring *ring, unsigned index)
 {
 	const struct io_uring_sqe *sqe = event->sqe;
-	struct request *request = allocate(sizeof(*request));
+	size_t vectors_size = event->vectors_known * sizeof(struct iovec);
+	struct request *request = allocate(sizeof(*request) + vectors_size);
 
 	serial++;
 	*request = (struct request){
@@ -465,7 +520,11 @@ static void sqe_event(struct event *event, struct ring *ring, unsigned index)
 		.thread = event->thread,
 		.taken = true,
 		.silent = sqe->flags & IOSQE_CQE_SKIP_SUCCESS,
+		.vector_count = event->vector_count,
+		.vectors_known = event->vectors_known,
 	};
+	if (vectors_size)
+		memcpy(request->vectors, event->vectors, vectors_size);
 	ring->previous_links = sqe_links(sqe);
 	ring->previous_chain = request->chain;
 	lane_take(request);
@@ -488,6 +547,7 @@ static void read_sqes(struct event *event, const struct record *record)
 	const char *end = (const char *)record + record->size;
 	struct ring *ring = event->ring;
 	struct io_uring_sqe sqe;
+	struct iovec buffer;
 	unsigned i;
 
 	for (i = 0; i < entries->count; i++, entry += entries->entry_size) {
@@ -497,6 +557,7 @@ static void read_sqes(struct event *event, const struct record *record)
 		event->pointed = pointed;
 		/* It is the last SQE's. */
 		event->pointed_length = i + 1 == entries->count ? (size_t)(end - pointed) : 0;
+		find_vectors(event, &buffer);
 		if (ring->skip_entry) {
 			ring->skip_entry = false;
 			continue;

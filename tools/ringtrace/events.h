@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "tools/ringtrace/log.h"
 
@@ -70,7 +71,12 @@ struct ring {
 	bool previous_links, skip_entry;
 };
 
-/* A request between its SQE and its last CQE. */
+/*
+ * A request between its SQE and its last CQE. `vectors` is the memory that it reads or writes: one
+ * of a send, a read and their like, several where the SQE points to some, none where the request
+ * picks a buffer. The log has the first `vectors_known` of them; where it could not be read how
+ * many a message has, `vector_count` is another number, and `vectors_known` 0.
+ */
 struct request {
 	struct io_uring_sqe sqe; /* its first 64 bytes */
 	struct ring *ring;
@@ -89,6 +95,9 @@ struct request {
 
 	struct request *older, *newer; /* of the ring */
 	struct request *next;	       /* of those that may have the same CQE; events.c's own */
+
+	size_t vector_count, vectors_known;
+	struct iovec vectors[];
 };
 
 struct warning {
@@ -104,11 +113,12 @@ struct event {
 	struct ring *ring; /* NULL: of none */
 	const struct request *request;
 
-	/* EVENT_SQE; of which `pointed` has what it points to: struct memory and bytes, repeatedly
-	 */
+	/* EVENT_SQE, also where there is no `request`; event_pointed() has what it points to */
 	const struct io_uring_sqe *sqe;
-	const char *pointed;
+	const char *pointed; /* struct memory and bytes, repeatedly */
 	size_t pointed_length;
+	const struct iovec *vectors; /* as in struct request */
+	size_t vector_count, vectors_known;
 
 	/* EVENT_CQE */
 	const struct io_uring_cqe *cqe;
@@ -145,6 +155,13 @@ bool events_read(const struct record *record, const char **wrong);
 
 /* No more records will come: ends what is open, and gives EVENT_END. */
 void events_end(void);
+
+/*
+ * The recorder's copy of what an EVENT_SQE points to at an address, and how many bytes of it there
+ * are; NULL where there are less than `least`, since it could not read them, or had no reason to.
+ */
+const void *event_pointed(const struct event *event, uint64_t address, size_t least,
+			  size_t *length);
 
 /* All rings so far, linked by `next`. */
 struct ring *events_rings(void);

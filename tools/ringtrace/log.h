@@ -1,5 +1,5 @@
 /*
- * ringtrace's log, version 1: what the recorder writes and the reader reads, in memory that they
+ * ringtrace's log, version 2: what the recorder writes and the reader reads, in memory that they
  * share while the program runs, and in the file of -w.
  *
  * A log is a struct log_start and then records, one after the other. A record is a struct record,
@@ -18,7 +18,7 @@
  *   RECORD_SQES       of the first SQE struct entries and that many SQEs, as they are handed over
  *                                      (flags 1: prepared, and never were); then, up to the end,
  *                                      any number of struct memory, each with its bytes: what the
- *                                      last SQE points to
+ *                                      last SQE points to, see below
  *   RECORD_CQES       of the first CQE struct entries and that many CQEs
  *   RECORD_MISSED     how many         nothing: SQEs (flags 0) or CQEs (flags 1) were overwritten
  *                                      before they could be copied
@@ -29,6 +29,12 @@
  * that is not open)
  *
  * SQEs and CQEs are numbered from the ring's beginning, as its heads and tails count them.
+ *
+ * What an SQE points to was read when it was handed over. It is a path, a time, a socket's address,
+ * up to VECTORS_MOST struct iovec (readv, writev and their relatives, a vectorized send), or, of
+ * sendmsg and recvmsg, a struct msghdr, and then up to VECTORS_MOST struct iovec, whose address is
+ * its msg_iov, and, except of recvmsg, the socket's address at its msg_name. What the vectors point
+ * to is not copied. Where the memory could not be read, the length is what could: mostly 0.
  */
 #ifndef TOOLS_RINGTRACE_LOG_H
 #define TOOLS_RINGTRACE_LOG_H
@@ -36,7 +42,7 @@
 #include <stdint.h>
 
 #define LOG_MAGIC   "ringtrc"
-#define LOG_VERSION 1
+#define LOG_VERSION 2
 
 struct log_start {
 	char magic[8];
@@ -101,6 +107,8 @@ struct entries {
 	uint32_t count;
 	uint32_t entry_size;
 };
+
+#define VECTORS_MOST 16
 
 struct memory {
 	uint64_t address;

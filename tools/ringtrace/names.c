@@ -256,6 +256,14 @@ bool is_receive(unsigned opcode)
 	return opcode == IORING_OP_RECV || opcode == IORING_OP_RECVMSG || opcode == OP_RECV_ZC;
 }
 
+bool points_to_vectors(const struct io_uring_sqe *sqe)
+{
+	const struct operation *known = operation(sqe->opcode);
+
+	return known && (known->fields & (VECTORS | MESSAGE) ||
+			 (is_send(sqe->opcode) && sqe->ioprio & SEND_VECTORIZED));
+}
+
 bool gives_descriptor(unsigned opcode)
 {
 	return opcode == IORING_OP_ACCEPT || opcode == IORING_OP_OPENAT ||

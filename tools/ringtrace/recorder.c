@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -24,7 +25,7 @@
 
 #define RINGS_A_TABLE 32
 #define BUFFER_RINGS  16
-#define POINTED_MOST  1024 /* bytes of memory that one SQE points to */
+#define POINTED_MOST  1024 /* bytes of memory that one SQE points to, see copy_pointed() */
 
 /* initial-exec: an access must not allocate, which would be the program's heap. */
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
@@ -196,9 +197,9 @@ static size_t memory_peek(uint64_t address, void *copy, size_t size)
 
 /* What SQEs point to, as far as the reader shows it. */
 enum field { NO_FIELD, ADDR, OFF, ADDR3 };
-enum size { TEXT = 64, TIMESPEC = 16, HOW = 24, MESSAGE = 56, BY_LEN = 1, BY_OFF = 2 };
+enum size { TEXT = 64, TIMESPEC = 16, HOW = 24, BY_LEN = 1, BY_OFF = 2, MESSAGE = 3 };
 
-#define VECTORS_MOST	 8
+#define ADDRESS_MOST	 110	   /* bytes: struct sockaddr_un is the largest */
 #define VECTORIZED	 (1U << 5) /* sqe->ioprio of a send */
 #define IMMEDIATE_ARG	 (1U << 7) /* sqe->timeout_flags */
 #define OPERATION_BIND	 56
@@ -253,16 +254,62 @@ static bool points(const struct io_uring_sqe *sqe, struct pointer pointer)
 	}
 }
 
-static size_t pointed_size(const struct io_uring_sqe *sqe, unsigned size)
+static size_t at_most(size_t size, size_t most)
 {
-	if (size == BY_LEN)
-		return sizeof(struct iovec) * (sqe->len < VECTORS_MOST ? sqe->len : VECTORS_MOST);
-	if (size == BY_OFF)
-		return sqe->off < 110 ? sqe->off : 110; /* struct sockaddr_un is the largest */
-	return size;
+	return size < most ? size : most;
 }
 
-/* Puts struct memory and its bytes for each pointer into `copy`; returns how many bytes. */
+static size_t vectors_size(size_t count)
+{
+	return sizeof(struct iovec) * at_most(count, VECTORS_MOST);
+}
+
+static size_t pointed_size(const struct io_uring_sqe *sqe, unsigned size)
+{
+	switch (size) {
+	case BY_LEN:
+		return vectors_size(sqe->len);
+	case BY_OFF:
+		return at_most(sqe->off, ADDRESS_MOST);
+	case MESSAGE:
+		return sizeof(struct msghdr);
+	default:
+		return size;
+	}
+}
+
+/* Puts a struct memory and the bytes at the address into `copy`; returns how many bytes that is. */
+static size_t copy_memory(uint64_t address, size_t size, char *copy)
+{
+	struct memory *memory = (struct memory *)copy;
+
+	memory->address = address;
+	memory->length = (uint32_t)memory_peek(address, memory + 1, size);
+	memory->reserved = 0;
+	return sizeof(*memory) + ((memory->length + 7) & ~7U);
+}
+
+/* What a struct msghdr, copied already, points to: the vectors, and where a message is to go. */
+static size_t copy_message(const struct io_uring_sqe *sqe, const struct memory *memory, char *copy)
+{
+	const struct msghdr *message = (const struct msghdr *)(memory + 1);
+	size_t length = 0;
+
+	if (memory->length < sizeof(*message))
+		return 0;
+	if (message->msg_iovlen)
+		length += copy_memory((uintptr_t)message->msg_iov,
+				      vectors_size(message->msg_iovlen), copy);
+	if (message->msg_name && sqe->opcode != IORING_OP_RECVMSG)
+		length += copy_memory((uintptr_t)message->msg_name,
+				      at_most(message->msg_namelen, ADDRESS_MOST), copy + length);
+	return length;
+}
+
+/*
+ * Puts all that the SQE points to into `copy`, and returns how many bytes that is. The most it can
+ * be is a message: five times struct memory or less, and less than 500 bytes behind them.
+ */
 static size_t copy_pointed(const struct io_uring_sqe *sqe, char *copy)
 {
 	size_t length = 0;
@@ -272,17 +319,16 @@ static size_t copy_pointed(const struct io_uring_sqe *sqe, char *copy)
 		return 0;
 	for (i = 0; i < 2; i++) {
 		struct pointer pointer = pointers[sqe->opcode][i];
-		struct memory *memory = (struct memory *)(copy + length);
+		const struct memory *memory = (struct memory *)(copy + length);
 
 		if (pointer.field == NO_FIELD || !points(sqe, pointer))
 			break;
-		memory->address = pointer.field == ADDR	 ? sqe->addr
-				  : pointer.field == OFF ? sqe->off
-							 : sqe->addr3;
-		memory->reserved = 0;
-		memory->length = (uint32_t)memory_peek(memory->address, memory + 1,
-						       pointed_size(sqe, pointer.size));
-		length += sizeof(*memory) + ((memory->length + 7) & ~7U);
+		length += copy_memory(pointer.field == ADDR  ? sqe->addr
+				      : pointer.field == OFF ? sqe->off
+							     : sqe->addr3,
+				      pointed_size(sqe, pointer.size), copy + length);
+		if (pointer.size == MESSAGE)
+			length += copy_message(sqe, memory, copy + length);
 	}
 	return length;
 }
