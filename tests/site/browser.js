@@ -179,6 +179,24 @@ const back = async (page, file) => {
 	for (const mistake of mistakes) complain("back", `${file}: ${mistake}`);
 };
 
+/* What the text says is to be seen is there, and its button leads to it. */
+const finds = async (page, file) => {
+	const buttons = await page.locator("button.find").all();
+	check("finds", buttons.length >= 3, `${file}: only ${buttons.length} buttons lead to events`);
+	for (const button of buttons) {
+		const pattern = await button.getAttribute("data-find");
+		await seek(page, 0);
+		await button.click();
+		const line = await page.evaluate(() => {
+			const { player } = document.querySelector(".ring-player");
+			return player.run.events[player.current][3];
+		});
+		check("finds", new RegExp(pattern).test(line), `${file}: ${pattern} leads to: ${line}`);
+		check("finds", await page.isVisible(".ring-player .says > code"), `${file}: ${pattern} says nothing`);
+	}
+	await page.keyboard.press("Escape");
+};
+
 const withoutScripts = async (page, file) => {
 	await show(page, file);
 	check("without-scripts", (await page.textContent("main")).includes("summary, rings: 1"), `${file}: the run's lines are not there`);
@@ -227,11 +245,26 @@ const picks = async (page) => {
 	check("picks", lines.length === 2 && lines[0].includes("SQE") && lines[1].includes("CQE"), `a click tells: ${lines}`);
 	await page.click(".ring-player .history button >> nth=1");
 	check("picks", (await page.textContent(".ring-player .says > code")).includes("CQE"), "its line does not lead to its CQE");
+	const at = () => page.evaluate(() => document.querySelector(".ring-player").player.current);
+	const before = await at();
+	await page.keyboard.press("ArrowLeft");
+	check("picks", await at() === before - 1, "after a click the keys are dead");
+	await page.keyboard.press("Escape");
+	check("picks", await page.locator(".ring-player .choice").count() === 0, "Escape does not forget the choice");
+	await page.evaluate(() => {
+		const { player } = document.querySelector(".ring-player");
+		player.seek(player.run.crossings[0] + 1);
+	});
+	await page.click(".ring-player .thread");
+	check("picks", (await page.locator(".ring-player .history button").allTextContents()).join().includes("SQEs taken"),
+		"a click on the thread does not tell its call");
+	await page.click(".ring-player [aria-label='Forget the choice']");
+	check("picks", await page.locator(".ring-player .choice").count() === 0, "its × does not forget the choice");
 };
 
 /* ---- All of that, with one load of each page ---- */
 
-const CHECKS = ["links", "plays", "back", "keyboard", "picks", "accessible", "overlaps", "without-scripts"];
+const CHECKS = ["links", "finds", "plays", "back", "keyboard", "picks", "accessible", "overlaps", "without-scripts"];
 
 const site = async (folder, results) => {
 	const files = pagesOf(folder);
@@ -255,6 +288,7 @@ const site = async (folder, results) => {
 				await page.setViewportSize(WIDE);
 			}
 			if (isDay(file)) {
+				await finds(page, file);
 				await back(page, file);
 				await plays(page, file);
 				await withoutScripts(plain, file);
@@ -294,6 +328,27 @@ const own = {
 		});
 		check("own", slowest < 100, `a jump takes ${slowest} ms`);
 		console.log(`${fs.statSync(file).size} bytes, opened in ${opened} ms, slowest jump ${slowest.toFixed(1)} ms`);
+	},
+
+	/* It begins in the midst of a run, says so, and has what was the case then; it has no warning lost. */
+	async begins(file, seconds, ...texts) {
+		const page = await tab("own");
+		await show(page, file);
+		const run = await page.evaluate(() => {
+			const { player } = document.querySelector(".ring-player");
+			const { rings, flight, sqes } = player.run.stateAfter(0);
+			return { first: player.run.events[0], rings: rings.size, flight: flight.size, sqes, time: player.run.events[1]?.[0],
+				before: player.run.left_out[0] };
+		});
+		check("own", run.first[2] === "begin" && run.first[0] === seconds * 1e9, `it begins with ${run.first}`);
+		check("own", run.time >= seconds * 1e9, `its first event is at ${run.time} ns`);
+		check("own", run.rings === 1 && run.sqes > 0 && run.before > 0,
+			`it begins with ${run.rings} rings, ${run.sqes} SQEs before, ${run.before} events left out`);
+		await page.keyboard.press("End");
+		await page.keyboard.press("Home");
+		const has = await page.textContent("body");
+		for (const text of texts) check("own", has.includes(text), `it does not say: ${text}`);
+		console.log(JSON.stringify(run));
 	},
 
 	/* The words that it shows at its end, or has in its run. */
