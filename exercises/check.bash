@@ -7,6 +7,7 @@ PEER=./build/tests/peer
 OUT=$SCRATCH/out
 ERR=$SCRATCH/err
 SERVER=''
+TRACE=$SCRATCH/trace
 RUN_SECONDS=5
 
 # The sanitizers' leak check needs ptrace(2) for itself, which strace has taken.
@@ -43,6 +44,28 @@ ending() {
 	esac
 }
 
+UNDER=() # what a program is run under
+
+# with_fault FAULT: from here on something in their use of the ring goes wrong, see tests/inject.c.
+with_fault() {
+	UNDER=(env INJECT="$1" LD_PRELOAD=./build/tests/inject.so ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0")
+}
+
+# traced: from here on what passes through their ring is in $TRACE at their end.
+traced() {
+	UNDER=(./ringtrace -o "$TRACE")
+}
+
+# undisturbed: neither of the two any more.
+undisturbed() {
+	UNDER=()
+}
+
+# traced_lines PATTERN: how many lines of it match.
+traced_lines() {
+	grep -Ec -- "$1" "$TRACE"
+}
+
 need() {
 	command -v "$1" >/dev/null || missing "the check itself needs $1: apt-get install $1"
 }
@@ -67,7 +90,7 @@ count_enters() {
 # serve ARG...: starts the program as a server on a free port. Sets SERVER, its process, and PORT.
 serve() {
 	: >"$OUT"
-	"$PROGRAM" "$@" 0 >"$OUT" 2>"$ERR" &
+	"${UNDER[@]}" "$PROGRAM" "$@" 0 >"$OUT" 2>"$ERR" &
 	SERVER=$!
 	wait_until listens || missing "your program does not say 'listening on ADDRESS:PORT' within 5 s."
 	PORT=$(sed -n 's/^listening on .*:\([0-9]*\)$/\1/p' "$OUT")

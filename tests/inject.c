@@ -4,8 +4,9 @@
  * the kernel reports of a request that has done nothing else; or a call, which then does nothing.
  *
  *   INJECT=PLACE:FAULT:N, where PLACE is
- *     an operation    in its N-th request FAULT happens: an error, such as EMFILE, or "single": the
- *                     request is no multishot one, and a kernel thread works on it;
+ *     an operation    in its N-th request (0: in each) FAULT happens: an error, such as EMFILE;
+ *                     "single": the request is no multishot one, and a kernel thread works on it;
+ *                     "short": it is for one byte;
  *     submit, submit_and_wait or get_cqe (the inline io_uring_wait_cqe() and io_uring_peek_cqe()
  *                     call it)   the N-th call fails with FAULT;
  *     completions     at the N-th submit_and_wait one more of them is "lost", as the kernel counts;
@@ -33,7 +34,7 @@ static const struct {
 } operations[] = {
 	{"POLL_ADD", IORING_OP_POLL_ADD}, {"ACCEPT", IORING_OP_ACCEPT}, {"CLOSE", IORING_OP_CLOSE},
 	{"READ", IORING_OP_READ},	  {"WRITE", IORING_OP_WRITE},	{"SEND", IORING_OP_SEND},
-	{"RECV", IORING_OP_RECV},
+	{"RECV", IORING_OP_RECV},	  {"OPENAT", IORING_OP_OPENAT},
 };
 #define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
 
@@ -60,7 +61,7 @@ static bool is_due(const char *name)
 	static unsigned seen;
 	const char *sign = getenv("INJECTED");
 
-	if (strcmp(name, place) != 0 || ++seen != number)
+	if (strcmp(name, place) != 0 || (++seen != number && number != 0))
 		return false;
 	if (sign)
 		close(creat(sign, 0666));
@@ -80,6 +81,10 @@ static void change(struct io_uring_sqe *sqe)
 	if (strcmp(fault, "single") == 0) {
 		sqe->ioprio = 0; /* neither IORING_ACCEPT_MULTISHOT nor IORING_RECV_MULTISHOT */
 		sqe->flags |= IOSQE_ASYNC;
+		return;
+	}
+	if (strcmp(fault, "short") == 0) {
+		sqe->len = 1;
 		return;
 	}
 	*sqe = (struct io_uring_sqe){

@@ -307,6 +307,19 @@ static void request_add(struct request *request)
 	family_add(*link, request);
 }
 
+bool events_in_flight(const struct request *request)
+{
+	const struct group *group = *group_of(request->ring, request->sqe.user_data);
+	const struct family *family;
+
+	if (!group || group->unsure)
+		return false;
+	for (family = group->families; family; family = family->next)
+		if (family->kind == kind_of(request))
+			return !family->unsure;
+	return false;
+}
+
 /* Takes a family's oldest request, which does not go on to another. */
 static struct request *family_take(struct family *family)
 {
@@ -504,7 +517,7 @@ static bool sqe_links(const struct io_uring_sqe *sqe)
 	return sqe->flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK);
 }
 
-static void sqe_event(struct event *event, struct ring *ring, unsigned index)
+static void sqe_event(struct event *event, struct ring *ring, unsigned index, bool left_over)
 {
 	const struct io_uring_sqe *sqe = event->sqe;
 	size_t vectors_size = event->vectors_known * sizeof(struct iovec);
@@ -521,6 +534,7 @@ static void sqe_event(struct event *event, struct ring *ring, unsigned index)
 		.thread = event->thread,
 		.taken = true,
 		.silent = sqe->flags & IOSQE_CQE_SKIP_SUCCESS,
+		.left_over = left_over,
 		.vector_count = event->vector_count,
 		.vectors_known = event->vectors_known,
 	};
@@ -563,10 +577,11 @@ static void read_sqes(struct event *event, const struct record *record)
 			ring->skip_entry = false;
 			continue;
 		}
-		if (record->flags)
-			events_emit(event); /* never handed over */
+		if (record->flags & SQES_NEVER)
+			events_emit(event);
 		else
-			sqe_event(event, ring, record->number + i);
+			sqe_event(event, ring, record->number + i,
+				  record->flags & SQES_LEFT_OVER && i + 1 == entries->count);
 		ring->skip_entry = ring->opened.flags & SETUP_SQE_MIXED &&
 				   (sqe.opcode == OP_NOP128 || sqe.opcode == OP_URING_CMD128);
 	}
@@ -908,6 +923,11 @@ static void read_record(struct event *event, const struct record *record)
 		event->kind = EVENT_CLOSE;
 		event->count = record->number;
 		event->fails = record->flags;
+		events_emit(event);
+		break;
+	case RECORD_SHUTDOWN:
+		event->kind = EVENT_SHUTDOWN;
+		event->count = record->number;
 		events_emit(event);
 		break;
 	}

@@ -37,6 +37,7 @@ enum event_kind {
 	EVENT_OVERFLOW, /* the CQ is full; with a `count`, CQEs are lost */
 	EVENT_BUFFERS,	/* `count` `buffers` of `group` are the kernel's now */
 	EVENT_CLOSE,	/* close(2) of the descriptor `count`; `fails`: it is not open */
+	EVENT_SHUTDOWN, /* shutdown(2), of writing, of the descriptor `count` */
 	EVENT_LEFT,	/* the ring ends, and `request` has had no (last) CQE */
 	EVENT_RING_END, /* with `counters`; `by_exit` if the program left it open */
 	EVENT_PROCESS,	/* a process is there */
@@ -92,6 +93,7 @@ struct request {
 	bool taken;	  /* the kernel has taken its SQE, as far as is known */
 	bool silent;	  /* IOSQE_CQE_SKIP_SUCCESS: only a failure has a CQE */
 	bool notified;	  /* zero copy: has completed, its NOTIF is to come */
+	bool left_over;	  /* its user_data is what the SQE had the last time: known with --check */
 
 	struct request *older, *newer; /* of the ring */
 	struct request *next;	       /* of those that may have the same CQE; events.c's own */
@@ -163,6 +165,12 @@ void events_end(void);
  */
 const void *event_pointed(const struct event *event, uint64_t address, size_t least,
 			  size_t *length);
+
+/*
+ * Whether a request of a ring's list is in flight for certain: where a CQE could have been that of
+ * several, the list may have kept one that has ended.
+ */
+bool events_in_flight(const struct request *request);
 
 /* All rings so far, linked by `next`. */
 struct ring *events_rings(void);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define REGISTERED_RING (1U << 4)  /* of io_uring_enter's flags */
@@ -44,11 +45,15 @@ static void *next_function(const char *name)
 		found;                                                                             \
 	})
 
-/* A hook of io_uring_NAME: its kind, its parameters, its arguments, and the numbers to record. */
-#define NAMED_HOOK(function, name, kind, parameters, passed, ...)                                  \
+/*
+ * A hook: its name, the call that it is, its kind and ring, its parameters, its arguments, and the
+ * numbers to record.
+ */
+#define NAMED_HOOK(function, name, kind, of_ring, parameters, passed, ...)                         \
 	int function parameters                                                                    \
 	{                                                                                          \
-		struct call call = {CALL_##name, kind, ring, .record.arguments = {__VA_ARGS__}};   \
+		struct call call = {CALL_##name, kind, of_ring,                                    \
+				    .record.arguments = {__VA_ARGS__}};                            \
 		__typeof__(&function) next = NEXT(function);                                       \
 		bool traced = call_begin(&call);                                                   \
 		int result = next passed;                                                          \
@@ -58,9 +63,11 @@ static void *next_function(const char *name)
 		return result;                                                                     \
 	}
 #define HOOK(name, kind, parameters, passed, ...)                                                  \
-	NAMED_HOOK(io_uring_##name, name, kind, parameters, passed, __VA_ARGS__)
+	NAMED_HOOK(io_uring_##name, name, kind, ring, parameters, passed, __VA_ARGS__)
 #define REGISTER(name, parameters, passed, ...)                                                    \
 	HOOK(name, CALL_REGISTERS, parameters, passed, __VA_ARGS__)
+#define REGISTER_WITHOUT_RING(name, parameters, passed, ...)                                       \
+	NAMED_HOOK(io_uring_##name, name, CALL_REGISTERS, NULL, parameters, passed, __VA_ARGS__)
 
 /* Opening and closing */
 
@@ -114,7 +121,8 @@ HOOK(wait_cqes, CALL_WAITS,
 HOOK(wait_cqe_timeout, CALL_WAITS,
      (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, struct __kernel_timespec *ts),
      (ring, cqe_ptr, ts), 1)
-NAMED_HOOK(__io_uring_sqring_wait, sqring_wait, CALL_WAITS, (struct io_uring * ring), (ring), 0)
+NAMED_HOOK(__io_uring_sqring_wait, sqring_wait, CALL_WAITS, ring, (struct io_uring * ring), (ring),
+	   0)
 
 /* What the inline io_uring_wait_cqe() and io_uring_peek_cqe() come to when the CQ is empty. */
 int __io_uring_get_cqe(struct io_uring *ring, struct io_uring_cqe **cqe_ptr, unsigned submit,
@@ -246,6 +254,15 @@ REGISTER(register_iowq_max_workers, (struct io_uring * ring, unsigned *values), 
 REGISTER(register_sync_cancel, (struct io_uring * ring, struct io_uring_sync_cancel_reg *reg),
 	 (ring, reg), 0)
 
+/* Of an argument that has a number for them; 2.3 takes that for padding, and passes none on. */
+static unsigned buffer_ring_flags(const struct io_uring_buf_reg *reg, unsigned flags)
+{
+	uint16_t own;
+
+	memcpy(&own, (const char *)&reg->bgid + sizeof(reg->bgid), sizeof(own));
+	return flags | own;
+}
+
 int io_uring_register_buf_ring(struct io_uring *ring, struct io_uring_buf_reg *reg, unsigned flags)
 {
 	struct call call = {CALL_register_buf_ring, CALL_REGISTERS, ring};
@@ -256,7 +273,7 @@ int io_uring_register_buf_ring(struct io_uring *ring, struct io_uring_buf_reg *r
 	if (traced) {
 		call.record.arguments[0] = reg->bgid;
 		call.record.arguments[1] = reg->ring_entries;
-		call.record.arguments[2] = flags;
+		call.record.arguments[2] = buffer_ring_flags(reg, flags);
 		if (result >= 0)
 			buffer_ring_registered(&call, (const void *)(uintptr_t)reg->ring_addr,
 					       reg->ring_entries, reg->bgid);
@@ -286,6 +303,11 @@ int io_uring_unregister_buf_ring(struct io_uring *ring, int bgid)
 struct io_uring_napi;
 struct io_uring_reg_wait;
 struct io_uring_mem_region_reg;
+struct io_uring_clock_register;
+struct io_uring_zcrx_ifq_reg;
+struct zcrx_ctrl;
+struct io_uring_bpf;
+struct io_uring_query_hdr;
 int io_uring_queue_init_mem(unsigned entries, struct io_uring *ring, struct io_uring_params *p,
 			    void *buf, size_t buf_size);
 int io_uring_resize_rings(struct io_uring *ring, struct io_uring_params *p);
@@ -309,6 +331,17 @@ int io_uring_clone_buffers_offset(struct io_uring *ring, struct io_uring *from, 
 				  unsigned from_index, unsigned nr, unsigned flags);
 int io_uring_register_region(struct io_uring *ring, struct io_uring_mem_region_reg *reg);
 int io_uring_register_wait_reg(struct io_uring *ring, struct io_uring_reg_wait *reg, int nr);
+int __io_uring_clone_buffers(struct io_uring *ring, struct io_uring *from, unsigned flags);
+int __io_uring_clone_buffers_offset(struct io_uring *ring, struct io_uring *from, unsigned to_index,
+				    unsigned from_index, unsigned nr, unsigned flags);
+int io_uring_buf_ring_head(struct io_uring *ring, int buf_group, uint16_t *head);
+int io_uring_register_clock(struct io_uring *ring, struct io_uring_clock_register *arg);
+int io_uring_register_ifq(struct io_uring *ring, struct io_uring_zcrx_ifq_reg *reg);
+int io_uring_register_zcrx_ctrl(struct io_uring *ring, struct zcrx_ctrl *ctrl);
+int io_uring_register_bpf_filter(struct io_uring *ring, struct io_uring_bpf *bpf);
+int io_uring_register_bpf_filter_task(struct io_uring_bpf *bpf);
+int io_uring_register_query(struct io_uring_query_hdr *query);
+int io_uring_register_sync_msg(struct io_uring_sqe *sqe);
 
 OPENING_HOOK(io_uring_queue_init_mem, entries,
 	     (unsigned entries, struct io_uring *ring, struct io_uring_params *p, void *buf,
@@ -335,6 +368,25 @@ REGISTER(clone_buffers_offset,
 	  unsigned nr, unsigned flags),
 	 (ring, from, to_index, from_index, nr, flags), (unsigned)from->ring_fd, nr, from_index,
 	 to_index)
+NAMED_HOOK(__io_uring_clone_buffers, clone_buffers, CALL_REGISTERS, ring,
+	   (struct io_uring * ring, struct io_uring *from, unsigned flags), (ring, from, flags),
+	   (unsigned)from->ring_fd)
+NAMED_HOOK(__io_uring_clone_buffers_offset, clone_buffers_offset, CALL_REGISTERS, ring,
+	   (struct io_uring * ring, struct io_uring *from, unsigned to_index, unsigned from_index,
+	    unsigned nr, unsigned flags),
+	   (ring, from, to_index, from_index, nr, flags), (unsigned)from->ring_fd, nr, from_index,
+	   to_index)
+REGISTER(buf_ring_head, (struct io_uring * ring, int buf_group, uint16_t *head),
+	 (ring, buf_group, head), (unsigned)buf_group)
+REGISTER(register_clock, (struct io_uring * ring, struct io_uring_clock_register *arg), (ring, arg),
+	 0)
+REGISTER(register_ifq, (struct io_uring * ring, struct io_uring_zcrx_ifq_reg *reg), (ring, reg), 0)
+REGISTER(register_zcrx_ctrl, (struct io_uring * ring, struct zcrx_ctrl *ctrl), (ring, ctrl), 0)
+REGISTER(register_bpf_filter, (struct io_uring * ring, struct io_uring_bpf *bpf), (ring, bpf), 0)
+REGISTER_WITHOUT_RING(register_bpf_filter_task, (struct io_uring_bpf * bpf), (bpf), 0)
+REGISTER_WITHOUT_RING(register_query, (struct io_uring_query_hdr * query), (query), 0)
+REGISTER_WITHOUT_RING(register_sync_msg, (struct io_uring_sqe * sqe), (sqe), (unsigned)sqe->fd,
+		      sqe->len)
 REGISTER(register_region, (struct io_uring * ring, struct io_uring_mem_region_reg *reg),
 	 (ring, reg), 0)
 REGISTER(register_wait_reg, (struct io_uring * ring, struct io_uring_reg_wait *reg, int nr),
@@ -400,6 +452,15 @@ int close(int fd)
 
 	descriptor_closing(fd);
 	return next(fd);
+}
+
+int shutdown(int fd, int how)
+{
+	__typeof__(&shutdown) next = NEXT(shutdown);
+
+	if (how != SHUT_RD)
+		descriptor_shutting_down(fd);
+	return next(fd, how);
 }
 
 /* The ways out that run no destructor. Nothing runs when a signal ends the process. */

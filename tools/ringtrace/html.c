@@ -856,6 +856,7 @@ void html_event(const struct event *event)
 	case EVENT_CLOSE:
 		on_close(event);
 		break;
+	case EVENT_SHUTDOWN:
 	case EVENT_LEFT:
 	case EVENT_PROCESS:
 	case EVENT_EXIT:

@@ -16,9 +16,9 @@
  *                                      opened, or has another size now
  *   RECORD_RING_END   1: by exit       struct ring_end
  *   RECORD_SQES       of the first SQE struct entries and that many SQEs, as they are handed over
- *                                      (flags 1: prepared, and never were); then, up to the end,
- *                                      any number of struct memory, each with its bytes: what the
- *                                      last SQE points to, see below
+ *                                      (flags: an enum sqes_flags); then, up to the end, any
+ *                                      number of struct memory, each with its bytes: what the last
+ *                                      SQE points to, see below
  *   RECORD_CQES       of the first CQE struct entries and that many CQEs (flags: how many before the
  *                                      first one the program had not marked as seen yet)
  *   RECORD_MISSED     how many         nothing: SQEs (flags 0) or CQEs (flags 1) were overwritten
@@ -27,7 +27,8 @@
  *   RECORD_BUFFERS    the group        struct entries and that many struct io_uring_buf: buffers
  *                                      that the program put into a buffer ring
  *   RECORD_CLOSE      the descriptor   nothing: close(2) is about to be called (flags 1: on one
- * that is not open)
+ *                                      that is not open)
+ *   RECORD_SHUTDOWN   the descriptor   nothing: shutdown(2) of writing is about to be called
  *
  * SQEs and CQEs are numbered from the ring's beginning, as its heads and tails count them.
  *
@@ -64,6 +65,13 @@ enum record_kind {
 	RECORD_CALL,
 	RECORD_BUFFERS,
 	RECORD_CLOSE,
+	RECORD_SHUTDOWN,
+};
+
+enum sqes_flags {
+	SQES_NEVER = 1,	    /* prepared, and never handed over */
+	SQES_LEFT_OVER = 2, /* nobody has written the last one's user_data since the kernel took the
+			       SQE that was there before; known only with --check */
 };
 
 /* While a record is being written, its size is odd; before that, it is 0. */
@@ -173,7 +181,15 @@ struct memory {
 	CALL(unregister_napi)                                                                      \
 	CALL(register_region)                                                                      \
 	CALL(register_wait_reg)                                                                    \
-	CALL(resize_rings)
+	CALL(resize_rings)                                                                         \
+	CALL(buf_ring_head)                                                                        \
+	CALL(register_clock)                                                                       \
+	CALL(register_ifq)                                                                         \
+	CALL(register_zcrx_ctrl)                                                                   \
+	CALL(register_bpf_filter)                                                                  \
+	CALL(register_bpf_filter_task)                                                             \
+	CALL(register_query)                                                                       \
+	CALL(register_sync_msg)
 
 #define CALL_ID(name) CALL_##name,
 enum call_id { CALLS(CALL_ID) CALL_COUNT };
@@ -183,7 +199,7 @@ struct call_record {
 	uint64_t began;
 	int32_t result;
 	uint32_t arguments[4];
-	uint32_t reserved;
+	uint32_t spun; /* milliseconds of processor time in which the thread only looked, in vain */
 	struct ring_counters before, after;
 };
 

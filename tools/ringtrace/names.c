@@ -125,6 +125,16 @@ static const struct flag message_ring_flags[] = {
 	{1 << 1, "FLAGS_PASS"},
 	{0},
 };
+static const struct flag nop_flags[] = {
+	{1 << 0, "INJECT_RESULT"},
+	{1 << 1, "FILE"},
+	{1 << 2, "FIXED_FILE"},
+	{1 << 3, "FIXED_BUFFER"},
+	{1 << 4, "TW"},
+	{1 << 5, "CQE32"},
+	{0},
+};
+static const struct flag install_flags[] = {{1 << 0, "NO_CLOEXEC"}, {0}};
 static const struct flag command_flags[] = {{1 << 0, "FIXED"}, {1 << 1, "MULTISHOT"}, {0}};
 const struct flag cqe_flags[] = {
 	{1 << 1, "MORE"},     {1 << 2, "SOCK_NONEMPTY"}, {1 << 3, "NOTIF"},
@@ -153,7 +163,7 @@ const struct flag buffer_ring_flags[] = {{1 << 0, "MMAP"}, {1 << 1, "INC"}, {0}}
 
 /* In the order of enum io_uring_op. */
 static const struct operation operations[] = {
-	{"nop", 0, NULL, NULL},
+	{"nop", 0, NULL, nop_flags},
 	{"readv", FD | VECTORS | ADDRESS | OFFSET, NULL, read_write_flags},
 	{"writev", FD | VECTORS | ADDRESS | OFFSET, NULL, read_write_flags},
 	{"fsync", FD, NULL, fsync_flags},
@@ -207,7 +217,7 @@ static const struct operation operations[] = {
 	{"futex_wait", ADDRESS, NULL, NULL},
 	{"futex_wake", ADDRESS, NULL, NULL},
 	{"futex_waitv", ADDRESS, NULL, NULL},
-	{"fixed_fd_install", FD, NULL, NULL},
+	{"fixed_fd_install", FD, NULL, install_flags},
 	{"ftruncate", FD | OFFSET, NULL, NULL},
 	{"bind", FD | SOCKET, NULL, NULL},
 	{"listen", FD, NULL, NULL},
@@ -216,7 +226,7 @@ static const struct operation operations[] = {
 	{"readv_fixed", FD | VECTORS | ADDRESS | OFFSET | BUFFER, NULL, read_write_flags},
 	{"writev_fixed", FD | VECTORS | ADDRESS | OFFSET | BUFFER, NULL, read_write_flags},
 	{"pipe", INTO, NULL, open_flags},
-	{"nop128", 0, NULL, NULL},
+	{"nop128", 0, NULL, nop_flags},
 	{"uring_cmd128", FD, NULL, command_flags},
 };
 
@@ -309,6 +319,8 @@ static const char *const call_formats[CALL_COUNT] = {
 	[CALL_register_iowq_max_workers] = "%u bounded, %u unbounded",
 	[CALL_register_wait_reg] = "%u waits",
 	[CALL_resize_rings] = "%u SQEs, %u CQEs",
+	[CALL_buf_ring_head] = "group %u",
+	[CALL_register_sync_msg] = "to the ring with fd %u, result %u",
 };
 
 const char *call_format(enum call_id id)

@@ -23,9 +23,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RINGS_A_TABLE 32
-#define BUFFER_RINGS  16
-#define POINTED_MOST  1024 /* bytes of memory that one SQE points to, see copy_pointed() */
+#define RINGS_A_TABLE  32
+#define BUFFER_RINGS   16
+#define SPINNING_NS    1000000000 /* of nothing but looks */
+#define SPINNING_LOOKS 250000	  /* at least, in that time */
+#define LOOKS_A_TIME   4096	  /* that many are made between two looks at the clock */
+#define POINTED_MOST   1024	  /* bytes of memory that one SQE points to, see copy_pointed() */
 
 /* initial-exec: an access must not allocate, which would be the program's heap. */
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
@@ -45,6 +48,9 @@ struct ring_state {
 	unsigned sqe_seen;
 	_Atomic unsigned cqe_seen;
 	unsigned looks;
+	uint64_t *user_data; /* of the SQEs that bear a mark: what stood there; NULL: no marks */
+	unsigned marked;     /* up to this SQE */
+	pid_t marker;	     /* the only thread that submits, or NOBODY where there are two */
 	struct buffer_ring buffer_rings[BUFFER_RINGS];
 };
 
@@ -65,6 +71,10 @@ THREAD_LOCAL pid_t thread;
 /* Set inside of a hook: what liburing calls from there, or a signal handler, only passes on. */
 THREAD_LOCAL bool inside;
 THREAD_LOCAL struct record *being_written;
+
+/* The looks into a CQ that the thread has made one after the other, and found nothing. */
+THREAD_LOCAL unsigned vain_looks;
+THREAD_LOCAL uint64_t spinning_since; /* its processor time */
 
 /* The channel */
 
@@ -345,9 +355,95 @@ static const struct io_uring_sqe *sqe_at(const struct io_uring *ring, unsigned i
 	return &ring->sq.sqes[(index & ring->sq.ring_mask) << shift];
 }
 
+/*
+ * Marks: with --check the user_data of an SQE that the kernel has taken becomes a number that no
+ * program would use. Where that still stands when the SQE is handed over again, nobody has written
+ * it. What had stood there is put back before the kernel sees it.
+ */
+
+#define MARK	   0xa5c3e1f00f1e3c5aULL
+#define NOBODY	   (-1)
+#define UNMARKABLE ((1U << 19) | (1U << 20)) /* IORING_SETUP_SQE_MIXED, IORING_SETUP_SQ_REWIND */
+
+static _Atomic uint64_t *user_data_at(const struct io_uring *ring, unsigned index)
+{
+	return (_Atomic uint64_t *)&sqe_at(ring, index)->user_data;
+}
+
+static bool unmark(const struct ring_state *state, const struct io_uring *ring, unsigned index)
+{
+	uint64_t mark = MARK;
+
+	return state->user_data &&
+	       atomic_compare_exchange_strong(user_data_at(ring, index), &mark,
+					      state->user_data[index & ring->sq.ring_mask]);
+}
+
+static size_t marks_size(const struct io_uring *ring)
+{
+	return ring->sq.ring_entries * sizeof(uint64_t);
+}
+
+/* Where a wait may submit by itself, there are none: liburing has one for kernels before 5.11. */
+static void marks_begin(struct ring_state *state, const struct io_uring *ring)
+{
+	state->user_data = NULL;
+	state->marker = 0;
+	state->marked = ring->sq.sqe_tail;
+	if (!channel->marks || ring->flags & UNMARKABLE || !(ring->features & IORING_FEAT_EXT_ARG))
+		return;
+	state->user_data = mmap(NULL, marks_size(ring), PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (state->user_data == MAP_FAILED)
+		state->user_data = NULL;
+}
+
+static void unmark_all(const struct ring_state *state, const struct io_uring *ring)
+{
+	unsigned i;
+
+	for (i = 0; state->user_data && i < ring->sq.ring_entries; i++)
+		unmark(state, ring, i);
+}
+
+static void marks_end(struct ring_state *state)
+{
+	if (state->user_data)
+		munmap(state->user_data, marks_size(&state->view));
+	state->user_data = NULL;
+}
+
+/* After a submit: the SQEs that the kernel has taken, and that are not in use again. */
+static void mark_taken(struct ring_state *state, const struct io_uring *ring)
+{
+	unsigned head = IO_URING_READ_ONCE(*state->view.sq.khead);
+	unsigned reused = ring->sq.sqe_tail - ring->sq.ring_entries;
+
+	if (!state->user_data || state->marker == NOBODY)
+		return;
+	if (!state->marker)
+		state->marker = thread;
+	/* The program writes its tail itself, or another thread may be writing SQEs. */
+	if (ring == &state->view || state->marker != thread) {
+		state->marker = NOBODY;
+		return;
+	}
+	if ((int)(state->marked - reused) < 0)
+		state->marked = reused;
+	for (; (int)(state->marked - head) < 0; state->marked++) {
+		_Atomic uint64_t *user_data = user_data_at(ring, state->marked);
+		uint64_t *kept = &state->user_data[state->marked & ring->sq.ring_mask];
+
+		if (*user_data == MARK)
+			continue;
+		*kept = *user_data;
+		atomic_store(user_data, MARK);
+	}
+}
+
 /* One record: `count` SQEs from the place `index` on, and what the last of them points to. */
 static void record_sqes(struct ring_state *state, const struct io_uring *ring, unsigned index,
-			unsigned count, bool never, const char *pointed, size_t pointed_length)
+			unsigned count, uint16_t flags, const char *pointed, size_t pointed_length)
 {
 	struct entries entries = {.count = count, .entry_size = sqe_size(ring)};
 	struct record *record =
@@ -358,7 +454,7 @@ static void record_sqes(struct ring_state *state, const struct io_uring *ring, u
 	state->sqe_seen += count;
 	if (!record)
 		return;
-	record->flags = never;
+	record->flags = flags;
 	to = memcpy(record + 1, &entries, sizeof(entries));
 	to += sizeof(entries);
 	for (; count > 0; count--, to += entries.entry_size)
@@ -380,6 +476,7 @@ static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, 
 	unsigned count;
 	_Alignas(8) char pointed[POINTED_MOST];
 	size_t length;
+	bool left_over;
 
 	if (tail - index > ring->sq.ring_entries) {
 		count = tail - index - ring->sq.ring_entries;
@@ -389,9 +486,15 @@ static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, 
 	}
 	while (index != tail) {
 		length = 0;
-		for (count = 0; count < most && index + count != tail && !length; count++)
+		left_over = false;
+		for (count = 0; count < most && index + count != tail && !length && !left_over;
+		     count++) {
+			left_over = unmark(state, ring, index + count);
 			length = copy_pointed(sqe_at(ring, index + count), pointed);
-		record_sqes(state, ring, index, count, never, pointed, length);
+		}
+		record_sqes(state, ring, index, count,
+			    (uint16_t)((never ? SQES_NEVER : 0) | (left_over ? SQES_LEFT_OVER : 0)),
+			    pointed, length);
 		index += count;
 	}
 }
@@ -628,6 +731,7 @@ static struct ring_state *ring_add(const struct io_uring *ring, enum how how, ui
 	state->cqe_seen = IO_URING_READ_ONCE(*ring->cq.khead);
 	state->looks = 0;
 	memset(state->buffer_rings, 0, sizeof(state->buffer_rings));
+	marks_begin(state, ring);
 	if (!process_is_recorded) {
 		process_is_recorded = true;
 		record_write(RECORD_PROCESS, 0, (uint32_t)getppid(), 0, NULL, 0);
@@ -731,6 +835,7 @@ static void ring_ends(struct ring_state *state, const struct io_uring *ring, boo
 	end.counters = ring_counters(state, ring);
 	end.counters.looks = state->looks;
 	record_write(RECORD_RING_END, state->number, by_exit, 0, &end, sizeof(end));
+	marks_end(state);
 	state->key = NULL;
 }
 
@@ -779,6 +884,7 @@ void ring_resized(struct call *call)
 {
 	if (!call->state)
 		return;
+	marks_end(call->state);
 	call->state->view = *call->ring;
 	call->state->key = call->ring->sq.khead;
 	record_ring(call->state->number, RING_RESIZED, call->ring, 0);
@@ -788,8 +894,11 @@ bool call_begin(struct call *call)
 {
 	int saved_errno = errno;
 
-	if (!opening_begin())
+	if (!opening_begin()) {
+		if (call->kind == CALL_SUBMITS && call->ring && ring_known(call->ring))
+			unmark_all(ring_known(call->ring), call->ring);
 		return false;
+	}
 	call->state = call->ring ? ring_find(call->ring) : NULL;
 	if (call->state) {
 		/* A program that makes the system calls itself writes the kernel's tail itself. */
@@ -824,13 +933,52 @@ static bool is_vain_look(const struct call *call)
 	       !(call->ring->flags & IORING_SETUP_IOPOLL) && !(call->ring->int_flags & CQ_ENTER);
 }
 
+static uint64_t processor_time(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+/*
+ * For how long, in milliseconds, the thread has done nothing but look in vain; 0 where it has not,
+ * or not for SPINNING yet. It asks for the time, which is a system call, after every few thousand.
+ */
+static uint32_t has_spun(const struct call *call)
+{
+	const struct io_uring *view = &call->state->view;
+	uint64_t time;
+
+	if (call->kind != CALL_LOOKS ||
+	    IO_URING_READ_ONCE(*view->cq.ktail) != call->record.before.cq_head) {
+		vain_looks = 0;
+		return 0;
+	}
+	if (++vain_looks % LOOKS_A_TIME != 0)
+		return 0;
+	if (vain_looks == LOOKS_A_TIME)
+		spinning_since = processor_time();
+	time = processor_time() - spinning_since;
+	if (time < SPINNING_NS)
+		return 0;
+	/* With other work between the looks, it is no spinning. */
+	if (vain_looks < SPINNING_LOOKS)
+		time = 0;
+	vain_looks = 0;
+	return (uint32_t)(time / 1000000);
+}
+
 static void record_call(struct call *call, int result)
 {
 	struct ring_state *state = call->state;
 
+	if (state)
+		call->record.spun = has_spun(call);
 	if (state && is_vain_look(call)) {
 		state->looks++;
-		return;
+		if (!call->record.spun)
+			return;
 	}
 	call->record.result = result;
 	if (state) {
@@ -857,9 +1005,24 @@ void call_end(struct call *call, int result)
 		record_call(call, result);
 		if (call->state)
 			look_at_cqes(call->state);
+		if (call->state && call->kind == CALL_SUBMITS)
+			mark_taken(call->state, call->ring);
 		wake_reader();
 	}
 	inside = false;
+	errno = saved_errno;
+}
+
+/* A descriptor's calls that pass by the rings */
+
+void descriptor_shutting_down(int fd)
+{
+	int saved_errno = errno;
+
+	if (process_is_recorded && getpid() == process && opening_begin()) {
+		record_write(RECORD_SHUTDOWN, 0, (uint32_t)fd, 0, NULL, 0);
+		inside = false;
+	}
 	errno = saved_errno;
 }
 
@@ -900,10 +1063,17 @@ static void after_fork_in_child(void)
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == channel)
 			channel->stopped = true;
 	}
-	/* A child that goes on using its parent's ring finds it. */
+	/* A child that goes on using its parent's ring, whose memory they share, finds it. */
 	for (table = &first_table; table; table = table->next)
-		for (i = 0; i < RINGS_A_TABLE; i++)
-			table->states[i].key = NULL;
+		for (i = 0; i < RINGS_A_TABLE; i++) {
+			struct ring_state *state = &table->states[i];
+
+			if (state->key && state->key != &being_filled && state->user_data &&
+			    is_ring_memory(state->view.sq.sqes))
+				unmark_all(state, &state->view);
+			marks_end(state);
+			state->key = NULL;
+		}
 }
 
 /* The program, and what it starts, finds the environment that it would have had. */
@@ -939,6 +1109,21 @@ __attribute__((constructor)) static void start(void)
 	errno = saved_errno;
 }
 
+/*
+ * Whether the ring's memory is still there: the program may have unmapped it, and to read there
+ * would end it. What the program has provided itself is no mapping of io_uring.
+ */
+static bool is_there(const struct io_uring *view)
+{
+	unsigned head;
+
+	if (view->flags & (1U << 14)) /* IORING_SETUP_NO_MMAP */
+		return memory_peek((uintptr_t)view->sq.khead, &head, sizeof(head)) ==
+			       sizeof(head) &&
+		       memory_peek((uintptr_t)view->sq.sqes, &head, sizeof(head)) == sizeof(head);
+	return is_ring_memory(view->sq.khead) && is_ring_memory(view->cq.khead);
+}
+
 static void rings_at_exit(void)
 {
 	struct ring_table *table;
@@ -949,10 +1134,7 @@ static void rings_at_exit(void)
 	for (table = &first_table; table; table = table->next) {
 		for (i = 0; i < RINGS_A_TABLE; i++) {
 			state = &table->states[i];
-			/* The program may have unmapped it: reading there would end it. */
-			if (state->key && state->key != &being_filled &&
-			    is_ring_memory(state->view.sq.khead) &&
-			    is_ring_memory(state->view.cq.khead)) {
+			if (state->key && state->key != &being_filled && is_there(&state->view)) {
 				last = last_view(state);
 				ring_ends(state, &last, true);
 			}

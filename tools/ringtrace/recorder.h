@@ -53,6 +53,7 @@ void buffer_ring_gone(struct call *call, unsigned group);
 struct io_uring *ring_of_descriptor(int fd, bool registered);
 
 void descriptor_closing(int fd);
+void descriptor_shutting_down(int fd);
 
 /* The process is leaving: waits until the reader has printed everything. */
 void recorder_finish(void);
