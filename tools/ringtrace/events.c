@@ -492,6 +492,7 @@ static void read_cqes(struct event *event, const struct record *record)
 	struct io_uring_cqe cqe;
 	unsigned i;
 
+	event->cq_head = record->number - record->flags;
 	for (i = 0; i < entries->count; i++, entry += entries->entry_size) {
 		memcpy(&cqe, entry, sizeof(cqe));
 		/* The second half of the one before it. */

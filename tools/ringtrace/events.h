@@ -127,6 +127,7 @@ struct event {
 	/* EVENT_CQE */
 	const struct io_uring_cqe *cqe;
 	unsigned index;	     /* its number in its ring */
+	unsigned cq_head;    /* the first that the program had not marked as seen then */
 	unsigned candidates; /* how many requests it may answer; 0: no SQE has its user_data */
 	bool sure;	     /* `request` is the one */
 	bool is_last;	     /* no MORE: the request has ended */

@@ -543,6 +543,7 @@ static bool record_cqes(struct ring_state *state, unsigned from, unsigned count)
 					     sizeof(struct entries) + (size_t)count * size);
 	struct entries *entries;
 	unsigned missed = 0;
+	int unseen = (int)(from - IO_URING_READ_ONCE(*view->cq.khead));
 
 	if (!record)
 		return false;
@@ -555,6 +556,9 @@ static bool record_cqes(struct ring_state *state, unsigned from, unsigned count)
 	missed = copy_cqes(view, from, count, (char *)(entries + 1), size);
 	*entries = (struct entries){.count = count - missed, .entry_size = size};
 	record->number = from + missed;
+	unseen += (int)missed;
+	if (unseen > 0)
+		record->flags = (uint16_t)(unseen < UINT16_MAX ? unseen : UINT16_MAX);
 	record_end(record);
 	if (missed)
 		record_write(RECORD_MISSED, state->number, missed, 1, NULL, 0);
