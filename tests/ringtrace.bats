@@ -550,6 +550,7 @@ checked() {
 		[accept-address]='shall store addresses: each overwrites the one before it'
 		[bad-sqe-stops-batch]='was never taken by the kernel, which stops at an SQE that it refuses'
 		[cloexec-into-slot]='CLOEXEC of a file that goes into a slot'
+		[close-before-submit]='close\([0-9]+\) while an SQE with it, send, is prepared and not submitted'
 		[close-in-flight]='while a request on it, recv, is in flight'
 		[deaf-accept]='the multishot accept on fd [0-9]+ has ended, and was not armed again'
 		[fixed-file-close]='a close of slot [0-9]+ with IOSQE_FIXED_FILE'

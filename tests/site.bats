@@ -16,9 +16,10 @@ missing() {
 
 setup_file() {
 	cd "$BATS_TEST_DIRNAME/.." || return 1
-	export SITE=$BATS_FILE_TMPDIR/site
+	export RESULTS=$BATS_FILE_TMPDIR/results
 	[ -z "$(missing)" ] || return 0
-	timeout 120 tools/site/build "$SITE" || return 1
+	timeout 120 tools/site/build "$BATS_FILE_TMPDIR/site" || return 1
+	browser site "$BATS_FILE_TMPDIR/site" "$RESULTS" || return 1
 }
 
 setup() {
@@ -28,40 +29,55 @@ setup() {
 	[ -z "$reason" ] || skip "$reason"
 }
 
+teardown() {
+	end_servers
+}
+
 browser() {
 	timeout 200 node tests/site/browser.js "$@"
 }
 
+# nothing_wrong CHECK: one browser has looked at everything, in setup_file; what did it find?
+nothing_wrong() {
+	run cat "$RESULTS/$1"
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+}
+
 @test "site: every page loads without an error or a request to elsewhere, and its links and anchors resolve" {
-	browser links "$SITE"
+	nothing_wrong links
+}
+
+@test "site: what is to be looked for in a run is in it, and its button leads there" {
+	nothing_wrong finds
 }
 
 @test "site: each day's player plays to its end, and counts what ringtrace's summary counts" {
-	browser plays "$SITE"
+	nothing_wrong plays
 }
 
 @test "site: the player steps back to exactly what it showed before" {
-	browser back "$SITE"
+	nothing_wrong back
 }
 
 @test "site: the keyboard alone suffices for the player" {
-	browser keyboard "$SITE"
+	nothing_wrong keyboard
 }
 
 @test "site: a click on a request tells its SQE and its CQE, and leads to them" {
-	browser picks "$SITE"
+	nothing_wrong picks
 }
 
 @test "site: contrast, labels and structure satisfy axe, in light and dark" {
-	browser accessible "$SITE"
+	nothing_wrong accessible
 }
 
 @test "site: at 390 and 1440 pixels nothing is too wide, and no words overlap" {
-	browser overlaps "$SITE"
+	nothing_wrong overlaps
 }
 
 @test "site: without JavaScript the runs can be read" {
-	browser withoutScripts "$SITE"
+	nothing_wrong without-scripts
 }
 
 @test "ringtrace --html: a run and its page in one go; the program's output and exit status are its own" {
@@ -70,6 +86,58 @@ browser() {
 	[[ $output == *"io_uring_queue_exit: the ring is gone" ]]
 	wait_until grep -q '</html>' "$BATS_TEST_TMPDIR/run.html"
 	browser says "$BATS_TEST_TMPDIR/run.html" "./day01/setup" "2 SQEs, 4 CQEs"
+}
+
+@test "ringtrace --html --from: the page begins then, in the state of then; lines do, too" {
+	start_server ./ringtrace -w "$BATS_TEST_TMPDIR/log" ./day05/echo --buffers 4 0
+	# A connection that is open at 1.5 seconds, and says something more then.
+	{ echo one && sleep 2 && echo two; } | timeout 10 nc -N 127.0.0.1 "$PORT" >"$BATS_TEST_TMPDIR/answer"
+	kill -TERM "$PID"
+	wait "$PID"
+	[ "$(cat "$BATS_TEST_TMPDIR/answer")" = $'one\ntwo' ]
+
+	run timeout 60 ./ringtrace -r "$BATS_TEST_TMPDIR/log" --html "$BATS_TEST_TMPDIR/run.html" --from 1.5
+	[ "$status" -eq 0 ]
+	[[ $output != *" 0."* && $output == *"CQE  recv     = 4"*"buffer"* ]]
+	browser begins "$BATS_TEST_TMPDIR/run.html" 1.5 "from 1.500 s to" "5 in flight"
+}
+
+@test "ringtrace --html --from: mistakes at other times are listed, with their times" {
+	timeout 20 ./ringtrace -w "$BATS_TEST_TMPDIR/log" ./build/tests/foreign/wrong seen-too-often
+	run timeout 20 ./ringtrace -r "$BATS_TEST_TMPDIR/log" --check --html "$BATS_TEST_TMPDIR/run.html" --from 9
+	[ "$status" -eq 0 ]
+	[[ $output == *"MISTAKE  more CQEs are marked as seen than there were"*"summary"* ]]
+	browser says "$BATS_TEST_TMPDIR/run.html" "Nothing happened in the time that the page is about" "1 warning of --check" \
+		"ring 1  MISTAKE  more CQEs are marked" "(not at a time that this page shows)"
+	run timeout 20 ./ringtrace -r "$BATS_TEST_TMPDIR/log" --from 1 --to 0.5
+	[ "$status" -eq 2 ]
+	run timeout 20 ./ringtrace -r "$BATS_TEST_TMPDIR/log" --from soon
+	[ "$status" -eq 2 ]
+}
+
+@test "ringtrace --html: a program without a ring" {
+	timeout 20 ./ringtrace --html "$BATS_TEST_TMPDIR/run.html" true
+	wait_until grep -q '</html>' "$BATS_TEST_TMPDIR/run.html"
+	browser says "$BATS_TEST_TMPDIR/run.html" "The program has opened no ring"
+}
+
+# kinds PAGE: time and kind of each item of a page's run.
+kinds() {
+	sed -n 's/^\[\([0-9]*\),[0-9]*,"\([a-z]*\)".*/\1 \2/p' "$1"
+}
+
+@test "ringtrace --html: completions are seen before the next request is made of them, and before the next one comes" {
+	timeout 20 ./ringtrace -w "$BATS_TEST_TMPDIR/log" ./day02/registered-files Makefile >/dev/null
+	timeout 20 ./ringtrace -r "$BATS_TEST_TMPDIR/log" --html "$BATS_TEST_TMPDIR/run.html" >/dev/null
+	[[ $(kinds "$BATS_TEST_TMPDIR/run.html" | cut -d ' ' -f 2 | tr '\n' ' ') == \
+		*"cqe return reap sqe call take cqe return reap sqe call take cqe return "* ]]
+
+	timeout 20 ./ringtrace -w "$BATS_TEST_TMPDIR/log" ./day01/setup >/dev/null
+	timeout 20 ./ringtrace -r "$BATS_TEST_TMPDIR/log" --html "$BATS_TEST_TMPDIR/run.html" >/dev/null
+	[ "$(kinds "$BATS_TEST_TMPDIR/run.html" | grep -c cqe)" -eq 4 ]
+	run awk '$2 == "reap" { seen = 1 } $2 == "cqe" { if (before && $1 > before && !seen) print; before = $1; seen = 0 }' \
+		<(kinds "$BATS_TEST_TMPDIR/run.html")
+	[ -z "$output" ]
 }
 
 @test "ringtrace --html: what a file is called cannot break out of the page" {
@@ -84,7 +152,7 @@ browser() {
 }
 
 @test "ringtrace --html: a run of a million events opens within 3 seconds, and says what was left out" {
-	timeout 60 ./ringtrace -w "$BATS_TEST_TMPDIR/log" ./build/tests/nops 250000
+	timeout 60 ./ringtrace -w "$BATS_TEST_TMPDIR/log" ./build/tests/nops 500000
 	timeout 60 ./ringtrace -r "$BATS_TEST_TMPDIR/log" --html "$BATS_TEST_TMPDIR/run.html" >/dev/null
 	[ "$(stat -c %s "$BATS_TEST_TMPDIR/run.html")" -lt 3000000 ]
 	browser large "$BATS_TEST_TMPDIR/run.html"

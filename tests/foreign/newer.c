@@ -225,7 +225,7 @@ static void give_buffers(unsigned count, unsigned size, unsigned flags, const ch
 {
 	struct io_uring_buf_ring *buffers =
 		mmap(NULL, 1 << 14, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	char *memory = calloc(count, size);
+	static char memory[1024];
 	struct io_uring_buf_reg reg = {
 		.ring_addr = (unsigned long)buffers,
 		.ring_entries = 512,
@@ -239,7 +239,7 @@ static void give_buffers(unsigned count, unsigned size, unsigned flags, const ch
 	result = io_uring_register_buf_ring(&ring, &reg, 0);
 	if (result == -EINVAL)
 		too_old("needs %s", what);
-	if (result < 0 || !memory)
+	if (result < 0)
 		error(EXIT_FAILURE, -result, "io_uring_register_buf_ring");
 	for (i = 0; i < count; i++)
 		io_uring_buf_ring_add(buffers, memory + i * size, size, i, 511, i);

@@ -88,8 +88,8 @@ struct checked {
 	int32_t errors[LARGEST + 1]; /* results so far */
 };
 
-/* Each once, with how often it has happened. */
 static unsigned count, listed; /* mistakes; of which a list has been printed */
+/* Those since then, each once, with how often it has happened. */
 static struct listed {
 	const struct ring *ring;
 	char cause[sizeof(((struct warning *)NULL)->text)];
@@ -935,10 +935,16 @@ static void check_shutdown(const struct event *event)
 
 static void check_close(const struct event *event)
 {
+	const struct operation *known = event->opcode < 0 ? NULL : operation(event->opcode);
 	struct ring *ring;
 	const struct request *request;
 	int fd = (int)event->count;
 
+	if (known && known->fields & FD)
+		warn(event, "close it when the last request on it has completed",
+		     "close(%d) while an SQE with it, %s, is prepared and not submitted: it finds another "
+		     "file there, or none",
+		     fd, known->name);
 	for (ring = events_rings(); ring; ring = ring->next) {
 		struct event at = *event;
 

@@ -336,7 +336,7 @@ static void add_vectors(struct text *text, const struct event *event)
 	size_t i;
 
 	text_add(text, " iov %zu%s", event->vector_count, vectors ? ":" : "");
-	for (i = 0; i < event->vectors_known; i++)
+	for (i = 0; vectors && i < event->vectors_known; i++)
 		text_add(text, " 0x%llx+%zu", (unsigned long long)(uintptr_t)vectors[i].iov_base,
 			 vectors[i].iov_len);
 	if (event->vectors_known < event->vector_count)

@@ -492,6 +492,7 @@ static void read_cqes(struct event *event, const struct record *record)
 	struct io_uring_cqe cqe;
 	unsigned i;
 
+	event->cq_head = record->number - record->flags;
 	for (i = 0; i < entries->count; i++, entry += entries->entry_size) {
 		memcpy(&cqe, entry, sizeof(cqe));
 		/* The second half of the one before it. */
@@ -911,7 +912,8 @@ static void read_record(struct event *event, const struct record *record)
 	case RECORD_CLOSE:
 		event->kind = EVENT_CLOSE;
 		event->count = record->number;
-		event->fails = record->flags;
+		event->fails = record->flags & CLOSE_FAILS;
+		event->opcode = record->flags & CLOSE_PREPARED ? record->flags >> CLOSE_OPCODE : -1;
 		events_emit(event);
 		break;
 	case RECORD_STREAM:

@@ -36,7 +36,8 @@ enum event_kind {
 	EVENT_MISSED,	/* `count` SQEs or, with `of_cqes`, CQEs were not seen */
 	EVENT_OVERFLOW, /* the CQ is full; with a `count`, CQEs are lost */
 	EVENT_BUFFERS,	/* `count` `buffers` of `group` are the kernel's now */
-	EVENT_CLOSE,	/* close(2) of the descriptor `count`; `fails`: it is not open */
+	EVENT_CLOSE,	/* close(2) of the descriptor `count`; `fails`: it is not open; `opcode`, or
+			   -1:    of an SQE with it that is prepared and not submitted */
 	EVENT_SHUTDOWN, /* shutdown(2), of writing, of the descriptor `count` */
 	EVENT_STREAM,	/* the descriptor `count` is a stream socket */
 	EVENT_LEFT,	/* the ring ends, and `request` has had no (last) CQE */
@@ -126,6 +127,7 @@ struct event {
 	/* EVENT_CQE */
 	const struct io_uring_cqe *cqe;
 	unsigned index;	     /* its number in its ring */
+	unsigned cq_head;    /* the first that the program had not marked as seen then */
 	unsigned candidates; /* how many requests it may answer; 0: no SQE has its user_data */
 	bool sure;	     /* `request` is the one */
 	bool is_last;	     /* no MORE: the request has ended */

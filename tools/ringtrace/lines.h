@@ -24,6 +24,10 @@ struct text line_start(const struct event *event);
 /* What the line of an event says after that; nothing for kinds that have no line. */
 void event_text(struct text *line, const struct event *event);
 
+/* --from and --to: of what happens outside of these times only mistakes are shown. */
+extern uint64_t shown_from, shown_to;
+bool is_in_shown_time(const struct event *event);
+
 void print_event(const struct event *event);
 void summarize_event(const struct event *event);
 void json_event(const struct event *event);

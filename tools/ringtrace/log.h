@@ -19,15 +19,16 @@
  *                                      (flags: an enum sqes_flags); then, up to the end, any
  *                                      number of struct memory, each with its bytes: what the last
  *                                      SQE points to, see below
- *   RECORD_CQES       of the first CQE struct entries and that many CQEs
+ *   RECORD_CQES       of the first CQE struct entries and that many CQEs (flags: how many before
+ *                                      the first one the program had not marked as seen yet)
  *   RECORD_MISSED     how many         nothing: SQEs (flags 0) or CQEs (flags 1) were overwritten
  *                                      before they could be copied
  *   RECORD_CALL       an enum call_id  struct call_record: a call into liburing that has returned
  *                                      (flags: an enum call_kind)
  *   RECORD_BUFFERS    the group        struct entries and that many struct io_uring_buf: buffers
  *                                      that the program put into a buffer ring
- *   RECORD_CLOSE      the descriptor   nothing: close(2) is about to be called (flags 1: on one
- *                                      that is not open)
+ *   RECORD_CLOSE      the descriptor   nothing: close(2) is about to be called (flags: an enum
+ *                                      close_flags; above them the opcode of the SQE)
  *   RECORD_SHUTDOWN   the descriptor   nothing: shutdown(2) of writing is about to be called
  *   RECORD_STREAM     the descriptor   nothing: it is a stream socket; written with --check, before
  *                                      the first send on it
@@ -69,6 +70,12 @@ enum record_kind {
 	RECORD_CLOSE,
 	RECORD_SHUTDOWN,
 	RECORD_STREAM,
+};
+
+enum close_flags {
+	CLOSE_FAILS = 1,    /* it is not open */
+	CLOSE_PREPARED = 2, /* an SQE with it is prepared, not submitted yet; only with --check */
+	CLOSE_OPCODE = 8,   /* how far up its opcode stands */
 };
 
 enum sqes_flags {

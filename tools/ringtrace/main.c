@@ -49,6 +49,9 @@ static void print_help(void)
 	       "      --json FILE       also write Chrome trace events, for Perfetto (ui.perfetto.dev)\n"
 	       "                        or chrome://tracing\n"
 	       "      --html FILE       also write a page that plays the run, for a browser\n"
+	       "      --from SECONDS, --to SECONDS\n"
+	       "                        only what happens between these times, in lines and in the\n"
+	       "                        page; mistakes and sums are always of the whole run\n"
 	       "      --only OP,OP,...  only these operations, like accept,recv; the word calls stands\n"
 	       "                        for the lines of calls\n"
 	       "      --user-data hex|dec\n"
@@ -72,6 +75,16 @@ static void parse_check(const char *how)
 		usage_error("--check: '%s' is not fail", how);
 }
 
+static uint64_t parse_seconds(const char *option, const char *text)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (end == text || *end || !(seconds >= 0 && seconds < 1e9))
+		usage_error("%s: '%s' is no number of seconds", option, text);
+	return (uint64_t)(seconds * 1e9 + 0.5);
+}
+
 static void parse_only(const char *list)
 {
 	char word[ONE_WORD_LENGTH];
@@ -89,6 +102,8 @@ static void parse_options(int argc, char **argv)
 		{"check", optional_argument, NULL, 'c'},
 		{"json", required_argument, NULL, 'j'},
 		{"html", required_argument, NULL, 'H'},
+		{"from", required_argument, NULL, 'F'},
+		{"to", required_argument, NULL, 'T'},
 		{"only", required_argument, NULL, 'n'},
 		{"user-data", required_argument, NULL, 'u'},
 		{"help", no_argument, NULL, 'h'},
@@ -117,6 +132,12 @@ static void parse_options(int argc, char **argv)
 		case 'H':
 			html_path = optarg;
 			break;
+		case 'F':
+			shown_from = parse_seconds("--from", optarg);
+			break;
+		case 'T':
+			shown_to = parse_seconds("--to", optarg);
+			break;
 		case 'n':
 			parse_only(optarg);
 			break;
@@ -130,6 +151,8 @@ static void parse_options(int argc, char **argv)
 			usage_hint();
 		}
 	}
+	if (shown_from > shown_to)
+		usage_error("--to is earlier than --from");
 	if (log_to_read && (log_to_write || optind < argc))
 		usage_error("-r reads a log: there is no PROGRAM to run then");
 	if (!log_to_read && optind == argc)

@@ -14,6 +14,7 @@
 #define WORD_FOR_CALLS "calls" /* in --only: the lines of calls too */
 
 int lines_fd = STDERR_FILENO;
+uint64_t shown_from, shown_to = UINT64_MAX;
 
 static bool only_some;
 static bool shown[OPERATIONS], calls_shown = true;
@@ -255,8 +256,15 @@ void event_text(struct text *line, const struct event *event)
 	}
 }
 
+bool is_in_shown_time(const struct event *event)
+{
+	return event->time >= shown_from && event->time <= shown_to;
+}
+
 static bool is_left_out(const struct event *event)
 {
+	if (!is_in_shown_time(event) && event->kind != EVENT_WARNING)
+		return true;
 	switch (event->kind) {
 	case EVENT_SQE:
 	case EVENT_CQE:

@@ -543,6 +543,7 @@ static bool record_cqes(struct ring_state *state, unsigned from, unsigned count)
 					     sizeof(struct entries) + (size_t)count * size);
 	struct entries *entries;
 	unsigned missed = 0;
+	int unseen = (int)(from - IO_URING_READ_ONCE(*view->cq.khead));
 
 	if (!record)
 		return false;
@@ -555,6 +556,9 @@ static bool record_cqes(struct ring_state *state, unsigned from, unsigned count)
 	missed = copy_cqes(view, from, count, (char *)(entries + 1), size);
 	*entries = (struct entries){.count = count - missed, .entry_size = size};
 	record->number = from + missed;
+	unseen += (int)missed;
+	if (unseen > 0)
+		record->flags = (uint16_t)(unseen < UINT16_MAX ? unseen : UINT16_MAX);
 	record_end(record);
 	if (missed)
 		record_write(RECORD_MISSED, state->number, missed, 1, NULL, 0);
@@ -1021,6 +1025,22 @@ void descriptor_shutting_down(int fd)
 	errno = saved_errno;
 }
 
+/* What the record of a close(2) says of an SQE with the descriptor that is still to be submitted.
+ */
+static uint16_t prepared_with(const struct ring_state *state, int fd)
+{
+	struct io_uring ring = last_view(state);
+	unsigned index = state->sqe_seen;
+
+	for (; (int)(index - ring.sq.sqe_tail) < 0 && !rewinds(&ring); index++) {
+		const struct io_uring_sqe *sqe = sqe_at(&ring, index);
+
+		if (sqe->fd == fd && !(sqe->flags & IOSQE_FIXED_FILE))
+			return (uint16_t)(CLOSE_PREPARED | sqe->opcode << CLOSE_OPCODE);
+	}
+	return 0;
+}
+
 /*
  * What has completed by now is not in flight any more. A child of vfork(2) closes descriptors of
  * its own, in its parent's memory.
@@ -1029,14 +1049,20 @@ void descriptor_closing(int fd)
 {
 	int saved_errno = errno;
 	struct ring_state *state;
+	uint16_t flags = 0;
 
 	if (process_is_recorded && getpid() == process && opening_begin()) {
-		for (state = states; state; state = state->next)
-			if (is_open(state))
-				look_at_cqes(state);
+		for (state = states; state; state = state->next) {
+			if (!is_open(state))
+				continue;
+			look_at_cqes(state);
+			if (channel->marks && !flags)
+				flags = prepared_with(state, fd);
+		}
 		if (fd >= 0 && fd < STREAMS_MOST)
 			asked_by[fd] = 0;
-		record_write(RECORD_CLOSE, 0, (uint32_t)fd, fcntl(fd, F_GETFD) < 0, NULL, 0);
+		flags |= fcntl(fd, F_GETFD) < 0 ? CLOSE_FAILS : 0;
+		record_write(RECORD_CLOSE, 0, (uint32_t)fd, flags, NULL, 0);
 		inside = false;
 	}
 	errno = saved_errno;

@@ -57,6 +57,11 @@ local function escape(text)
 	return (text:gsub("&", "&amp;"):gsub("<", "&lt;"):gsub(">", "&gt;"))
 end
 
+-- "%20" is a blank.
+local function decode(text)
+	return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
+end
+
 -- Commands have a prompt; what they print has none.
 local function console(text)
 	local lines = {}
@@ -72,10 +77,19 @@ local function console(text)
 	return table.concat(lines, "\n")
 end
 
+-- In what there is to watch: a button that goes to the event whose line the pattern fits.
+local function find_button(link)
+	local pattern = link.target:match("^run:(.*)")
+	if not pattern then return nil end
+	return pandoc.RawInline("html", '<button type="button" class="find" data-find="' ..
+		escape(decode(pattern)):gsub('"', "&quot;") .. '">' .. escape(pandoc.utils.stringify(link.content)) .. "</button>")
+end
+
 local function section()
 	local html = read(run .. ".html")
 	local json = html:match('<script type="application/json">\n(.-)</script>')
-	local blocks = pandoc.read(read(watch), "gfm").blocks
+	local text = pandoc.Div(pandoc.read(read(watch), "gfm").blocks)
+	local blocks = pandoc.List(pandoc.walk_block(text, { Link = find_button }).content)
 	blocks:insert(1, pandoc.Header(2, pandoc.Str("Watch it run"), pandoc.Attr("watch-it-run")))
 	blocks:insert(pandoc.RawBlock("html", '<div class="ring-player"><script type="application/json">\n' .. json ..
 		'</script><noscript><p>With JavaScript this run is played here. These are its lines:</p>' ..

@@ -4,7 +4,9 @@
  *
  *   { "program": "./day01/setup",
  *     "totals":  { "calls": 2, "sqes": 4, "cqes": 4, "warnings": 0 },   of the whole run
- *     "left_out": 0,                                                    events that are not in here
+ *     "left_out": [ 0, 0 ],      events that are not in here, because they come before these and after
+ *     "outside": [ [time, ring, line], ... ],                   what --check has to say of those times
+ *     "ended": 60340000,                                                          time of the run's end
  *     "events":  [ [time, ring, kind, line, ...], ... ] }
  *
  * time is in nanoseconds since the program's start, ring counts from 1, line is the decoded line as
@@ -14,19 +16,22 @@
  *   "sqe"     request, operation, target, traits
  *                                       the program has prepared a request. request: its number, from
  *                                       1; target: "slot 3", "fd 4" or ""; traits: "m" for multishot
- *   "call"    name, crosses             a call into liburing begins; crosses: 1 for a system call
+ *   "call"    name, crosses             a call into liburing begins; crosses: 1 for a system call, 2 for
+ *                                       one that registers something, which is not counted
  *   "take"    count                     the kernel takes so many SQEs, oldest first
- *   "cqe"     request, result, more, group, buffer
+ *   "cqe"     request, result, more, group, buffer, opened
  *                                       the kernel has posted a completion. request: 0 if unknown;
  *                                       more: 1 if the request goes on; group and buffer: of the
- *                                       buffer that it took, or -1
+ *                                       buffer that it took, or -1; opened: a target that is open now
  *   "return"  name                      the call ends
  *   "reap"    count                     the program has given so many CQEs' places back
  *   "give"    group, first, count       buffers first to first + count - 1 are put into their ring
  *   "lend"    request, group, buffer    a request that is being prepared uses a buffer's memory
+ *   "shut"    target                    close(2) of a descriptor that the ring has opened
  *   "warn"    request                   what --check has to say; request: 0 if it is about none
  *   "end"                               the ring is closed
  *   "note"                              anything else
+ *   "begin"   state                     the first event, where others come before it: what was the case
  *
  * Nothing is remembered but the events: what the page shows after event number n is what the events 0
  * to n make of an empty state. That is why it can go back.
@@ -50,6 +55,32 @@
 	const openRing = () => ({
 		sq: [], cq: [], sqHead: 0, sqTail: 0, cqHead: 0, cqTail: 0, open: true,
 	});
+
+	/* What a page that begins in the midst of a run has to know. Of what lies unread in a completion queue, it
+	 * is not known whose it is. */
+	const beginAt = (state, begin) => {
+		const prepared = new Map();
+		for (const [number, sqEntries, cqEntries, sqHead, sqTail, cqHead, cqTail] of begin.rings) {
+			state.rings.set(number, { ...openRing(), sqEntries, cqEntries, sqHead, sqTail, cqHead, cqTail,
+				cq: Array(cqTail - cqHead).fill(0) });
+			prepared.set(number, begin.requests.filter(([ring]) => ring === number).slice(sqHead - sqTail || Infinity)
+				.map(([, request]) => request));
+			state.rings.get(number).sq = prepared.get(number);
+		}
+		for (const [ring, request, , , , , given] of begin.requests)
+			if (!prepared.get(ring)?.includes(request))
+				state.flight.set(request, { cell: state.flight.size, given, ring });
+		for (const [number, buffer, holder] of begin.buffers)
+			group(state, number).set(buffer, holder ? { holder } : {});
+		for (const [, request, , , , , , lent] of begin.requests)
+			for (const [number, buffer] of lent) lend(state, number, buffer, request);
+		Object.assign(state, begin.counts);
+	};
+
+	const lend = (state, number, buffer, borrower) => {
+		const owner = group(state, number).get(buffer) || {};
+		group(state, number).set(buffer, { holder: owner.holder, borrower });
+	};
 
 	const lowestFree = (flight) => {
 		const used = new Set([...flight.values()].map((entry) => entry.cell));
@@ -80,11 +111,11 @@
 		},
 		call: (state, ring, [name, crosses]) => {
 			state.call = { name, crosses };
-			state.calls += crosses;
+			state.calls += crosses === 1 ? 1 : 0;
 		},
-		take: (state, ring, [count]) => {
+		take: (state, ring, [count], number) => {
 			for (const request of ring.sq.splice(0, count))
-				state.flight.set(request, { cell: lowestFree(state.flight), given: 0 });
+				state.flight.set(request, { cell: lowestFree(state.flight), given: 0, ring: number });
 			ring.sqHead += count;
 		},
 		cqe: (state, ring, [request, , more, groupNumber, buffer], number, run) => {
@@ -108,13 +139,16 @@
 		give: (state, ring, [number, first, count]) => {
 			for (let i = 0; i < count; i++) group(state, number).set(first + i, {});
 		},
-		lend: (state, ring, [request, number, buffer]) => {
-			const owner = group(state, number).get(buffer) || {};
-			group(state, number).set(buffer, { holder: owner.holder, borrower: request });
-		},
+		lend: (state, ring, [request, number, buffer]) => lend(state, number, buffer, request),
+		shut: () => {},
 		warn: (state) => { state.warnings++; },
-		end: (state, ring) => { ring.open = false; },
+		end: (state, ring, rest, number) => {
+			if (ring) ring.open = false;
+			for (const [request, entry] of state.flight)
+				if (entry.ring === number) state.flight.delete(request);
+		},
 		note: () => {},
+		begin: (state, ring, [begin]) => beginAt(state, begin),
 	};
 
 	class Run {
@@ -122,7 +156,10 @@
 			Object.assign(this, data);
 			this.requests = new Map();
 			this.warned = [];
+			this.failed = new Set();
 			this.crossings = [];
+			this.spans = new Map(); /* by target: from when to when it was open */
+			this.life = new Map(); /* by buffer: the events that are about it */
 			this.at = new Float64Array(this.events.length); /* the place of each on the time axis */
 			this.checkpoints = [];
 			this.read();
@@ -136,28 +173,89 @@
 		read() {
 			const state = emptyState();
 			this.mostInFlight = 0;
-			this.events.forEach(([time, number, kind, line, ...rest], i) => {
-				if (kind === "sqe") {
-					const [request, operation, target, traits] = rest;
-					this.requests.set(request, {
-						number: request, operation, target, ring: number, line,
-						multishot: traits.includes("m"), begin: i, end: this.events.length, cqes: [],
-					});
-				} else if (kind === "cqe" && this.requests.has(rest[0])) {
-					const request = this.requests.get(rest[0]);
-					request.cqes.push(i);
-					if (!rest[2]) request.end = i;
-				} else if (kind === "warn") {
-					this.warned.push(i);
-				} else if (kind === "call" && rest[1]) {
-					this.crossings.push(i);
-				}
+			this.events.forEach((event, i) => {
+				this.note(event, i, state);
 				this.at[i] = i === 0 ? 0 : this.at[i - 1] + this.distance(i);
 				this.apply(state, i);
 				this.mostInFlight = Math.max(this.mostInFlight, state.flight.size);
 				if (i % CHECKPOINT === 0) this.checkpoints.push(structuredClone(state));
 			});
 			this.usesBuffers = state.groups.size > 0;
+		}
+
+		/* Of an event, what is asked for later. */
+		note([, number, kind, line, ...rest], i, state) {
+			if (kind === "sqe") {
+				this.addRequest(number, rest, line, i);
+			} else if (kind === "take") {
+				for (const request of state.rings.get(number).sq.slice(0, rest[0]))
+					this.requests.get(request).taken = i;
+			} else if (kind === "cqe") {
+				this.noteCompletion(this.requests.get(rest[0]), rest, i);
+			} else if (kind === "give") {
+				for (let k = 0; k < rest[2]; k++) this.noteBuffer(rest[0], rest[1] + k, i);
+			} else if (kind === "lend") {
+				this.noteBuffer(rest[1], rest[2], i);
+			} else if (kind === "shut") {
+				this.shut(rest[0], i);
+			} else if (kind === "warn") {
+				this.warned.push(i);
+			} else if (kind === "call" && rest[1]) {
+				this.crossings.push(i);
+			} else if (kind === "end") {
+				for (const target of this.spans.keys()) this.shut(target, i);
+			} else if (kind === "begin") {
+				for (const [ring, request, operation, target, traits, begun] of rest[0].requests)
+					this.addRequest(ring, [request, operation, target, traits], begun, i);
+				for (const [, target] of rest[0].open) this.spans.set(target, [[i, this.events.length]]);
+			}
+		}
+
+		addRequest(ring, [number, operation, target, traits], line, i) {
+			const seconds = operation === "timeout" && line.match(/timeout +(?:at )?(\d+\.\d+) s/);
+			this.requests.set(number, {
+				number, operation, target, ring, line, multishot: traits.includes("m"),
+				label: seconds ? `timeout ${duration(seconds[1] * 1e9).replace(/\.?0+ /, " ")}` : operation,
+				begin: i, taken: this.events.length, end: this.events.length, cqes: [],
+			});
+		}
+
+		noteCompletion(request, [, result, more, number, buffer, opened], i) {
+			if (buffer >= 0) this.noteBuffer(number, buffer, i);
+			if (opened) {
+				this.shut(opened, i);
+				this.spans.set(opened, [...this.spans.get(opened) ?? [], [i, this.events.length]]);
+			}
+			if (!request) return;
+			request.cqes.push(i);
+			if (!more) request.end = i;
+			if (request.operation === "close" && result === 0) this.shut(request.target, i);
+			if (result < 0 && !isExpiry(request, this.events[i][3])) this.failed.add(i);
+		}
+
+		noteBuffer(number, buffer, i) {
+			const key = `${number}/${buffer}`;
+			if (!this.life.has(key)) this.life.set(key, []);
+			this.life.get(key).push(i);
+		}
+
+		shut(target, i) {
+			const last = this.spans.get(target)?.at(-1);
+			if (last && last[1] > i) last[1] = i;
+		}
+
+		/* The events of a call, from its beginning to its end. */
+		callAt(i) {
+			const begin = this.crossings.findLast((crossing) => crossing <= i) ?? i;
+			const end = this.events.findIndex(([, , kind], k) => k > begin && kind === "return");
+			return { begin, end: end < 0 ? this.events.length - 1 : end };
+		}
+
+		/* The first event after the given one whose line a pattern fits; or the first of all. */
+		find(pattern, after = -1) {
+			const fits = ([, , , line]) => new RegExp(pattern).test(line);
+			const next = this.events.findIndex((event, i) => i > after && fits(event));
+			return next >= 0 ? next : this.events.findIndex(fits);
 		}
 
 		/* Microseconds and seconds have to fit into one picture: ten times the time is a bit more. */
@@ -205,6 +303,9 @@
 		["send", /^(send|write|splice|tee)/],
 		["close", /^(close|shutdown|async_cancel|cancel|.*_remove)/],
 	];
+	/* For a timeout, -ETIME says that the time is over, and no more. */
+	const isExpiry = (request, line) => request?.operation === "timeout" && /ETIME/.test(line);
+
 	const family = (operation) => FAMILIES.find(([, pattern]) => pattern.test(operation))?.[0] ?? "other";
 
 	const many = (count, one, more = one + "s") => `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
@@ -212,15 +313,18 @@
 	const duration = (nanoseconds) => {
 		if (nanoseconds < 1e3) return `${Math.round(nanoseconds)} ns`;
 		if (nanoseconds < 1e6) return `${(nanoseconds / 1e3).toFixed(nanoseconds < 1e4 ? 1 : 0)} µs`;
-		if (nanoseconds < 1e10) return `${(nanoseconds / 1e6).toFixed(2)} ms`;
-		return `${(nanoseconds / 1e9).toFixed(2)} s`;
+		if (nanoseconds < 1e9) return `${(nanoseconds / 1e6).toFixed(2)} ms`;
+		return `${(nanoseconds / 1e9).toFixed(3)} s`;
 	};
 
 	const sentences = {
 		ring: (run, [sq, cq]) => `A ring is opened: ${sq} entries to submit, ${cq} for completions, in memory ` +
 			"that program and kernel share.",
-		sqe: () => "The program writes a request into the submission queue. That is memory, no system call.",
+		sqe: (run, [, operation], line) => "The program writes a request into the submission queue. That is memory, no " +
+			"system call." + (run.usesBuffers && operation === "recv" && !/ group \d/.test(line)
+			? " It receives into memory of the program's own, and needs no buffer of the ring." : ""),
 		call: (run, [name, crosses]) => {
+			if (crosses === 2) return "A system call that registers something. It is not in the count.";
 			if (crosses) return "A system call: the thread crosses into the kernel.";
 			return name.startsWith("submit")
 				? "No system call: a thread of the kernel looks at the shared memory by itself."
@@ -232,10 +336,12 @@
 		cqe: (run, [number, result, more, , buffer], line) => {
 			const request = run.requests.get(number);
 			const picked = buffer >= 0 ? ` The kernel picked buffer ${buffer} for it.` : "";
+			if (/ENOBUFS/.test(line))
+				return "The buffer ring was empty: a receive that was to pick a buffer ends with -ENOBUFS.";
 			if (more) return `A completion, and its request goes on: there will be more.${picked}`;
 			if (request?.multishot)
 				return `The last completion of a multishot request: it has ended.${picked}`;
-			if (request?.operation === "timeout" && result < 0 && /ETIME/.test(line))
+			if (isExpiry(request, line))
 				return "A completion: the time is over. For a timeout, -ETIME says just that.";
 			return (result < 0 ? "A completion, with an error number as its result."
 				: "The kernel puts a completion into the completion queue.") + picked;
@@ -247,9 +353,13 @@
 			"kernel to take.",
 		lend: (run, [, , buffer]) => `A request uses the memory of buffer ${buffer}: until it has completed, ` +
 			"nobody may touch it.",
+		shut: (run, [target]) => `The program closes ${target} with close(2), without the ring.`,
 		warn: () => "A warning.",
-		end: () => "The ring is closed.",
+		end: () => "The ring is closed. What was in flight ends with it.",
 		note: () => "",
+		begin: (run) => run.left_out[0] + run.left_out[1] === 0 ? "The program has opened no ring."
+			: run.events.length === 1 ? "Nothing happened in the time that the page is about."
+				: "The page begins in the midst of a run. This is what was the case then.",
 	};
 
 	/* ---- Drawing ---- */
@@ -285,11 +395,12 @@
 		return `M${a}A${outer} ${outer} 0 0 1 ${b}L${c}A${inner} ${inner} 0 0 0 ${d}Z`;
 	};
 
+	const SLEEP_NANOSECONDS = 1e6; /* a call that takes longer has slept */
 	const MOST_PLACES = 32; /* of a larger ring so many are drawn, as if it went round sooner */
 
 	/* The upper picture: program, border, kernel, and the two rings across the border. */
 	class Stage {
-		constructor(svg, run, onPick) {
+		constructor(svg, run, onPick, onCall) {
 			Object.assign(this, { svg, run, onPick });
 			this.still = add(svg, "g");
 			this.moving = add(svg, "g");
@@ -301,6 +412,10 @@
 				const number = event.target.closest("[data-request]")?.dataset.request;
 				onPick(number ? run.requests.get(Number(number)) : undefined);
 			});
+			this.thread.addEventListener("click", (event) => {
+				event.stopPropagation();
+				onCall();
+			});
 		}
 
 		layout(width) {
@@ -310,8 +425,8 @@
 			this.border = this.radius + (narrow ? 62 : 58);
 			this.x = { sq: width * (narrow ? 0.23 : 0.25), thread: width / 2, cq: width * (narrow ? 0.77 : 0.75) };
 			this.columns = narrow ? 2 : Math.max(3, Math.min(6, Math.floor(width / 170)));
-			this.rows = Math.max(1, Math.min(narrow ? 4 : 3, Math.ceil(this.run.mostInFlight / this.columns)));
-			this.cellsTop = this.border + this.radius + 80;
+			this.rows = Math.max(1, Math.min(narrow ? 6 : 4, Math.ceil(this.run.mostInFlight / this.columns)));
+			this.cellsTop = this.border + this.radius + 90;
 			this.cellWidth = (width - 32 + 10) / this.columns;
 			this.height = this.cellsTop + this.rows * 44 + 22;
 			this.svg.setAttribute("viewBox", `0 0 ${width} ${this.height}`);
@@ -387,10 +502,11 @@
 			this.drawPointer(group, x, head / places, "head", radius - 30, -1);
 			this.drawPointer(group, x, tail / places, "tail", radius + 4, 1);
 			add(group, "text", { class: "count", x, y: border + 8, "text-anchor": "middle" }, entries.length);
-			add(group, "text", { class: "name", x, y: border + radius + 42, "text-anchor": "middle" },
+			add(group, "text", { class: "name", x, y: border + radius + 50, "text-anchor": "middle" },
 				name === "sq" ? "submission queue" : "completion queue");
-			add(group, "text", { class: "small", x, y: border + radius + 59, "text-anchor": "middle" },
-				this.radius < 80 ? `${size} places` : `${size} places, head ${head}, tail ${tail}`);
+			add(group, "text", { class: "small", x, y: border + radius + 67, "text-anchor": "middle" },
+				(size > places ? `${places} of ${size} places` : `${size} places`) +
+				(this.radius < 80 ? "" : `, head ${head}, tail ${tail}`));
 		}
 
 		/* A triangle at the place where the next entry is taken (head, inside) or put (tail, outside). */
@@ -440,7 +556,7 @@
 			}
 			add(chip, "rect", { class: "card", width, height: 34, rx: 7 });
 			add(chip, "rect", { class: "mark", x: 6, y: 7, width: 5, height: 20, rx: 2.5 });
-			const name = add(chip, "text", { class: "operation", x: 18, y: 22 }, request.operation);
+			const name = add(chip, "text", { class: "operation", x: 18, y: 22 }, request.label);
 			add(name, "tspan", { class: "target", dx: 6 }, request.target);
 			if (request.multishot)
 				add(chip, "text", { class: "given", x: width - 8, y: 22, "text-anchor": "end" }, `×${given}`);
@@ -449,8 +565,9 @@
 		drawThread(state) {
 			const inside = Boolean(state.call?.crosses);
 			const narrow = this.width < 620;
-			const words = !state.call ? "program runs" : state.call.name.replace(/^io_uring_/, "");
-			const label = narrow && words.length > 15 ? words.replace("submit_and_wait", "submit+wait") : words;
+			const words = state.call?.name ?? "program runs";
+			const label = narrow && words.length > 15
+				? words.replace("submit_and_wait", "submit+wait").replace(/^(.{14}).{2,}$/, "$1…") : words;
 			const width = Math.max(70, label.length * (narrow ? 6.4 : 7.4) + 24);
 			const y = inside ? this.border + (narrow ? this.radius + 8 : 54) : this.border - (narrow ? this.radius + 38 : 84);
 
@@ -508,13 +625,14 @@
 		static MOST_A_TARGET = 8;
 		static MOST_ROWS = 18;
 
-		constructor(svg, run, onPick, onSeek) {
+		constructor(svg, run, onPick, onSeek, onCall) {
 			Object.assign(this, { svg, run });
 			this.byTarget = this.arrange();
 			svg.addEventListener("click", (event) => {
 				const number = event.target.closest("[data-request]")?.dataset.request;
 				const index = event.target.closest("[data-event]")?.dataset.event;
 				if (index) onSeek(Number(index));
+				if (index && run.events[index][2] === "call") onCall();
 				if (number) onPick(run.requests.get(Number(number)));
 				if (index || number) return;
 				const box = svg.getBoundingClientRect();
@@ -536,6 +654,8 @@
 				request.row = row;
 				lane.requests.push(request);
 			}
+			for (const name of this.run.spans.keys())
+				if (!lanes.has(name)) lanes.set(name, { name, ends: [0], requests: [] });
 			const number = (name) => Number(name.match(/\d+$/)?.[0] ?? -1);
 			return [...lanes.values()].sort((a, b) =>
 				a.name.replace(/\d+$/, "").localeCompare(b.name.replace(/\d+$/, "")) || number(a.name) - number(b.name));
@@ -544,7 +664,8 @@
 		layout(width) {
 			const narrow = width < 620;
 			this.width = width;
-			this.left = narrow ? 66 : 96;
+			const longest = Math.max(...this.byTarget.map((lane) => lane.name.length), narrow ? 6 : 13);
+			this.left = Math.min(narrow ? 92 : 140, longest * 6.6 + 18);
 			this.playhead = this.left + (width - this.left) * (narrow ? 0.55 : 0.6);
 			const rows = this.byTarget.reduce((sum, lane) => sum + lane.ends.length, 0);
 			this.rows = Math.min(Lanes.MOST_ROWS, rows) + 1;
@@ -576,7 +697,8 @@
 			let hidden = 0;
 			for (const lane of this.byTarget) {
 				const visible = lane.requests.filter((request) => request.begin <= to && request.end >= from);
-				if (visible.length === 0 && this.byTarget.length > 8) continue;
+				const spans = (this.run.spans.get(lane.name) ?? []).filter(([begin, end]) => begin <= to && end >= from);
+				if (visible.length === 0 && spans.length === 0 && this.byTarget.length > 8) continue;
 				const rows = Math.max(1, ...visible.map((request) => request.row + 1));
 				if (y + rows * Lanes.ROW > height - 22) {
 					hidden++;
@@ -584,6 +706,7 @@
 				}
 				add(svg, "text", { class: "lane", x: left - 8, y: y + 13, "text-anchor": "end" }, lane.name);
 				add(field, "line", { class: "rule", x1: left, x2: width, y1: y - 0.5, y2: y - 0.5 });
+				for (const [begin, end] of spans) this.drawOpen(field, lane.name, begin, end, y, rows * Lanes.ROW);
 				for (const request of visible) this.drawSpan(field, request, y + request.row * Lanes.ROW, picked);
 				y += rows * Lanes.ROW;
 			}
@@ -594,15 +717,29 @@
 			add(field, "line", { class: "playhead", x1: this.playhead, x2: this.playhead, y1: 4, y2: height - 18 });
 		}
 
+		/* Where times would read the same, what has passed since the one before is said. */
 		drawTimes(field, from, to) {
 			let last = -Infinity;
+			let words;
+			let before;
 			for (let i = from; i <= to; i++) {
 				if (this.x(i) - last < 84) continue;
 				last = this.x(i);
+				const [time] = this.run.events[i];
+				const same = duration(time) === words;
 				add(field, "line", { class: "tick", x1: last, x2: last, y1: 20, y2: this.height - 18 });
 				add(field, "text", { class: "small", x: last, y: this.height - 5, "text-anchor": "middle" },
-					duration(this.run.events[i][0]));
+					!same ? duration(time) : time > before ? `+${duration(time - before)}` : "");
+				words = duration(time);
+				before = time;
 			}
+		}
+
+		/* A slot or descriptor is open from the completion that says so to the one of its close. */
+		drawOpen(field, name, begin, end, y, height) {
+			const band = add(field, "rect", { class: "open", x: this.x(begin), y: y + 0.5, height: height - 1,
+				width: Math.max(3, this.x(end) - this.x(begin)) });
+			add(band, "title", {}, `${name} is open`);
 		}
 
 		drawThread(field, from, to) {
@@ -621,9 +758,17 @@
 				const next = this.run.crossings[call + 1] ?? this.run.events.length;
 				let end = begin;
 				while (end < next - 1 && this.run.events[end][2] !== "return") end++;
-				const shape = add(field, "rect", { class: "call", "data-event": begin, x: this.x(begin), y: 26,
-					width: Math.max(4, this.x(end) - this.x(begin)), height: 12, rx: 3 });
-				add(shape, "title", {}, this.run.events[begin][3]);
+				const width = Math.max(4, this.x(end) - this.x(begin));
+				const took = this.run.events[end][0] - this.run.events[begin][0];
+				const sleeps = took > SLEEP_NANOSECONDS;
+				const shape = add(field, "rect", { class: sleeps ? "call sleeps" : "call", "data-event": begin,
+					x: this.x(begin), y: 25, width, height: 14, rx: 3 });
+				add(shape, "title", {}, `${this.run.events[begin][3]}: ${duration(took)}`);
+				const left = Math.max(this.left, this.x(begin));
+				const right = Math.min(this.width, this.x(begin) + width);
+				if (sleeps && right - left > 62)
+					add(field, "text", { class: "inside slept", x: (left + right) / 2, y: 36, "text-anchor": "middle" },
+						duration(took));
 			}
 		}
 
@@ -635,11 +780,15 @@
 			add(group, "title", {}, request.line);
 			add(group, "rect", { class: request.multishot ? "bar multishot" : "bar", x: begin, y: y + 2,
 				width: Math.max(6, end - begin), height: 13, rx: 3 });
-			const from = Math.max(begin, this.left);
-			if (!request.crowded && end - from > request.operation.length * 6.2 + 14)
-				add(group, "text", { class: "inside", x: from + 5, y: y + 12.5 }, request.operation);
+			/* Until the kernel has taken it, it only lies in the queue. */
+			const taken = this.x(Math.min(request.taken, request.end));
+			if (taken > begin + 1 && !request.multishot)
+				add(group, "rect", { class: "queued", x: begin + 1, y: y + 3, width: taken - begin - 1, height: 11, rx: 2 });
+			const from = Math.max(taken, this.left);
+			if (!request.crowded && end - from > request.label.length * 6.2 + 14)
+				add(group, "text", { class: "inside", x: from + 5, y: y + 12.5 }, request.label);
 			for (const i of request.cqes)
-				add(group, "circle", { class: this.run.events[i][5] < 0 ? "answer failed" : "answer",
+				add(group, "circle", { class: this.run.failed.has(i) ? "answer failed" : "answer",
 					"data-event": i, cx: this.x(i), cy: y + 8.5, r: 4 });
 		}
 
@@ -653,41 +802,52 @@
 		}
 	}
 
-	/* The buffers of the buffer rings, each with its owner of the moment. */
-	const drawBuffers = (parent, state, width) => {
+	/* The buffers of the buffer rings, each with its owner of the moment: a few of them with words. */
+	const MOST_WITH_WORDS = 16;
+
+	const drawBuffers = (parent, run, state, width, picked) => {
 		parent.replaceChildren();
 		for (const [number, owners] of state.groups) {
 			const kinds = { ring: 0, held: 0, sent: 0 };
 			const kindOf = (owner) => owner.borrower ? "sent" : owner.holder ? "held" : "ring";
+			const whose = (owner) => owner.borrower
+				? `in ${run.requests.get(owner.borrower)?.operation ?? "a request"}${owner.holder ? " of " + owner.holder : ""}`
+				: owner.holder ? `with ${owner.holder}` : "in the ring";
 			for (const owner of owners.values()) kinds[kindOf(owner)]++;
 			const words = html(parent, "p", { class: kinds.ring === 0 ? "short" : undefined });
 			html(words, "strong", {}, `Buffer group ${number}: `);
-			for (const [kind, label] of [["ring", "in the ring"], ["held", "at a connection"], ["sent", "in a request"]]) {
+			for (const [kind, label] of [["ring", "in the ring"], ["held", "with a connection"], ["sent", "in a request"]]) {
 				html(words, "span", { class: `key ${kind}` });
-				words.append(` ${kinds[kind]} ${label}${kind === "sent" ? "" : ","} `);
+				words.append(` ${kinds[kind]} ${label}${kind === "sent" ? "." : ","} `);
 			}
 			if (kinds.ring === 0) words.append("The ring is empty.");
 
-			const size = 15;
-			const columns = Math.floor(width / size);
+			const large = owners.size <= MOST_WITH_WORDS;
+			const size = large ? 30 : 15;
+			const columns = large ? Math.max(1, Math.min(owners.size, Math.floor(width / 150))) : Math.floor(width / size);
+			const across = large ? Math.min(190, width / columns) : size;
 			const shown = [...owners].sort(([a], [b]) => a - b).slice(0, columns * 8);
 			const svg = add(parent, "svg", { width, height: Math.ceil(shown.length / columns) * size, role: "img",
-				"aria-label": `${kinds.ring} buffers in the ring, ${kinds.held} at connections, ${kinds.sent} in requests` });
+				"aria-label": `${kinds.ring} buffers in the ring, ${kinds.held} with connections, ${kinds.sent} in requests` });
 			shown.forEach(([buffer, owner], i) => {
-				const x = (i % columns) * size;
+				const x = (i % columns) * across;
 				const y = Math.floor(i / columns) * size;
-				const square = add(svg, "g", { class: `buffer ${kindOf(owner)}` });
-				add(square, "rect", { x: x + 1.5, y: y + 1.5, width: size - 3, height: size - 3, rx: 2 });
-				if (owner.borrower) add(square, "path", { d: `M${x + 4} ${y + size - 4}l${size - 8} ${8 - size}` });
-				add(square, "title", {}, `buffer ${buffer}: ${owner.borrower ? "in a request" :
-					owner.holder ? "at " + owner.holder : "in the ring"}`);
+				const key = `${number}/${buffer}`;
+				const square = add(svg, "g", { class: `buffer ${kindOf(owner)}`, "data-buffer": key,
+					"data-picked": picked === key ? "" : undefined });
+				add(square, "rect", { x: x + 1.5, y: y + 1.5, width: across - (large ? 8 : 3), height: size - 3, rx: large ? 5 : 2 });
+				if (large)
+					add(square, "text", { x: x + 10, y: y + 20 }, `${buffer} ${whose(owner)}`);
+				else if (owner.borrower)
+					add(square, "path", { d: `M${x + 4} ${y + size - 4}l${size - 8} ${8 - size}` });
+				add(square, "title", {}, `buffer ${buffer}: ${whose(owner)}`);
 			});
 		}
 	};
 
 	/* ---- The player ---- */
 
-	const SPEEDS = [0.5, 1, 2, 4, 16, 64];
+	const SPEEDS = [0.5, 1, 2, 4, 16, 64, 256];
 	const STEP_MILLISECONDS = 420; /* for a distance of 1, at speed 1 */
 	const calm = matchMedia("(prefers-reduced-motion: reduce)");
 	let players = 0;
@@ -699,7 +859,7 @@
 			this.id = `ring-player-${++players}`;
 			this.current = 0;
 			this.speed = 1;
-			this.picked = undefined;
+			this.choice = undefined;
 			this.playing = false;
 			this.build();
 			new ResizeObserver(() => this.resize()).observe(this.root);
@@ -709,15 +869,21 @@
 		build() {
 			const { root, run } = this;
 			root.setAttribute("role", "group");
+			root.tabIndex = -1; /* so that a click in the picture leads the keys here */
 			root.setAttribute("aria-label", `Recorded run of ${run.program}`);
 			this.buildHead();
-			this.stage = new Stage(add(root, "svg", { class: "stage", role: "img" }), run, (request) => this.pick(request));
+			this.buildExtent();
+			const onCall = () => this.pickCall();
+			this.stage = new Stage(add(root, "svg", { class: "stage", role: "img" }), run,
+				(request) => this.pick(request), onCall);
+			this.buffers = html(root, "div", { class: "buffers" });
+			this.buffers.addEventListener("click", (event) =>
+				this.pickBuffer(event.target.closest("[data-buffer]")?.dataset.buffer));
 			this.buildControls();
 			this.says = html(root, "div", { class: "says" });
 			const lanes = add(root, "svg", { class: "lanes", id: `${this.id}-lanes`, role: "img",
 				"aria-label": "Requests in time, a row for each slot or descriptor" });
-			this.lanes = new Lanes(lanes, run, (request) => this.pick(request), (index) => this.seek(index));
-			this.buffers = html(root, "div", { class: "buffers" });
+			this.lanes = new Lanes(lanes, run, (request) => this.pick(request), (index) => this.seek(index), onCall);
 			this.buildFoot();
 			const keys = root.hasAttribute("data-whole-page") ? document : root;
 			keys.addEventListener("keydown", (event) => this.onKey(event));
@@ -743,14 +909,17 @@
 				element.addEventListener("click", action);
 				return element;
 			};
-			button("To the previous system call", "⇤", () => this.seekCall(-1), "Previous system call (C)");
+			button("To the beginning", "|◂", () => this.seek(0), "To the beginning (Home)");
+			button("To the previous system call", "◂ call", () => this.seekCall(-1), "To the previous system call (C)");
 			button("A step back", "◂", () => this.seek(this.current - 1), "A step back (←)");
 			this.playButton = button("Play", "▶", () => this.toggle(), "Play or pause (space)");
 			this.playButton.className = "play";
 			button("A step forward", "▸", () => this.stepForward(), "A step forward (→)");
-			button("To the next system call", "⇥", () => this.seekCall(1), "Next system call (c)");
-			this.slider = html(bar, "input", { type: "range", min: 0, max: this.run.events.length - 1, value: 0,
+			button("To the next system call", "call ▸", () => this.seekCall(1), "To the next system call (c)");
+			const track = html(bar, "span", { class: "track" });
+			this.slider = html(track, "input", { type: "range", min: 0, max: this.run.events.length - 1, value: 0,
 				"aria-label": "Event" });
+			this.buildMarks(track);
 			this.slider.addEventListener("input", () => this.seek(Number(this.slider.value)));
 			this.speedSelect = html(bar, "select", { "aria-label": "Speed" });
 			for (const speed of SPEEDS)
@@ -759,35 +928,88 @@
 			this.speedSelect.addEventListener("change", () => { this.speed = Number(this.speedSelect.value); });
 		}
 
-		buildFoot() {
-			const { run, root } = this;
-			if (run.left_out > 0)
-				html(root, "p", { class: "note" }, `This page has ${run.events.length.toLocaleString("en")} of the ` +
-					`run's ${(run.events.length + run.left_out).toLocaleString("en")} events: its beginning. ` +
-					`The whole run: ${many(run.totals.sqes, "SQE")}, ${many(run.totals.calls, "system call")}, ` +
-					`${many(run.totals.cqes, "CQE")}.`);
-			if (run.warned.length > 0) {
-				const list = html(html(root, "div", { class: "warnings" }), "ul");
-				for (const i of run.warned.slice(0, 50)) {
-					const link = html(html(list, "li"), "button", { type: "button" }, `⚠ ${run.events[i][3]}`);
-					link.addEventListener("click", () => this.seek(i));
-				}
+		/* The colours of this run. */
+		buildLegend() {
+			const operations = new Map();
+			for (const { operation } of this.run.requests.values())
+				operations.set(family(operation), (operations.get(family(operation)) ?? new Set()).add(operation));
+			const legend = html(this.root, "p", { class: "legend" });
+			for (const [name, some] of operations) {
+				const entry = html(legend, "span");
+				html(entry, "span", { class: `colour ${name}` });
+				entry.append(` ${[...some].slice(0, 5).join(", ")}${some.size > 5 ? ", …" : ""}`);
 			}
+			html(legend, "span", {}, "● completion, ○ with an error");
+		}
+
+		/* Where on the slider something has gone wrong. */
+		buildMarks(track) {
+			const last = Math.max(1, this.run.events.length - 1);
+			const places = new Set([...this.run.failed, ...this.run.warned].map((i) => Math.round(i / last * 300)));
+			const marks = html(track, "span", { class: "marks" });
+			for (const place of places) html(marks, "i", { style: `left: ${place / 3}%` });
+			if (places.size > 0) this.slider.title = "Red: errors and warnings";
+		}
+
+		buildExtent() {
+			const { run, root } = this;
+			const [before, after] = run.left_out;
+			if (before + after === 0) return;
+			const all = run.events.length + before + after;
+			html(root, "p", { class: "note extent" }, `This page has ${run.events.length.toLocaleString("en")} of the ` +
+				`run's ${all.toLocaleString("en")} events, from ${duration(run.events[0][0])} to ` +
+				`${duration(run.events.at(-1)[0])} of ${duration(run.ended)}. The whole run: ` +
+				`${many(run.totals.sqes, "SQE")}, ${many(run.totals.calls, "system call")}, ` +
+				`${many(run.totals.cqes, "CQE")}. Another part: ringtrace -r LOG --html FILE --from SECONDS.`);
+		}
+
+		/* All warnings, with their times; those that the page shows lead there. */
+		buildWarnings() {
+			const { run, root } = this;
+			const all = [...run.warned.map((i) => [...run.events[i].slice(0, 4), i]),
+				...run.outside.map(([time, ring, line]) => [time, ring, "warn", line])].sort(([a], [b]) => a - b);
+			if (all.length === 0) return;
+			const box = html(root, "div", { class: "warnings" });
+			html(box, "p", {}, `⚠ ${many(run.totals.warnings, "warning")} of --check`);
+			const list = html(box, "ul");
+			for (const [time, ring, , line, i] of all.slice(0, 200)) {
+				const words = `${(time / 1e9).toFixed(6)}  ring ${ring}  ${line}`;
+				if (i === undefined) {
+					html(list, "li", { class: "elsewhere" }, `${words}  (not at a time that this page shows)`);
+					continue;
+				}
+				const link = html(html(list, "li"), "button", { type: "button" }, words);
+				link.addEventListener("click", () => this.seek(i));
+			}
+			const more = run.totals.warnings - Math.min(200, all.length);
+			if (more > 0) html(list, "li", { class: "elsewhere" }, `and ${more.toLocaleString("en")} more`);
+		}
+
+		buildFoot() {
+			const { root } = this;
+			this.buildLegend();
+			this.buildWarnings();
 			const keys = html(root, "details");
 			html(keys, "summary", {}, "How to read this, and keys");
 			const list = html(keys, "ul");
 			for (const text of [
 				"A circle is a queue in memory that program and kernel share. An entry is written at the tail and " +
-					"taken at the head. Its letter and colour say which operation it belongs to.",
-				"The thread goes over the border only in a system call.",
+					"taken at the head. Its colour says which operation it belongs to, and so does its letter, where there is " +
+					"room for one. Of a large queue 32 places are drawn, as if it went round sooner.",
+				"The thread goes over the border only in a system call. Those that register something are not in the count.",
 				"A card below is a request in flight. A stack of two is a multishot request: it goes on giving; × is " +
 					"how many completions it has given.",
-				"Time below is not to scale: a long wait is drawn only somewhat wider than a short one. A dot is a " +
-					"completion, a hollow dot one with an error.",
-				"A click on a card, an entry or a bar shows all that is known of that request.",
+				"Time below is not to scale: a long wait is drawn only somewhat wider than a short one. A call in which the " +
+					"thread sleeps for a millisecond or more is pale, and says how long. Right of the line is what comes later.",
+				"In a row, the tinted band is the time in which a slot or descriptor is open. A bar is a request, pale while it " +
+					"only lies in the queue. A dot is a completion, a hollow dot one with an error.",
+				"When the program marks completions as seen becomes known at its next call: it may have done so earlier.",
+				"A click on a card, an entry or a bar lists what is known of that request; on the thread or its bar, of that " +
+					"call; on a buffer, of that buffer. A second click, or Escape, forgets it.",
 			]) html(list, "li", {}, text);
 			html(keys, "p", {}, "Space plays and pauses, ← and → step, c and C go to the next and the previous system " +
-				"call, Home and End to the ends, + and − change the speed, Escape forgets the choice.");
+				"call, r chooses the request of the moment, Home and End go to the ends, + and − change the speed. On a page " +
+				"with other text, click the picture first.");
 		}
 
 		resize() {
@@ -806,43 +1028,92 @@
 			for (const name of ["sqes", "calls", "cqes"]) this.counts[name].textContent = state[name].toLocaleString("en");
 			this.counts.flight.textContent = state.flight.size;
 			this.counts.time.textContent = duration(this.run.events[this.current][0]);
-			this.stage.draw(state, this.picked);
-			this.lanes.draw(this.current, this.picked);
-			if (this.run.usesBuffers) drawBuffers(this.buffers, state, this.width);
+			this.stage.draw(state, this.choice?.request);
+			this.lanes.draw(this.current, this.choice?.request);
+			if (this.run.usesBuffers) drawBuffers(this.buffers, this.run, state, this.width, this.choice?.buffer);
 			this.drawWords();
 			this.slider.value = this.current;
 			this.slider.setAttribute("aria-valuetext", `event ${this.current + 1} of ${this.run.events.length}`);
 		}
 
 		drawWords() {
-			const { run, says, picked } = this;
+			const { run, says } = this;
 			const [, , kind, line, ...rest] = run.events[this.current];
+			const hadFocus = says.contains(document.activeElement);
 			says.replaceChildren();
 			says.setAttribute("aria-live", this.playing ? "off" : "polite");
 			says.classList.toggle("warned", kind === "warn");
 			html(says, "p", { class: "sentence" }, sentences[kind](run, rest, line) || line);
 			html(says, "code", {}, line);
-			if (picked) this.drawPicked();
+			if (this.choice) this.drawChoice();
+			if (hadFocus) (says.querySelector("[aria-current]") ?? this.root).focus({ preventScroll: true });
 		}
 
-		drawPicked() {
-			const { run, says, picked } = this;
-			const list = html(says, "ol", { class: "history", "aria-label": "The request that was chosen" });
-			const item = (i) => {
-				const button = html(html(list, "li"), "button", { type: "button" },
-					`${duration(run.events[i][0])}  ${run.events[i][3]}`);
-				if (i === this.current) button.setAttribute("aria-current", "step");
+		/* What was chosen, in lines that lead to its events; the present one in view. */
+		drawChoice() {
+			const { run, says, choice } = this;
+			const box = html(says, "div", { class: "choice" });
+			const head = html(box, "p", {}, choice.title);
+			const close = html(head, "button", { type: "button", "aria-label": "Forget the choice", title: "Forget the choice (Escape)" }, "×");
+			close.addEventListener("click", () => this.choose(undefined));
+			const list = html(box, "ol", { class: "history", "aria-label": choice.title });
+			const now = choice.events.findLastIndex((i) => i <= this.current);
+			const first = Math.max(0, Math.min(now - 100, choice.events.length - 200));
+			for (const i of choice.events.slice(first, first + 200)) {
+				const [time, , kind, line] = run.events[i];
+				const button = html(html(list, "li"), "button", { type: "button", class: i > this.current ? "later" : undefined },
+					`${duration(time)}  ${kind === "begin" ? choice.request.line : line}`);
 				button.addEventListener("click", () => this.seek(i));
-			};
-			item(picked.begin);
-			picked.cqes.slice(0, 8).forEach(item);
-			if (picked.cqes.length > 8) html(list, "li", {}, `and ${picked.cqes.length - 8} more completions`);
-			if (picked.end === run.events.length) html(list, "li", {}, "no last completion in this recording");
+				if (choice.events[now] !== i) continue;
+				button.setAttribute("aria-current", "step");
+				list.scrollTop = button.offsetTop - list.offsetTop - 40;
+			}
+			if (choice.request?.end === run.events.length)
+				html(list, "li", {}, "no last completion in this page");
 		}
 
-		pick(request) {
-			this.picked = request;
+		choose(choice) {
+			this.choice = choice;
 			this.draw();
+			this.root.focus({ preventScroll: true });
+		}
+
+		/* A second click on the same undoes the choice. */
+		pick(request) {
+			this.choose(request && request !== this.choice?.request && {
+				title: `${request.label} ${request.target}`.trim() + ": its request and completions",
+				request, events: [request.begin, ...request.cqes],
+			});
+		}
+
+		pickCall() {
+			const { begin, end } = this.run.callAt(this.current);
+			this.choose({
+				title: `The call ${this.run.events[begin][3]}`,
+				events: Array.from({ length: end - begin + 1 }, (_, i) => begin + i)
+					.filter((i) => this.run.events[i][2] !== "reap"),
+			});
+		}
+
+		pickBuffer(key) {
+			this.choose(key && key !== this.choice?.buffer && {
+				title: `Buffer ${key.split("/")[1]} of group ${key.split("/")[0]}: whose it was`,
+				buffer: key, events: this.run.life.get(key) ?? [],
+			});
+		}
+
+		/* To the next event whose line a pattern fits, and what it is about. */
+		goTo(pattern) {
+			const index = this.run.find(pattern, this.current);
+			if (index < 0) return;
+			const [, , kind, , , group, buffer] = this.run.events[index];
+			this.pause();
+			this.seek(index);
+			this.choice = undefined;
+			if (kind === "lend") this.pickBuffer(`${group}/${buffer}`);
+			else if (kind === "call" || kind === "return") this.pickCall();
+			else this.pick(this.run.requestOf(index));
+			this.root.scrollIntoView({ block: "nearest" });
 		}
 
 		seek(index) {
@@ -921,7 +1192,8 @@
 				C: () => this.seekCall(-1),
 				"+": () => this.changeSpeed(1),
 				"-": () => this.changeSpeed(-1),
-				Escape: () => this.pick(undefined),
+				r: () => this.pick(this.run.requestOf(this.current)),
+				Escape: () => this.choose(undefined),
 			};
 			const action = actions[event.key];
 			if (!action) return;
@@ -931,4 +1203,8 @@
 	}
 
 	for (const root of document.querySelectorAll(".ring-player")) root.player = new Player(root);
+
+	/* In the text of a page: a button that goes to what it speaks of. */
+	for (const button of document.querySelectorAll("button[data-find]"))
+		button.addEventListener("click", () => document.querySelector(".ring-player").player.goTo(button.dataset.find));
 }
