@@ -19,8 +19,8 @@
  *                                      (flags: an enum sqes_flags); then, up to the end, any
  *                                      number of struct memory, each with its bytes: what the last
  *                                      SQE points to, see below
- *   RECORD_CQES       of the first CQE struct entries and that many CQEs (flags: how many before the
- *                                      first one the program had not marked as seen yet)
+ *   RECORD_CQES       of the first CQE struct entries and that many CQEs (flags: how many before
+ *                                      the first one the program had not marked as seen yet)
  *   RECORD_MISSED     how many         nothing: SQEs (flags 0) or CQEs (flags 1) were overwritten
  *                                      before they could be copied
  *   RECORD_CALL       an enum call_id  struct call_record: a call into liburing that has returned
