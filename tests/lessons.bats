@@ -303,10 +303,11 @@ anchors() {
 		awk '{ print $0 (seen[$0]++ ? "-" seen[$0] - 1 : "") }'
 }
 
-# links FILE: the targets of its links, without those in code.
+# links FILE: the targets of its links, without those in code, to other sites, and into a recorded run (<run:...>, which
+# tests/site.bats follows).
 links() {
 	awk '/^ *```/ { inside = !inside } !inside' "$1" | sed -E 's/`[^`]*`//g' |
-		grep -oE '\]\([^) ]+\)' | sed -E 's/^\]\(//; s/\)$//' | grep -vE '^[a-z]+:' || true
+		grep -oE '\]\([^) ]+\)' | sed -E 's/^\]\(//; s/\)$//' | grep -vE '^<?[a-z]+:' || true
 }
 
 @test "every link between the texts leads somewhere" {
