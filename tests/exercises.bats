@@ -447,6 +447,25 @@ is_gone() {
 	nothing_is_left
 }
 
+@test "what a server did before it ended counts, also where it ends between two looks" {
+	ends_meanwhile() {
+		looks=$((looks + 1))
+		[ "$looks" -gt 1 ] || kill -KILL "$SERVER"
+		while kill -0 "$SERVER" 2>/dev/null; do
+			wait "$SERVER" || true
+		done
+		[ "$looks" -gt 1 ]
+	}
+	SCRATCH=$BATS_TEST_TMPDIR
+	# shellcheck source=/dev/null
+	. exercises/check.bash ./program
+	sleep 60 3>&- &
+	SERVER=$!
+	SERVERS+=("$SERVER")
+	looks=0
+	wait_until ends_meanwhile
+}
+
 @test "colour is for a terminal that has some" {
 	command -v script >/dev/null || skip "needs script (package bsdutils)"
 	./exercise start 1.1
