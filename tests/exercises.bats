@@ -193,6 +193,10 @@ stands() {
 	stands 5.3 "what a peer says should reach every other peer; with 3 of them one heard nothing for 3 s."
 }
 
+@test "5.3: to pass on all at once is not enough, for then who reads is ended, too" {
+	half 5.3 's,portion = most_queued\(\) / 2,portion = said,' "when forty peers speak at once each should hear the others"
+}
+
 @test "there are three exercises a day, and each has its test here" {
 	run bash -c "./exercise | grep -oE '[1-5][.][1-9]  '"
 	[ "${#lines[@]}" -eq 15 ]
