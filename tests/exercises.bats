@@ -189,6 +189,11 @@ stands() {
 	stands 5.2 "there is no option '--rate BYTES' yet."
 }
 
+@test "5.2: one rate for all connections together is not enough" {
+	half 5.2 's/prepare_pause\(slot, \(unsigned\)result/& * acceptor.slots_in_use/' \
+		"with --rate 400000 three streams of a megabyte should take no longer than one"
+}
+
 @test "5.3 chat" {
 	stands 5.3 "what a peer says should reach every other peer; with 3 of them one heard nothing for 3 s."
 }
