@@ -104,9 +104,9 @@ stands() {
 	[ "$status" -eq 1 ]
 	begins "Not yet: $2"
 	solve "$1"
-	CI=1 check "$1"
+	check "$1"
 	[ "$status" -eq 0 ]
-	begins "Solved: $1 "
+	begins "Solved: $1 " # so there is no warning before it
 }
 
 @test "1.1 many-nops" {
@@ -386,11 +386,12 @@ int main(void)
 }'
 
 @test "a program that never ends: the limit is said, and nothing is left" {
+	sed -i 's/^RUN_SECONDS=5$/RUN_SECONDS=1/' exercises/check.bash
 	./exercise start 1.2
 	program 1.2 "$DEAF"
 	check
 	[ "$status" -eq 1 ]
-	begins "Not yet: your program did not end within 5 s"
+	begins "Not yet: your program did not end within 1 s"
 
 	./exercise start 3.1
 	program 3.1 "$DEAF"
