@@ -99,14 +99,15 @@ static int listen_patiently(const struct addrinfo *info, int backlog, const char
 {
 	const struct timespec pause = {.tv_nsec = PORT_RETRY_MS * NS_PER_MS};
 	long long begin_ms = now_ms();
-	long long waited_ms;
+	long long waited_ms = 0;
 	int fd;
 
 	while ((fd = listen_on(info, backlog, step)) < 0 && errno == EADDRINUSE &&
-	       now_ms() - begin_ms < PORT_WAIT_MS)
+	       waited_ms < PORT_WAIT_MS) {
 		nanosleep(&pause, NULL);
+		waited_ms = now_ms() - begin_ms;
+	}
 
-	waited_ms = now_ms() - begin_ms;
 	if (fd >= 0 && waited_ms > PORT_PATIENT_MS)
 		error(0, 0, "the port was in use for another %lld ms", waited_ms);
 	return fd;

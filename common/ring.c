@@ -57,7 +57,7 @@ const char *ring_setup_advice(int error)
 	case ENOSYS:
 		return "this kernel, or the container it shows itself through, has no io_uring: "
 		       "run a container of Podman's with --security-opt seccomp=unconfined; a sandbox "
-		       "such as gVisor has none; elsewhere Linux 5.19 or later is needed";
+		       "such as gVisor has none; elsewhere a newer kernel is needed, 6.1 for all days";
 	case EPERM:
 	case EACCES:
 		return permission_advice();

@@ -81,7 +81,7 @@ static bool prepare(unsigned i)
 		return false;
 	}
 	if (requests[i].time.tv_nsec)
-		io_uring_prep_timeout(sqe, &requests[i].time, 0, 0); /* from the submit on */
+		io_uring_prep_timeout(sqe, &requests[i].time, 0, 0); /* no count, no flags */
 	else
 		io_uring_prep_nop(sqe);
 	io_uring_sqe_set_data64(sqe, i); /* after the prep, which may clear it */
@@ -164,7 +164,7 @@ int main(int argc, char **argv)
 	show_queues();
 
 	for (unsigned reaped = 0; reaped < taken; reaped++)
-		reaped < 2 ? reap_by_waiting() : reap_by_peeking();
+		reaped < 2 ? reap_by_waiting() : reap_by_peeking(); /* to show both */
 	show_queues();
 
 	io_uring_queue_exit(&ring);

@@ -1,8 +1,8 @@
 /*
  * Day 1, for contrast: submitting without a system call.
  *
- * With IORING_SETUP_SQPOLL a thread in the kernel polls the submission queue, so that writing a
- * request there is enough. The thread falls asleep when there is nothing to do for a while: shows
+ * With IORING_SETUP_SQPOLL a thread in the kernel polls the submission queue, so that moving its
+ * tail is enough. The thread falls asleep when there is nothing to do for a while: shows
  * both a request that it finds by itself and one for which it has to be woken.
  *
  * Needs: Linux 5.13 (5.11 with CAP_SYS_NICE).

@@ -136,7 +136,7 @@ static __u64 start_of(const char *path)
 	return CURRENT_POSITION;
 }
 
-static void advance(__u64 *position, int count)
+static void move_position(__u64 *position, int count)
 {
 	if (*position != CURRENT_POSITION)
 		*position += (unsigned)count;
@@ -154,7 +154,7 @@ static void write_all(int length)
 			continue;
 		if (count < 0)
 			error(EXIT_FAILURE, -count, "standard output: write");
-		advance(&output_position, count);
+		move_position(&output_position, count);
 		done += count;
 	}
 }
@@ -172,7 +172,7 @@ static bool copy_slot(const char *path)
 			error(0, -count, "%s: read", path);
 			return false;
 		}
-		advance(&position, count);
+		move_position(&position, count);
 		write_all(count);
 	}
 	return true;

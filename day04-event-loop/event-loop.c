@@ -112,16 +112,6 @@ static void prepare_recv(unsigned slot)
 	connections[slot].receiving = true;
 }
 
-/* Only asks: the receive still has a completion of its own. */
-static void prepare_cancel_recv(unsigned slot)
-{
-	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
-
-	io_uring_prep_cancel64(sqe, user_data_pack(RECV, slot), 0);
-	io_uring_sqe_set_data64(sqe, user_data_pack(IGNORED, slot));
-	connections[slot].cancelled = true;
-}
-
 static void prepare_send(unsigned slot)
 {
 	struct connection *connection = &connections[slot];
@@ -132,18 +122,6 @@ static void prepare_send(unsigned slot)
 	sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data64(sqe, user_data_pack(SEND, slot));
 	connection->sending = true;
-}
-
-/* The peer gets its end-of-file: no more is to come. */
-static void prepare_shutdown(unsigned slot)
-{
-	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
-
-	io_uring_prep_shutdown(sqe, (int)slot, SHUT_WR);
-	sqe->flags |= IOSQE_FIXED_FILE;
-	io_uring_sqe_set_data64(sqe, user_data_pack(SHUTDOWN, slot));
-	connections[slot].sending = true;
-	connections[slot].told = true;
 }
 
 /*
@@ -158,6 +136,28 @@ static void prepare_close(unsigned slot)
 	io_uring_prep_close_direct(sqe, slot);
 	io_uring_sqe_set_data64(sqe, user_data_pack(CLOSE, slot));
 	connections[slot].open = false;
+}
+
+/* The second pass. Only asks: the receive still has a completion of its own. */
+static void prepare_cancel_recv(unsigned slot)
+{
+	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
+
+	io_uring_prep_cancel64(sqe, user_data_pack(RECV, slot), 0);
+	io_uring_sqe_set_data64(sqe, user_data_pack(IGNORED, slot));
+	connections[slot].cancelled = true;
+}
+
+/* The peer gets its end-of-file: no more is to come. */
+static void prepare_shutdown(unsigned slot)
+{
+	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
+
+	io_uring_prep_shutdown(sqe, (int)slot, SHUT_WR);
+	sqe->flags |= IOSQE_FIXED_FILE;
+	io_uring_sqe_set_data64(sqe, user_data_pack(SHUTDOWN, slot));
+	connections[slot].sending = true;
+	connections[slot].told = true;
 }
 
 static void prepare_signal(void)
@@ -250,17 +250,18 @@ static void on_send(unsigned slot, int result)
 	advance(slot);
 }
 
-static void on_shutdown(unsigned slot)
-{
-	connections[slot].sending = false; /* whatever the result: who is lost needs no telling */
-	advance(slot);
-}
-
 static void on_close(unsigned slot, int result)
 {
 	if (result < 0)
 		error(EXIT_FAILURE, -result, "close of slot %u", slot);
 	acceptor_on_close(&acceptor);
+}
+
+/* The second pass: from here to on_completion(). */
+static void on_shutdown(unsigned slot)
+{
+	connections[slot].sending = false; /* whatever the result: who is lost needs no telling */
+	advance(slot);
 }
 
 static void print_counts(void)
@@ -295,12 +296,14 @@ static void on_signal(int result)
 		prepare_signal();
 }
 
+/* ---- The loop ---- */
+
 static void on_completion(const struct io_uring_cqe *cqe)
 {
 	unsigned slot = user_data_slot(cqe->user_data);
 
 	switch (user_data_operation(cqe->user_data)) {
-	case IGNORED: /* something else completes for it */
+	case IGNORED: /* 0, as the acceptor names its cancel: something else completes for it */
 		break;
 	case ACCEPT:
 		on_accept(cqe);
@@ -325,8 +328,6 @@ static void on_completion(const struct io_uring_cqe *cqe)
 		break;
 	}
 }
-
-/* ---- The loop ---- */
 
 static void serve(void)
 {

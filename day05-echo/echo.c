@@ -1,9 +1,8 @@
 /*
- * Day 5: an echo server that is right under every peer.
+ * Day 5: an echo server that is right whatever its peers do.
  *
- * Multishot receives take buffers that the kernel picks from one shared ring of them, so that
- * thousands of idle connections cost no receive buffer. What the ring does not decide is decided
- * here: who owns a buffer, in which order it is sent, and what happens when there are none left.
+ * Multishot receives take buffers that the kernel picks from one shared ring of them. What is left
+ * to decide: who owns a buffer, in which order it is sent, and what happens when there is none.
  *
  * Needs: Linux 6.1.
  * Run:   make day05 && ./day05/echo
@@ -186,17 +185,6 @@ static void prepare_recv_own(unsigned slot)
 	connections[slot].starved = false;
 }
 
-/* Only asks: the receive still has a completion of its own. */
-static void prepare_cancel_recv(unsigned slot)
-{
-	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
-
-	io_uring_prep_cancel64(sqe, user_data_pack(RECV, slot), 0);
-	io_uring_sqe_set_data64(sqe, user_data_pack(IGNORED, slot));
-	connections[slot].cancelled = true;
-	count.pauses++;
-}
-
 /*
  * As much of the queue as one send takes, for the SQE that will point to it. When the kernel takes
  * an SQE it copies this list, and the list is free for the next; only the data stays the kernel's.
@@ -239,18 +227,6 @@ static void prepare_send(unsigned slot)
 	connection->sending = true;
 }
 
-/* The peer gets its end-of-file: no more is to come. */
-static void prepare_shutdown(unsigned slot)
-{
-	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
-
-	io_uring_prep_shutdown(sqe, (int)slot, SHUT_WR);
-	sqe->flags |= IOSQE_FIXED_FILE;
-	io_uring_sqe_set_data64(sqe, user_data_pack(SHUTDOWN, slot));
-	connections[slot].sending = true;
-	connections[slot].told = true;
-}
-
 /*
  * Prepared only when nothing else of the connection is in flight. A close needs the slot but none
  * of the connection's memory, which is free from here on: the kernel may give the slot to the next
@@ -263,6 +239,29 @@ static void prepare_close(unsigned slot)
 	io_uring_prep_close_direct(sqe, slot);
 	io_uring_sqe_set_data64(sqe, user_data_pack(CLOSE, slot));
 	connections[slot].open = false;
+}
+
+/* The second pass. Only asks: the receive still has a completion of its own. */
+static void prepare_cancel_recv(unsigned slot)
+{
+	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
+
+	io_uring_prep_cancel64(sqe, user_data_pack(RECV, slot), 0);
+	io_uring_sqe_set_data64(sqe, user_data_pack(IGNORED, slot));
+	connections[slot].cancelled = true;
+	count.pauses++;
+}
+
+/* The peer gets its end-of-file: no more is to come. */
+static void prepare_shutdown(unsigned slot)
+{
+	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
+
+	io_uring_prep_shutdown(sqe, (int)slot, SHUT_WR);
+	sqe->flags |= IOSQE_FIXED_FILE;
+	io_uring_sqe_set_data64(sqe, user_data_pack(SHUTDOWN, slot));
+	connections[slot].sending = true;
+	connections[slot].told = true;
 }
 
 static void prepare_signal(void)
@@ -370,18 +369,19 @@ static void on_send(unsigned slot, int result)
 	advance(slot);
 }
 
-static void on_shutdown(unsigned slot)
-{
-	connections[slot].sending = false; /* whatever the result: who is lost needs no telling */
-	advance(slot);
-}
-
 static void on_close(unsigned slot, int result)
 {
 	if (result < 0)
 		error(EXIT_FAILURE, -result, "close of slot %u", slot);
 	acceptor_on_close(&acceptor);
 	assert(acceptor.slots_in_use > 0 || buffers_in_ring == options.buffers);
+}
+
+/* The second pass: from here to on_completion(). */
+static void on_shutdown(unsigned slot)
+{
+	connections[slot].sending = false; /* whatever the result: who is lost needs no telling */
+	advance(slot);
 }
 
 static void print_counts(void)
@@ -418,12 +418,14 @@ static void on_signal(int result)
 		prepare_signal();
 }
 
+/* ---- The loop ---- */
+
 static void on_completion(const struct io_uring_cqe *cqe)
 {
 	unsigned slot = user_data_slot(cqe->user_data);
 
 	switch (user_data_operation(cqe->user_data)) {
-	case IGNORED: /* something else completes for it */
+	case IGNORED: /* 0, as the acceptor names its cancel: something else completes for it */
 		break;
 	case ACCEPT:
 		on_accept(cqe);
@@ -448,8 +450,6 @@ static void on_completion(const struct io_uring_cqe *cqe)
 		break;
 	}
 }
-
-/* ---- The loop ---- */
 
 static void serve(void)
 {

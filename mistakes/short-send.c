@@ -25,9 +25,10 @@ static void *read_all(void *argument)
 
 int main(int argc, char **argv)
 {
-	static char answer[BYTES];
+	static char answer[BYTES], request[64];
 	struct io_uring ring;
 	struct io_uring_sqe *sqe;
+	struct completion completion;
 	int server, peer, sent = 0;
 	pthread_t reader;
 	void *read;
@@ -44,6 +45,13 @@ int main(int argc, char **argv)
 		submit(&ring);
 		sent += reap(&ring).res;
 	} while (cured && sent < BYTES);
+	/* The next request: it does not come. */
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_recv(sqe, server, request, sizeof(request), 0);
+	io_uring_sqe_set_data64(sqe, 2);
+	submit(&ring);
+	if (reaped(&ring, &completion))
+		error(EXIT_FAILURE, 0, "a request that nobody has sent");
 	pthread_join(reader, &read);
 	printf("an answer of %d bytes: %d sent, %ld read\n", BYTES, sent, *(long *)read);
 

@@ -8,33 +8,35 @@
 
 #define FIRST  1001
 #define SECOND 1002
+#define THIRD  1003
+
+static struct io_uring ring;
+
+/* A request; returns the user_data of its completion. */
+static int complete(bool sets, unsigned number)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	io_uring_prep_nop(sqe);
+	if (sets)
+		io_uring_sqe_set_data64(sqe, number);
+	submit(&ring);
+	return (int)reap(&ring).user_data;
+}
 
 int main(int argc, char **argv)
 {
-	struct io_uring ring;
-	struct io_uring_sqe *sqe;
-	struct completion completion;
+	int last;
 
 	begin(argc, argv);
 	open_ring(&ring, 1, 0); /* one entry, so that it is the same SQE each time */
 
-	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_nop(sqe);
-	io_uring_sqe_set_data64(sqe, FIRST);
-	submit(&ring);
-	printf("the first request has completed: user_data %d\n", (int)reap(&ring).user_data);
-
-	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_nop(sqe);
-	if (cured)
-		io_uring_sqe_set_data64(sqe, SECOND);
-	submit(&ring);
-	completion = reap(&ring);
-	printf("the second request has completed: user_data %d\n", (int)completion.user_data);
+	printf("the first request has completed: user_data %d\n", complete(true, FIRST));
+	printf("the second request has completed: user_data %d\n", complete(true, SECOND));
+	last = complete(cured, THIRD);
+	printf("the third request has completed: user_data %d\n", last);
 
 	if (cured)
-		return shown(completion.user_data == SECOND,
-			     "each completion names its own request");
-	return shown(completion.user_data == FIRST,
-		     "the second completion names the first request");
+		return shown(last == THIRD, "each completion names its own request");
+	return shown(last == SECOND, "the third completion names the second request");
 }

@@ -100,6 +100,14 @@ teardown() {
 	build/tests/connect "$PORT"
 }
 
+@test "a port that was free at once is not said to have been in use, however long that took" {
+	need_strace
+	start_server injected listen delay_enter=200000 ./day03/accept --count 1 0
+	build/tests/connect "$PORT"
+	wait "$PID"
+	[ ! -s "$LOG.err" ]
+}
+
 @test "an address that this machine does not have, or nobody has, is an error with a reason" {
 	run --separate-stderr ./day03/accept --bind 192.0.2.1 0
 	[ "$status" -eq 1 ]

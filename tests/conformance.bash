@@ -231,24 +231,29 @@ is_quiet_when_idle() {
 	stop_clean
 }
 
-# A message that the server sends back in several pieces: without TCP_NODELAY each piece waits until the
-# one before is acknowledged, which the peer's kernel does 40 ms later.
-mean_reply_to_large_messages() {
-	peer ping --connections 1 --count 30 --chunk 40000 |
+# Nagle's algorithm, which TCP_NODELAY turns off, holds back a second small segment until the first one is
+# acknowledged, and the peer's kernel acknowledges it 40 ms later, or at once with what the peer sends next. So
+# the server has to send a message back in pieces, and the peer has to send nothing between them: the message
+# is larger than all buffers of the server together, and small enough to leave the peer in one segment.
+MESSAGE_IN_PIECES=1500
+
+mean_reply_in_pieces() {
+	peer ping --connections 1 --count 30 --chunk "$MESSAGE_IN_PIECES" |
 		sed -n 's/.*mean reply: \([0-9]*\) us.*/\1/p'
 }
 
+# does_not_delay OPTION...: which give the server less room than MESSAGE_IN_PIECES.
 does_not_delay() {
 	local with without
 
 	need strace strace
 	echo_server "$@"
-	with=$(mean_reply_to_large_messages)
+	with=$(mean_reply_in_pieces)
 	stop_clean
 	# Its setsockopt(2) made to do nothing: if that made no difference, there would be nothing to see.
 	start_server strace -D -qq -f -o "$BATS_TEST_TMPDIR/strace" -e trace=setsockopt \
 		-e inject=setsockopt:retval=0 "${ECHO[@]}" "$@" 0
-	without=$(mean_reply_to_large_messages)
+	without=$(mean_reply_in_pieces)
 	echo "mean reply: $with us, without TCP_NODELAY: $without us"
 	((with < 15000 && without > 20000))
 }

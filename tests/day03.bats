@@ -91,11 +91,11 @@ connection 2: slot 0" ]
 	done
 }
 
-@test "accept and poll-accept: after an end in order the port is free at once, 50 times" {
+@test "accept and poll-accept: after an end in order the port is free at once, 20 times" {
 	local program round
 	for program in accept poll-accept; do
 		start_server ./day03/$program --count 1 0
-		for ((round = 0; round < 50; round++)); do
+		for ((round = 0; round < 20; round++)); do
 			build/tests/connect "$PORT"
 			ended_with 'connections: 1, .*'
 			start_server ./day03/$program --count 1 "$PORT"

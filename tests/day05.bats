@@ -270,7 +270,7 @@ is_traced() {
 # 8. TCP_NODELAY.
 
 @test "day 5: TCP_NODELAY is on: no reply waits 40 ms" {
-	does_not_delay --buffers 64 --buffer-size 512
+	does_not_delay --buffers 2 --buffer-size 512
 }
 
 # Real clients.

@@ -156,6 +156,13 @@ stands() {
 		"fifty peers that come at once should get 'hello 1' to 'hello 50', each a line of its own, also when the kernel"
 }
 
+@test "3.1: a slot is closed once, also when the table is full" {
+	half 3.1 's/data64\(sqe, GREETING\)/data64(sqe, GREETING + slot)/; s/(prepare_greeting\(slot), options.*/\1, 0);/
+		/^\tif \(!options.hold\)$/,+1d
+		s/else if \(cqe->user_data != GREETING\).*/else if (cqe->user_data >= GREETING) {\n\t\t\tif (!options.hold)\n\t\t\t\tprepare_close((unsigned)(cqe->user_data - GREETING));\n\t\t} else/' \
+		"your server does not accept connections any more"
+}
+
 @test "3.2 turn-nobody-away" {
 	stands 3.2 "of 300 peers "
 }
@@ -171,6 +178,11 @@ stands() {
 
 @test "4.1 quit" {
 	stands 4.1 "a peer that says 'quit' should get 'bye'; it got 'ack 5'."
+}
+
+@test "4.1: the beginning of the word is not the word" {
+	half 4.1 's/length >= [^&]*&& memcmp\(chunk, word, sizeof\(word\)\)/memcmp(chunk, word, (size_t)length < sizeof(word) ? (size_t)length : sizeof(word))/' \
+		"'q' alone is not 'quit': it should get its 'ack'; it got 'bye'."
 }
 
 @test "4.2 idle" {

@@ -132,7 +132,7 @@ free_port() {
 	wait "$PID"
 }
 
-# in_a_hurry COMMAND [ARG]...: runs the command with what it sets in seconds for its sockets divided by 30,
+# in_a_hurry COMMAND [ARG]...: runs the command with what it sets in seconds for its sockets divided by 60,
 # see tests/hurry.c. For `run` and start_server, like injected.
 in_a_hurry() {
 	exec env LD_PRELOAD=./build/tests/hurry.so ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" "$@"

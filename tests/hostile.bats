@@ -41,18 +41,18 @@ serves() {
 }
 
 # disturb SERVER COMMAND [ARG]...: runs the command again and again while the server is under load, for
-# three seconds, and then fails unless every byte came back and the server ends in order.
+# two seconds, and then fails unless every byte came back and the server ends in order.
 disturb() {
 	local server=$1 end
 
 	start_server "./$server" 0
 	case $server in
-	day04/*) launch_peers random --acks --connections 30 --seconds 3 ;;
-	day05/*) launch_peers random --connections 30 --seconds 3 ;;
-	*) launch_peers stream --bytes 0 --connections 50 --total 1000000 --seconds 3 ;;
+	day04/*) launch_peers random --acks --connections 30 --seconds 2 ;;
+	day05/*) launch_peers random --connections 30 --seconds 2 ;;
+	*) launch_peers stream --bytes 0 --connections 50 --total 1000000 --seconds 2 ;;
 	esac
 	# Once at least: a debugger takes its time on a busy machine.
-	end=$((SECONDS + 3))
+	end=$((SECONDS + 2))
 	while
 		"${@:2}"
 		((SECONDS < end))

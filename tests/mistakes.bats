@@ -44,6 +44,8 @@ checked() {
 
 	says=$(awk -v heading="### $1" '/^### / { inside = $0 == heading } inside && sub(/^> /, "")' \
 		mistakes/README.md)
+	# There a look that finds nothing calls nobody.
+	[ "$1" != peek-with-defer ] || older_liburing 2.15 || says=''
 	timeout 20 ./ringtrace --check=fail -o "$trace" "./mistakes/$1" >/dev/null 3>&- || status=$?
 	list=$(sed -n '/^ringtrace: mistakes/,$p' "$trace")
 	echo "$list"
@@ -189,7 +191,9 @@ is_shown() {
 	right_program=$!
 
 	mkdir "$WORK/wrong"
-	cp -a Makefile LICENSE common day0* bench tests tools build "$WORK/wrong"
+	mkdir "$WORK/wrong/build"
+	cp -a Makefile LICENSE common day0* bench tests tools "$WORK/wrong"
+	cp -a build/flags build/common build/day0* build/bench build/tests "$WORK/wrong/build"
 	patch --silent --strip=1 --directory="$WORK/wrong" <"mistakes/patches/$1.patch"
 	make -s -C "$WORK/wrong" "$(basename "$FILE" .bats)"
 	run passes 10 "$WORK/wrong"

@@ -26,7 +26,7 @@ build_with() {
 	done
 	! sanitized || flags=(-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined)
 	# shellcheck disable=SC2046,SC2086 # several flags
-	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE ${CFLAGS:--O1 -g} "${flags[@]}" -I. "$source" common/*.c -o "$PROGRAM" \
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE ${CFLAGS:--O1 -g} "${flags[@]}" -I. "$source" build/common/*.o -o "$PROGRAM" \
 		$(pkg-config --cflags --libs liburing)
 }
 
@@ -63,7 +63,7 @@ was_tight() {
 		build_with day04-event-loop/event-loop.c RING_ENTRIES=$entries COMPLETION_ENTRIES=$entries
 		start_server "$PROGRAM" 0
 		peer stream --acks --connections 100 --bytes 20000 --chunk 1000
-		peer random --acks --connections 50 --seconds 2
+		peer random --acks --connections 50 --seconds 1
 		start_peers absent --acks --small --connections 2
 		stop_clean
 		was_tight 'completion queue overflowed'
@@ -75,7 +75,7 @@ was_tight() {
 		build_with day05-echo/echo.c RING_ENTRIES=$entries COMPLETION_ENTRIES=$entries
 		start_server "$PROGRAM" 0
 		peer stream --connections 100 --bytes "$(scaled 300000)"
-		peer random --connections 50 --seconds 2
+		peer random --connections 50 --seconds 1
 		start_peers absent --small --connections 30
 		stop_clean
 		was_tight 'completion queue overflowed'
@@ -86,7 +86,7 @@ was_tight() {
 	build_with day05-echo/echo.c RING_ENTRIES=1 COMPLETION_ENTRIES=1 BUFFERS_A_SEND=1 PAUSE_BUFFERS=1 OWN_BYTES=1
 	start_server "$PROGRAM" --buffers 1 --buffer-size 100 0
 	peer stream --connections 20 --bytes "$(scaled 20000)"
-	peer random --connections 20 --seconds 2
+	peer random --connections 20 --seconds 1
 	# At the end of the program completions come one by one, too.
 	launch_peers stream --cut-short --connections 20 --bytes 1000000000
 	wait_until are_connected 20

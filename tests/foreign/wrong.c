@@ -1,8 +1,7 @@
 /*
  * For the tests of ringtrace --check: what nobody should do, one thing at a time.
  *
- * Run: build/tests/foreign/wrong buffer-twice|seen-too-often|slot-as-descriptor|
- *                                result-as-descriptor|overlap
+ * Run: build/tests/foreign/wrong WHAT, which is one of the words in main()
  */
 #include <error.h>
 #include <fcntl.h>
@@ -11,11 +10,15 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#define BUFFER (2 << 20) /* bytes: more than a socket takes */
+
 static struct io_uring ring;
-static char memory[64];
+static char memory[64], much[2 * BUFFER];
 static int ends[2];
+static struct io_uring_buf_ring *buffers;
 
 static int complete(void)
 {
@@ -30,23 +33,161 @@ static int complete(void)
 	return result;
 }
 
-static void give_a_buffer_twice(void)
+static void open_buffer_ring(void)
 {
-	struct io_uring_buf_ring *buffers =
-		mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct io_uring_buf_reg reg = {
-		.ring_addr = (unsigned long)buffers,
-		.ring_entries = 4,
-	};
-	unsigned short number;
+	struct io_uring_buf_reg reg = {.ring_entries = 4};
 
+	buffers = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	reg.ring_addr = (unsigned long)buffers;
 	if (io_uring_register_buf_ring(&ring, &reg, 0) < 0)
 		error(EXIT_FAILURE, 0, "io_uring_register_buf_ring");
-	for (number = 0; number < 3; number++)
-		io_uring_buf_ring_add(buffers, memory, 16, number < 2 ? number : 1, 3, number);
-	io_uring_buf_ring_advance(buffers, 3);
+}
+
+static void give(unsigned short number)
+{
+	io_uring_buf_ring_add(buffers, much + (size_t)number * BUFFER, BUFFER, number, 3, 0);
+	io_uring_buf_ring_advance(buffers, 1);
+}
+
+static void open_pair(void)
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
+		error(EXIT_FAILURE, 0, "socketpair");
+}
+
+static void give_a_buffer_twice(void)
+{
+	open_buffer_ring();
+	give(0);
+	give(1);
+	give(1);
 	io_uring_prep_nop(io_uring_get_sqe(&ring));
 	complete();
+}
+
+/* The receive finds the peer's end; a CQE without a buffer says 0 where others have its number. */
+static void give_back_what_was_not_brought(void)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	open_buffer_ring();
+	open_pair();
+	give(0);
+	give(1);
+	close(ends[1]);
+	io_uring_prep_recv(sqe, ends[0], NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	complete();
+	give(0);
+	io_uring_prep_nop(io_uring_get_sqe(&ring));
+	complete();
+}
+
+/* The socket takes no more: the send still reads when the kernel gets the buffer. */
+static void give_what_is_being_sent(void)
+{
+	open_buffer_ring();
+	open_pair();
+	io_uring_prep_send(io_uring_get_sqe(&ring), ends[0], much + BUFFER, BUFFER, MSG_WAITALL);
+	io_uring_submit(&ring);
+	give(1);
+	io_uring_prep_nop(io_uring_get_sqe(&ring));
+	complete();
+}
+
+static void send_what_is_given(void)
+{
+	open_buffer_ring();
+	open_pair();
+	give(0);
+	give(1);
+	io_uring_prep_send(io_uring_get_sqe(&ring), ends[0], much + 10, 5, 0);
+	complete();
+}
+
+/* The rest of what was to be sent is forgotten, while the program waits for something else. */
+static void forget_the_rest(unsigned operation)
+{
+	struct __kernel_timespec soon = {.tv_nsec = 1000000};
+	struct iovec vectors[] = {{memory, sizeof(memory)}, {much, sizeof(much)}};
+	struct msghdr message = {.msg_iov = vectors, .msg_iovlen = 2};
+
+	open_pair();
+	io_uring_prep_send(io_uring_get_sqe(&ring), ends[0], memory, 1, 0);
+	complete();
+	if (operation == IORING_OP_WRITE)
+		io_uring_prep_write(io_uring_get_sqe(&ring), ends[0], much, sizeof(much), 0);
+	else if (operation == IORING_OP_SENDMSG)
+		io_uring_prep_sendmsg(io_uring_get_sqe(&ring), ends[0], &message, 0);
+	else
+		io_uring_prep_send(io_uring_get_sqe(&ring), ends[0], much, sizeof(much), 0);
+	complete();
+	io_uring_prep_timeout(io_uring_get_sqe(&ring), &soon, 0, 0);
+	complete();
+}
+
+static void forget_the_rest_of_a_send(void)
+{
+	forget_the_rest(IORING_OP_SEND);
+	close(ends[0]);
+}
+
+static void forget_the_rest_of_a_message(void)
+{
+	forget_the_rest(IORING_OP_SENDMSG);
+	shutdown(ends[0], SHUT_WR);
+}
+
+static void forget_the_rest_of_a_write(void)
+{
+	forget_the_rest(IORING_OP_WRITE);
+}
+
+/* The first is short, which breaks no link, and the second goes on behind what is missing. */
+static void link_two_sends(void)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	open_pair();
+	io_uring_prep_send(sqe, ends[0], much, sizeof(much), 0);
+	sqe->flags |= IOSQE_IO_LINK;
+	io_uring_sqe_set_data64(sqe, 1);
+	sqe = io_uring_get_sqe(&ring);
+	io_uring_prep_send(sqe, ends[0], memory, sizeof(memory), 0);
+	io_uring_sqe_set_data64(sqe, 2);
+	complete();
+	while (recv(ends[1], much, sizeof(much), MSG_DONTWAIT) > 0)
+		;
+	complete();
+}
+
+/* It would burn a processor until something comes. Here it has an end. */
+static void look_all_the_time(void)
+{
+	struct __kernel_timespec late = {.tv_sec = 60};
+	struct timespec used;
+	struct io_uring_cqe *cqe;
+
+	io_uring_prep_timeout(io_uring_get_sqe(&ring), &late, 0, 0);
+	io_uring_submit(&ring);
+	do {
+		io_uring_peek_cqe(&ring, &cqe);
+		clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+	} while (used.tv_sec < 1 || used.tv_nsec < 300000000);
+}
+
+static void number_some_requests(void)
+{
+	struct io_uring_sqe *sqe;
+	int i;
+
+	for (i = 0; i < 13; i++) {
+		sqe = io_uring_get_sqe(&ring);
+		io_uring_prep_nop(sqe);
+		if (i < 12)
+			io_uring_sqe_set_data64(sqe, (unsigned long long)i + 1);
+		complete();
+	}
 }
 
 static void mark_too_often(void)
@@ -77,39 +218,65 @@ static void use_a_result_as_descriptor(void)
 }
 
 /* The socket takes no more: so the send waits, and what it is to send changes. */
-static void receive_into_what_is_sent(void)
+static void receive_into_what_is_sent(bool in_message)
 {
-	static char much[1 << 20];
+	struct iovec vectors[] = {{memory, sizeof(memory)}, {much, sizeof(much)}};
+	struct msghdr message = {.msg_iov = vectors, .msg_iovlen = 2};
 	struct io_uring_sqe *sqe;
 
-	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) < 0)
-		error(EXIT_FAILURE, 0, "socketpair");
+	open_pair();
 	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_send(sqe, ends[0], much, sizeof(much), MSG_WAITALL);
+	if (in_message)
+		io_uring_prep_sendmsg(sqe, ends[0], &message, MSG_WAITALL);
+	else
+		io_uring_prep_send(sqe, ends[0], much, sizeof(much), MSG_WAITALL);
 	sqe->user_data = 7;
 	io_uring_submit(&ring);
 	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_recv(sqe, ends[0], much, sizeof(much), 0);
+	io_uring_prep_recv(sqe, ends[0], much + 100, sizeof(much) - 100, 0);
 	sqe->user_data = 7;
 	io_uring_submit(&ring);
 }
 
+static void receive_into_a_send(void)
+{
+	receive_into_what_is_sent(false);
+}
+
+static void receive_into_a_message(void)
+{
+	receive_into_what_is_sent(true);
+}
+
 int main(int argc, char **argv)
 {
-	const char *what = argc > 1 ? argv[1] : "";
+	static const struct {
+		const char *word;
+		void (*function)(void);
+	} whats[] = {
+		{"buffer-twice", give_a_buffer_twice},
+		{"no-buffer", give_back_what_was_not_brought},
+		{"given-while-sent", give_what_is_being_sent},
+		{"sent-while-given", send_what_is_given},
+		{"send-forgotten", forget_the_rest_of_a_send},
+		{"message-forgotten", forget_the_rest_of_a_message},
+		{"write-forgotten", forget_the_rest_of_a_write},
+		{"linked-sends", link_two_sends},
+		{"user-data-unset", number_some_requests},
+		{"busy-looks", look_all_the_time},
+		{"seen-too-often", mark_too_often},
+		{"slot-as-descriptor", use_a_slot_as_descriptor},
+		{"result-as-descriptor", use_a_result_as_descriptor},
+		{"overlap", receive_into_a_send},
+		{"overlap-in-message", receive_into_a_message},
+	};
+	size_t i;
 
 	if (io_uring_queue_init(8, &ring, 0) < 0)
 		error(EXIT_FAILURE, 0, "io_uring_queue_init");
-	if (strcmp(what, "buffer-twice") == 0)
-		give_a_buffer_twice();
-	else if (strcmp(what, "seen-too-often") == 0)
-		mark_too_often();
-	else if (strcmp(what, "slot-as-descriptor") == 0)
-		use_a_slot_as_descriptor();
-	else if (strcmp(what, "result-as-descriptor") == 0)
-		use_a_result_as_descriptor();
-	else if (strcmp(what, "overlap") == 0)
-		receive_into_what_is_sent();
+	for (i = 0; i < sizeof(whats) / sizeof(whats[0]); i++)
+		if (argc == 2 && strcmp(argv[1], whats[i].word) == 0)
+			whats[i].function();
 	io_uring_queue_exit(&ring);
 	return EXIT_SUCCESS;
 }

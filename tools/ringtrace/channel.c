@@ -47,20 +47,6 @@ void channel_begin_reading(struct channel *channel)
 	pthread_mutex_lock(&channel->reader_lives);
 }
 
-static uint64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
-static long futex(_Atomic uint32_t *word, int operation, uint32_t value,
-		  const struct timespec *timeout)
-{
-	return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
-}
-
 /* How many processes besides the reader have the channel attached. */
 static unsigned long others(int segment)
 {
@@ -139,7 +125,7 @@ static bool skip_abandoned(struct channel *channel, uint64_t position, uint64_t 
 {
 	struct record *record = channel_at(channel, position);
 
-	if (channel->reserved == position || now() - since < STUCK_NS ||
+	if (channel->reserved == position || clock_ns(CLOCK_MONOTONIC) - since < STUCK_NS ||
 	    !(record->size & RECORD_UNFINISHED) ||
 	    (kill((pid_t)record->process, 0) == 0 && !channel->exiting))
 		return false;
@@ -151,13 +137,14 @@ static bool skip_abandoned(struct channel *channel, uint64_t position, uint64_t 
 /* The same, so early that not even the record's size is there: nothing can be read after it. */
 static bool is_lost(const struct channel *channel, uint64_t position, uint64_t since)
 {
-	return channel->exiting && channel->reserved != position && now() - since > STUCK_NS;
+	return channel->exiting && channel->reserved != position &&
+	       clock_ns(CLOCK_MONOTONIC) - since > STUCK_NS;
 }
 
 size_t channel_wait(struct channel *channel, int segment, const struct record **records)
 {
 	static uint64_t position; /* how far the caller has been given records */
-	uint64_t given = channel->consumed, since = now();
+	uint64_t given = channel->consumed, since = clock_ns(CLOCK_MONOTONIC);
 	bool rested = false, last_look = false;
 	size_t length;
 

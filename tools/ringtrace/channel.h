@@ -15,6 +15,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "tools/ringtrace/log.h"
 
@@ -34,6 +37,7 @@ struct channel {
 	_Atomic uint32_t exiting;     /* how many processes wait for the reader to have finished */
 	_Atomic uint32_t rings;	      /* numbers given so far */
 	int32_t program;	      /* the process that the launcher has become */
+	uint32_t marks;		      /* whether the recorder marks what the kernel has taken */
 	_Atomic uint32_t status;      /* its exit status is to be this one, or 0: its own */
 	pthread_mutex_t reader_lives; /* held by it; the kernel says to others when it has died */
 	_Alignas(4096) char data[CHANNEL_CAPACITY];
@@ -42,6 +46,20 @@ struct channel {
 static inline struct record *channel_at(struct channel *channel, uint64_t position)
 {
 	return (struct record *)&channel->data[position % CHANNEL_CAPACITY];
+}
+
+static inline uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec time;
+
+	clock_gettime(clock, &time);
+	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+static inline long futex(_Atomic uint32_t *word, int operation, uint32_t value,
+			 const struct timespec *timeout)
+{
+	return syscall(SYS_futex, word, operation, value, timeout, NULL, 0);
 }
 
 /* The reader's side, channel.c. */

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <error.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,43 +19,75 @@
 #define BUFFERS	     65536 /* numbers of buffers are 16 bits */
 #define FAR	     64	   /* how many of the requests in flight are compared with a new one */
 #define MOST_LISTED  100
-#define SPINS	     10	  /* receives in a row that find no buffer */
-#define VAIN_LOOKS   1000 /* in a row, that cannot find anything */
-#define LARGEST	     4095 /* error */
+#define MOST_SQES    32768 /* of a ring */
+#define SPINS	     10	   /* receives in a row that find no buffer */
+#define VAIN_LOOKS   1000  /* in a row, that cannot find anything */
+#define LARGEST	     4095  /* error */
 #define NO_TASK_FLAG (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
+
+/*
+ * What a send that was short has left. Whoever waits for something else with that in hand, and
+ * never sends it, has forgotten it; who closes at once may have given up, and who was told that the
+ * peer is lost, too.
+ */
+struct rest {
+	bool is_there, is_given_up;
+	uint32_t taken, wanted; /* bytes */
+	unsigned opcode, cqe, chain;
+	uint64_t serial; /* of the short send */
+	unsigned waits;	 /* since its CQE was marked as seen */
+};
 
 /* A descriptor or a slot. */
 struct file {
 	struct file *next;
 	int kind, number;
-	bool is_stream, is_slot_in_use;
+	bool is_stream, is_socket, is_slot_in_use;
 	bool has_ended; /* a multishot request on it: it should be armed again */
 	bool by_overflow;
 	unsigned opcode, waits_since;
 	unsigned spins; /* receives in a row that found no buffer */
 	uint64_t gifts_then;
+	struct rest rest;
+};
+
+struct buffer {
+	uint64_t address;
+	uint32_t length;
+	int8_t given; /* how many times the kernel has it */
 };
 
 struct group {
 	struct group *next;
 	unsigned number;
-	bool unclear;	       /* how many buffers a completion takes */
-	int8_t given[BUFFERS]; /* how many times the kernel has it */
+	bool unclear; /* which buffers the completions have taken */
 	uint64_t gifts;
+	unsigned latest;     /* that was given */
+	const char *without; /* the operation whose CQE, the latest, has brought no buffer */
+	int without_result;
+	struct buffer buffers[BUFFERS];
+};
+
+/* A place in the SQ, and the user_data that it had the last time. */
+struct sqe {
+	bool is_used;
+	uint64_t user_data;
 };
 
 struct checked {
 	struct file *files[256];
 	struct group *groups;
 	pid_t thread;
-	bool several_threads, was_told;
+	bool several_threads, was_told, has_spun;
 	uint32_t last_head;
+	struct sqe *sqes; /* in the SQ */
+	bool is_rewritten, was_left_over[OPERATIONS];
 	uint64_t overflowed; /* time */
-	unsigned waits, looked_again, unsubmitted_waits, left;
+	unsigned waits, looked_again, unsubmitted_waits, left, rests;
 	int32_t errors[LARGEST + 1]; /* results so far */
 };
 
-static unsigned count;
+static unsigned count, listed; /* mistakes; of which a list has been printed */
 static struct text list[MOST_LISTED];
 
 unsigned check_count(void)
@@ -75,9 +108,9 @@ __attribute__((format(printf, 3, 4))) static void warn(const struct event *at, c
 	event.kind = EVENT_WARNING;
 	event.warning = &warning;
 	events_emit(&event);
-	if (count < MOST_LISTED) {
-		list[count] = line_start(&event);
-		event_text(&list[count], &event);
+	if (count - listed < MOST_LISTED) {
+		list[count - listed] = line_start(&event);
+		event_text(&list[count - listed], &event);
 	}
 	count++;
 }
@@ -117,10 +150,26 @@ static struct file *file_of_request(const struct request *request)
 	return file_of(request->ring, request->target->kind, request->target->number);
 }
 
+static const char *kind_name(const struct file *file)
+{
+	return file->kind == TARGET_SLOT ? "slot" : "fd";
+}
+
 /* Another file has the number now, or none. */
 static void file_forget(struct file *file)
 {
 	*file = (struct file){.next = file->next, .kind = file->kind, .number = file->number};
+}
+
+static void for_each_file(const struct event *event, struct checked *ring,
+			  void (*function)(const struct event *event, struct file *file))
+{
+	struct file *file;
+	unsigned i;
+
+	for (i = 0; i < 256; i++)
+		for (file = ring->files[i]; file; file = file->next)
+			function(event, file);
 }
 
 static struct group *group_of(struct ring *ring, unsigned number)
@@ -176,20 +225,30 @@ static void check_fields(const struct event *event, const struct io_uring_sqe *s
 
 static bool fills(const struct io_uring_sqe *sqe)
 {
-	return (sqe->opcode == IORING_OP_RECV || sqe->opcode == IORING_OP_READ) &&
-	       !(sqe->flags & IOSQE_BUFFER_SELECT);
+	return sqe->opcode == IORING_OP_RECV || sqe->opcode == IORING_OP_RECVMSG ||
+	       sqe->opcode == IORING_OP_READ || sqe->opcode == IORING_OP_READV;
 }
 
 static bool empties(const struct io_uring_sqe *sqe)
 {
-	return (sqe->opcode == IORING_OP_SEND || sqe->opcode == IORING_OP_WRITE ||
-		sqe->opcode == IORING_OP_SEND_ZC) &&
-	       !(sqe->flags & IOSQE_BUFFER_SELECT) && !(sqe->ioprio & SEND_VECTORIZED);
+	return is_send(sqe->opcode) || sqe->opcode == IORING_OP_WRITE ||
+	       sqe->opcode == IORING_OP_WRITEV;
 }
 
-static bool overlap(const struct io_uring_sqe *one, const struct io_uring_sqe *other)
+static bool overlap(const struct request *one, const struct request *other)
 {
-	return one->addr < other->addr + other->len && other->addr < one->addr + one->len;
+	size_t i, j;
+
+	for (i = 0; i < one->vectors_known; i++)
+		for (j = 0; j < other->vectors_known; j++) {
+			const char *start = one->vectors[i].iov_base;
+			const char *other_start = other->vectors[j].iov_base;
+
+			if (start < other_start + other->vectors[j].iov_len &&
+			    other_start < start + one->vectors[i].iov_len)
+				return true;
+		}
+	return false;
 }
 
 /* Two requests of which the program could not tell whose a completion is, and would have to. */
@@ -223,17 +282,258 @@ static void compare(const struct event *event, const struct request *one,
 		     (unsigned long long)one->sqe.user_data);
 	if (one->chain == other->chain) {
 		if (other->sqe.opcode == IORING_OP_RECV && one->sqe.opcode == IORING_OP_SEND &&
-		    !(other->sqe.msg_flags & MSG_WAITALL) && fills(&other->sqe) &&
+		    !(other->sqe.msg_flags & MSG_WAITALL) && other->vectors_known &&
 		    other->sqe.addr == one->sqe.addr && other->sqe.len == one->sqe.len)
 			warn(event, "send what the receive's result says, after it",
 			     "a receive is linked to a send of the full length, %u bytes: a shorter "
 			     "receive sends rubbish",
 			     one->sqe.len);
-	} else if ((fills(&one->sqe) && empties(&other->sqe) && overlap(&one->sqe, &other->sqe)) ||
-		   (empties(&one->sqe) && fills(&other->sqe) && overlap(&one->sqe, &other->sqe))) {
+	} else if (((fills(&one->sqe) && empties(&other->sqe)) ||
+		    (empties(&one->sqe) && fills(&other->sqe))) &&
+		   overlap(one, other)) {
 		warn(event, "a buffer is the request's until its completion",
 		     "memory that is being sent is received into at the same time");
 	}
+}
+
+/* Sends that were short */
+
+static bool writes(unsigned opcode)
+{
+	return opcode == IORING_OP_WRITE || opcode == IORING_OP_WRITEV ||
+	       opcode == IORING_OP_WRITE_FIXED || opcode == OP_WRITEV_FIXED;
+}
+
+/* How many bytes the request is to send; 0 where that is not known. */
+static uint64_t bytes_wanted(const struct request *request)
+{
+	uint64_t wanted = 0;
+	size_t i;
+
+	for (i = 0; i < request->vectors_known && request->vectors_known == request->vector_count;
+	     i++)
+		wanted += request->vectors[i].iov_len;
+	return wanted;
+}
+
+static void note_short_send(const struct event *event, const struct request *request)
+{
+	struct file *file = file_of_request(request);
+	uint64_t wanted = bytes_wanted(request);
+	int result = event->cqe->res;
+
+	if (file->rest.is_there && file->rest.chain == request->chain &&
+	    file->rest.serial < request->serial && result > 0) {
+		warn(event, "MSG_WAITALL in each that is linked to another, or one send at a time",
+		     "a %s on %s %d took %u of %u bytes, and the one linked to it has sent on "
+		     "behind the gap",
+		     operation_name(file->rest.opcode), kind_name(file), file->number,
+		     file->rest.taken, file->rest.wanted);
+		file->rest.is_there = false;
+	}
+	/* Somebody may wait for room elsewhere; and MSG_WAITALL is short only where it was
+	 * cancelled or the peer is lost. */
+	if (result <= 0 || (uint64_t)result >= wanted ||
+	    request->sqe.msg_flags & (MSG_DONTWAIT | MSG_WAITALL))
+		return;
+	checked(event->ring)->rests++;
+	file->rest = (struct rest){
+		.is_there = true,
+		.taken = (uint32_t)result,
+		.wanted = (uint32_t)wanted,
+		.opcode = request->sqe.opcode,
+		.cqe = event->index,
+		.chain = request->chain,
+		.serial = request->serial,
+	};
+}
+
+/* The file is at its end, and the rest was not sent. */
+static void check_rest(const struct event *event, struct file *file)
+{
+	if (file->rest.is_there && file->rest.waits && !checked(event->ring)->several_threads)
+		warn(event, "compare the result with the length, and send the rest",
+		     "a %s on %s %d took %u of %u bytes, and the rest was never sent",
+		     operation_name(file->rest.opcode), kind_name(file), file->number,
+		     file->rest.taken, file->rest.wanted);
+	file->rest.is_there = false;
+}
+
+static void give_up_rest(const struct event *event, struct file *file)
+{
+	(void)event;
+	file->rest.is_given_up = true;
+}
+
+static void count_wait(const struct event *event, struct file *file)
+{
+	uint32_t seen = event->call->before.cq_head;
+
+	checked(event->ring)->rests += file->rest.is_there;
+	if (file->rest.is_there && !file->rest.is_given_up && (int)(seen - file->rest.cqe) > 0)
+		file->rest.waits++;
+}
+
+/* Perhaps on another ring of the process. */
+static void rest_goes_on(const struct ring *ring, const struct file *file)
+{
+	struct ring *other;
+
+	for (other = events_rings(); other; other = other->next)
+		if (other == ring ||
+		    (other->is_open && other->process == ring->process && file->kind == TARGET_FD))
+			file_of(other, file->kind, file->number)->rest.is_there = false;
+}
+
+/* What a new request means for the rest of a send on the same file. */
+static void look_for_rest(const struct event *event, const struct request *request)
+{
+	struct file *file = file_of_request(request);
+	unsigned opcode = request->sqe.opcode;
+
+	if (opcode == IORING_OP_ASYNC_CANCEL) {
+		for_each_file(event, checked(event->ring), give_up_rest);
+	} else if (opcode == IORING_OP_CLOSE ||
+		   (opcode == IORING_OP_SHUTDOWN && request->sqe.len != SHUT_RD)) {
+		check_rest(event, file);
+	} else if (is_send(opcode) || writes(opcode) || opcode == IORING_OP_SPLICE ||
+		   (opcode == IORING_OP_POLL_ADD && request->sqe.poll32_events & POLLOUT)) {
+		/* Of one that begins elsewhere nobody knows: the rest may have been moved there. */
+		rest_goes_on(event->ring, file);
+	}
+}
+
+/* Buffers that the kernel picks */
+
+/* Of which group a buffer was, or how many, is not known. */
+static void buffers_unclear(struct ring *ring)
+{
+	struct group *group;
+
+	for (group = checked(ring)->groups; group; group = group->next)
+		group->unclear = true;
+}
+
+static void warn_given_twice(const struct event *event, const struct group *group, unsigned number)
+{
+	if (group->without && number == 0)
+		warn(event, "give back what a CQE with IORING_CQE_F_BUFFER has brought",
+		     "buffer 0 of group %u is put into its ring, where it already is, after a CQE "
+		     "that brings no buffer, of a %s = %d",
+		     group->number, group->without, group->without_result);
+	else
+		warn(event, "give a buffer back once, and only if the CQE has IORING_CQE_F_BUFFER",
+		     "buffer %u of group %u is put into its ring, where it already is", number,
+		     group->number);
+}
+
+static bool reads_from(const struct request *request, const struct buffer *buffer)
+{
+	size_t i;
+
+	for (i = 0; (is_send(request->sqe.opcode) || writes(request->sqe.opcode)) &&
+		    i < request->vectors_known;
+	     i++) {
+		uint64_t start = (uintptr_t)request->vectors[i].iov_base;
+
+		if (start < buffer->address + buffer->length &&
+		    buffer->address < start + request->vectors[i].iov_len)
+			return true;
+	}
+	return false;
+}
+
+/* The kernel may fill a buffer from here on; nobody may still be sending from it. */
+static void check_given_memory(const struct event *event, const struct buffer *buffer)
+{
+	const struct request *request = event->ring->newest;
+	unsigned i, number = (unsigned)(buffer - group_of(event->ring, event->group)->buffers);
+
+	for (i = 0; i < FAR && request; i++, request = request->older) {
+		if (!request->taken || !reads_from(request, buffer) || !events_in_flight(request))
+			continue;
+		warn(event, "give a buffer back when what it holds has been sent",
+		     "buffer %u of group %u is put into its ring while a %s from it is in flight",
+		     number, event->group, operation_name(request->sqe.opcode));
+		return;
+	}
+}
+
+static void check_given(const struct event *event)
+{
+	struct group *group = group_of(event->ring, event->group);
+	unsigned i;
+
+	group->gifts += event->count;
+	for (i = 0; i < event->count; i++) {
+		const struct io_uring_buf *given = &event->buffers[i];
+		struct buffer *buffer = &group->buffers[given->bid];
+
+		buffer->address = given->addr;
+		buffer->length = given->len;
+		group->latest = given->bid;
+		check_given_memory(event, buffer);
+		if (group->unclear || ++buffer->given <= 1)
+			continue;
+		buffer->given = 1;
+		warn_given_twice(event, group, given->bid);
+	}
+	group->without = NULL;
+}
+
+/*
+ * The same the other way round. Which buffer it would be, is guessed from the place of another one,
+ * and then looked up.
+ */
+static void check_sent_memory(const struct event *event, const struct request *request)
+{
+	struct group *group;
+
+	if (!request->vectors_known)
+		return;
+	for (group = checked(event->ring)->groups; group; group = group->next) {
+		const struct buffer *latest = &group->buffers[group->latest], *buffer;
+		int64_t offset =
+			(int64_t)((uintptr_t)request->vectors[0].iov_base - latest->address);
+		int64_t number;
+
+		if (group->unclear || !latest->length)
+			continue;
+		number = group->latest + offset / latest->length - (offset % latest->length < 0);
+		if (number < 0 || number >= BUFFERS)
+			continue;
+		buffer = &group->buffers[number];
+		if (buffer->given > 0 && reads_from(request, buffer))
+			warn(event, "give a buffer back when what it holds has been sent",
+			     "a %s from buffer %d of group %u, which is in its ring: the kernel may fill it",
+			     operation_name(request->sqe.opcode), (int)number, group->number);
+	}
+}
+
+/*
+ * A program that never writes user_data, or that has written it once and for all, means it so. One
+ * that writes it for some of its requests has forgotten the others.
+ */
+static void check_user_data(const struct event *event, const struct request *request)
+{
+	struct checked *ring = checked(event->ring);
+	unsigned entries = event->ring->opened.sq_entries;
+	struct sqe *sqe;
+
+	if (!ring->sqes)
+		ring->sqes = allocate(MOST_SQES * sizeof(struct sqe));
+	sqe = &ring->sqes[request->index % (entries ? entries : 1) % MOST_SQES];
+	if (request->left_over && ring->is_rewritten && request->sqe.user_data &&
+	    !request->silent && !ring->was_left_over[request->sqe.opcode]) {
+		ring->was_left_over[request->sqe.opcode] = true;
+		warn(event, "set it on every SQE: its completion names another request",
+		     "nobody has set the user_data of a %s: 0x%llx is left over from an earlier use of the SQE",
+		     operation_name(request->sqe.opcode),
+		     (unsigned long long)request->sqe.user_data);
+	}
+	if (sqe->is_used && sqe->user_data != request->sqe.user_data)
+		ring->is_rewritten = true;
+	*sqe = (struct sqe){.is_used = true, .user_data = request->sqe.user_data};
 }
 
 static bool loses_nothing(unsigned opcode)
@@ -258,18 +558,21 @@ static void check_sqe(const struct event *event)
 		return;
 	}
 	check_fields(event, &request->sqe);
+	check_user_data(event, request);
 	file = file_of_request(request);
 	if (file->has_ended && file->opcode == request->sqe.opcode)
 		file->has_ended = false;
 	if (request->sqe.opcode == IORING_OP_CLOSE)
 		file->has_ended = false;
+	look_for_rest(event, request);
+	check_sent_memory(event, request);
 	if (request->silent)
 		return;
 	other = request->older;
 	if (request != event->ring->newest)
 		other = event->ring->newest;
 	for (i = 0; i < FAR && other; i++, other = other->older)
-		if (other->taken)
+		if (other->taken && events_in_flight(other))
 			compare(event, request, other);
 }
 
@@ -297,8 +600,14 @@ static void note_new_file(const struct event *event, const struct request *reque
 	file = file_of(event->ring, sqe->file_index ? TARGET_SLOT : TARGET_FD,
 		       sqe->file_index && !any ? (int)sqe->file_index - 1 : event->cqe->res);
 	file_forget(file);
-	file->is_stream = sqe->opcode == IORING_OP_ACCEPT;
+	file->is_stream = file->is_socket = sqe->opcode == IORING_OP_ACCEPT;
 	file->is_slot_in_use = sqe->file_index;
+}
+
+static bool is_of_a_lost_peer(int result)
+{
+	return result < 0 && result != -ENOBUFS && result != -ECANCELED && result != -EAGAIN &&
+	       result != -EINTR;
 }
 
 static void check_buffers(const struct event *event, const struct request *request)
@@ -311,8 +620,13 @@ static void check_buffers(const struct event *event, const struct request *reque
 	group = group_of(event->ring, request->sqe.buf_group);
 	if (request->sqe.ioprio & TRANSFER_BUNDLE || event->cqe->flags & CQE_BUFFER_MORE)
 		group->unclear = true;
-	if (event->cqe->flags & IORING_CQE_F_BUFFER)
-		group->given[event->cqe->flags >> IORING_CQE_BUFFER_SHIFT]--;
+	group->without = NULL;
+	if (event->cqe->flags & IORING_CQE_F_BUFFER) {
+		group->buffers[event->cqe->flags >> IORING_CQE_BUFFER_SHIFT].given--;
+	} else {
+		group->without = operation_name(request->sqe.opcode);
+		group->without_result = event->cqe->res;
+	}
 	file = file_of_request(request);
 	/* With no buffer given since it found none. */
 	if (event->cqe->res != -ENOBUFS || file->gifts_then != group->gifts)
@@ -321,6 +635,22 @@ static void check_buffers(const struct event *event, const struct request *reque
 	if (event->cqe->res == -ENOBUFS && ++file->spins == SPINS)
 		warn(event, "arm it again when a buffer has been given back",
 		     "a receive is armed again and again, though its group has no buffer");
+}
+
+/* Receives, sends and writes */
+static void check_transfer(const struct event *event, const struct request *request)
+{
+	struct file *file = file_of_request(request);
+	int result = event->cqe->res;
+
+	if (event->cqe->flags & IORING_CQE_F_NOTIF)
+		return;
+	if (is_receive(request->sqe.opcode) && (result == 0 || is_of_a_lost_peer(result)))
+		file->rest.is_given_up = true;
+	if ((is_receive(request->sqe.opcode) || is_send(request->sqe.opcode)) && result > 0)
+		file->is_socket = true;
+	if (is_send(request->sqe.opcode) || (writes(request->sqe.opcode) && file->is_socket))
+		note_short_send(event, request);
 }
 
 static void check_end_of_multishot(const struct event *event, const struct request *request)
@@ -345,33 +675,20 @@ static void check_cqe(const struct event *event)
 	const struct request *request = event->request;
 	int result = event->cqe->res;
 
-	if (!event->sure)
+	if (!event->sure) {
+		if (event->cqe->flags & IORING_CQE_F_BUFFER)
+			buffers_unclear(event->ring);
 		return;
+	}
 	if (result < 0 && result >= -LARGEST && !(event->cqe->flags & IORING_CQE_F_NOTIF))
 		checked(event->ring)->errors[-result]++;
 	check_descriptor(event, request);
 	note_new_file(event, request);
 	check_buffers(event, request);
+	check_transfer(event, request);
 	check_end_of_multishot(event, request);
 	if (request->sqe.opcode == IORING_OP_CLOSE && result >= 0)
 		file_forget(file_of_request(request));
-}
-
-static void check_given(const struct event *event)
-{
-	struct group *group = group_of(event->ring, event->group);
-	unsigned i;
-
-	group->gifts += event->count;
-	for (i = 0; i < event->count && !group->unclear; i++)
-		if (++group->given[event->buffers[i].bid] > 1) {
-			group->given[event->buffers[i].bid] = 1;
-			warn(event,
-			     "give a buffer back once, and only if the CQE has "
-			     "IORING_CQE_F_BUFFER",
-			     "buffer %u of group %u is put into its ring, where it already is",
-			     event->buffers[i].bid, event->group);
-		}
 }
 
 /* Calls */
@@ -428,6 +745,18 @@ static void check_looks(const struct event *event, unsigned looks)
 		     looks);
 }
 
+static void check_spinning(const struct event *event, const struct call_record *call)
+{
+	if (!call->spun || checked(event->ring)->has_spun ||
+	    event->ring->opened.flags &
+		    (IORING_SETUP_SQPOLL | IORING_SETUP_IOPOLL | IORING_SETUP_DEFER_TASKRUN))
+		return;
+	checked(event->ring)->has_spun = true;
+	warn(event, "io_uring_wait_cqe(), or another function that sleeps until something comes",
+	     "for %u.%u s of processor time a thread has done nothing but look into the CQ, in vain",
+	     call->spun / 1000, call->spun / 100 % 10);
+}
+
 static void warn_unarmed(const struct event *event, struct file *file)
 {
 	file->has_ended = false;
@@ -451,6 +780,31 @@ static void check_armed(const struct event *event, const struct checked *ring)
 		}
 }
 
+/* Another buffer ring has the group's number now, or none; or somebody gives up. */
+static void check_registration(const struct event *event)
+{
+	struct group *group;
+
+	switch (event->call_id) {
+	case CALL_register_buf_ring:
+	case CALL_setup_buf_ring:
+	case CALL_unregister_buf_ring:
+	case CALL_free_buf_ring:
+		group = group_of(event->ring, event->call->arguments[0]);
+		memset(group->buffers, 0, sizeof(group->buffers));
+		group->unclear = false;
+		break;
+	case CALL_register:
+		buffers_unclear(event->ring);
+		break;
+	case CALL_register_sync_cancel:
+		for_each_file(event, checked(event->ring), give_up_rest);
+		break;
+	default:
+		break;
+	}
+}
+
 static void check_call(const struct event *event)
 {
 	struct checked *ring;
@@ -465,6 +819,7 @@ static void check_call(const struct event *event)
 	    event->ring->opened.flags & IORING_SETUP_SINGLE_ISSUER)
 		warn(event, "a ring for each thread, or IORING_OP_MSG_RING",
 		     "a second thread submits to a ring of IORING_SETUP_SINGLE_ISSUER");
+	check_spinning(event, event->call);
 	if (event->ring->in_flight)
 		check_looks(event, event->call->before.looks);
 	if (event->waits || event->submits)
@@ -473,6 +828,12 @@ static void check_call(const struct event *event)
 		check_prepared(event, ring);
 	if (event->enters && event->waits && event->call->arguments[0])
 		check_armed(event, ring);
+	if (event->enters && event->call->arguments[0] && ring->rests) {
+		ring->rests = 0;
+		for_each_file(event, ring, count_wait);
+	}
+	if (event->call->result >= 0)
+		check_registration(event);
 }
 
 /* What is left */
@@ -495,6 +856,7 @@ static void check_files(const struct event *event, struct checked *ring)
 		for (file = ring->files[i]; file; file = file->next)
 			if (file->has_ended && file->waits_since >= 2)
 				warn_unarmed(event, file);
+	for_each_file(event, ring, check_rest);
 }
 
 static void forget(struct ring *ring)
@@ -513,6 +875,8 @@ static void forget(struct ring *ring)
 		checked->groups = group->next;
 		free(group);
 	}
+	if (checked)
+		free(checked->sqes);
 	free(checked);
 	ring->checked = NULL;
 }
@@ -543,7 +907,16 @@ static void check_ring(const struct event *event)
 		     "sq_thread_idle is set without IORING_SETUP_SQPOLL, and does nothing");
 }
 
-/* close(2), in a process that may have several rings */
+/* shutdown(2), and close(2), in a process that may have several rings */
+static void check_shutdown(const struct event *event)
+{
+	struct event at = *event;
+
+	for (at.ring = events_rings(); at.ring; at.ring = at.ring->next)
+		if (at.ring->is_open && at.ring->process == event->process)
+			check_rest(&at, file_of(at.ring, TARGET_FD, (int)event->count));
+}
+
 static void check_close(const struct event *event)
 {
 	struct ring *ring;
@@ -559,9 +932,12 @@ static void check_close(const struct event *event)
 		if (event->fails && file_of(ring, TARGET_SLOT, fd)->is_slot_in_use)
 			warn(&at, "io_uring_prep_close_direct()",
 			     "close(%d) is of a slot's number, which is no descriptor", fd);
+		if (!event->fails)
+			check_rest(&at, file_of(ring, TARGET_FD, fd));
 		for (request = ring->newest; request && !event->fails; request = request->older) {
 			if (request->target->kind != TARGET_FD || request->target->number != fd ||
-			    !request->taken || request->sqe.opcode == IORING_OP_CLOSE)
+			    !request->taken || request->sqe.opcode == IORING_OP_CLOSE ||
+			    !events_in_flight(request))
 				continue;
 			warn(&at, "cancel the request, or shutdown(2), and wait for its completion",
 			     "close(%d) while a request on it, %s, is in flight: that keeps the file open",
@@ -572,18 +948,25 @@ static void check_close(const struct event *event)
 	}
 }
 
+/* At a process's end: what was found since that of another. */
 static void print_list(void)
 {
 	struct text line = {.length = 0};
-	struct ring *ring;
 	unsigned i;
+
+	text_add(&line, "ringtrace: mistakes that --check has found: %u", count - listed);
+	line_add(&line);
+	for (i = 0; i < count - listed && i < MOST_LISTED; i++)
+		line_add(&list[i]);
+	listed = count;
+}
+
+static void forget_all(void)
+{
+	struct ring *ring;
 
 	for (ring = events_rings(); ring; ring = ring->next)
 		forget(ring);
-	text_add(&line, "ringtrace: mistakes that --check has found: %u", count);
-	line_add(&line);
-	for (i = 0; i < count && i < MOST_LISTED; i++)
-		line_add(&list[i]);
 }
 
 void check_event(const struct event *event)
@@ -607,6 +990,13 @@ void check_event(const struct event *event)
 	case EVENT_CLOSE:
 		check_close(event);
 		break;
+	case EVENT_MISSED:
+		if (event->of_cqes)
+			buffers_unclear(event->ring);
+		break;
+	case EVENT_SHUTDOWN:
+		check_shutdown(event);
+		break;
 	case EVENT_LEFT:
 		check_left(event);
 		break;
@@ -619,8 +1009,13 @@ void check_event(const struct event *event)
 			warn(event, "make the CQ larger", "%u CQEs are lost: the CQ was full",
 			     event->count);
 		break;
-	case EVENT_END:
+	case EVENT_EXIT:
 		print_list();
+		break;
+	case EVENT_END:
+		if (count > listed)
+			print_list();
+		forget_all();
 		break;
 	default:
 		break;

@@ -84,33 +84,11 @@ void add_target(struct text *text, const struct target *target)
 			 target->number);
 }
 
-/* What an SQE points to: a copy that the recorder has made, or NULL where it could not. */
-static const void *pointed(const struct event *event, uint64_t address, size_t least,
-			   size_t *length)
-{
-	const char *at = event->pointed;
-	const char *end = at + event->pointed_length;
-	const struct memory *memory;
-
-	while (end - at >= (ptrdiff_t)sizeof(*memory)) {
-		memory = (const struct memory *)at;
-		at += sizeof(*memory);
-		if (memory->length > (size_t)(end - at))
-			return NULL;
-		if (memory->address == address && memory->length >= least) {
-			*length = memory->length;
-			return at;
-		}
-		at += (memory->length + 7UL) & ~7UL;
-	}
-	return NULL;
-}
-
 /* A path is text that the program may have got from anywhere: nothing of it moves the cursor. */
 static void add_path(struct text *text, const struct event *event, uint64_t address)
 {
 	size_t length, i;
-	const char *path = pointed(event, address, 1, &length);
+	const char *path = event_pointed(event, address, 1, &length);
 
 	if (!path) {
 		text_add(text, " path at 0x%llx", (unsigned long long)address);
@@ -153,7 +131,8 @@ static void add_time(struct text *text, const struct event *event, const char *b
 		     uint64_t address)
 {
 	size_t length;
-	const struct __kernel_timespec *time = pointed(event, address, sizeof(*time), &length);
+	const struct __kernel_timespec *time =
+		event_pointed(event, address, sizeof(*time), &length);
 
 	if (event->sqe->timeout_flags & TIMEOUT_IMMEDIATE_ARG)
 		add_seconds(text, before, (long long)(address / 1000000000),
@@ -350,34 +329,25 @@ static void (*const adders[OPERATIONS])(struct text *text, const struct event *e
 	[OP_LISTEN] = add_backlog,
 };
 
+/* "iov 3: 0x7f00+512 0x8000+100 ..." */
 static void add_vectors(struct text *text, const struct event *event)
 {
-	const struct io_uring_sqe *sqe = event->sqe;
-	size_t length, i;
-	const struct iovec *vectors = pointed(event, sqe->addr, sizeof(*vectors), &length);
+	const struct iovec *vectors = event->vectors;
+	size_t i;
 
-	text_add(text, " vectors %u", sqe->len);
-	for (i = 0; vectors && i < length / sizeof(*vectors); i++)
-		text_add(text, "%s%zu", i ? "+" : " of len ", vectors[i].iov_len);
-	if (vectors && i < sqe->len)
-		text_add(text, "+...");
+	text_add(text, " iov %zu%s", event->vector_count, vectors ? ":" : "");
+	for (i = 0; i < event->vectors_known; i++)
+		text_add(text, " 0x%llx+%zu", (unsigned long long)(uintptr_t)vectors[i].iov_base,
+			 vectors[i].iov_len);
+	if (event->vectors_known < event->vector_count)
+		text_add(text, event->vectors ? " ..." : " (not readable)");
 }
 
-static void add_message(struct text *text, const struct event *event)
+static void add_socket_address(struct text *text, const struct event *event, uint64_t at,
+			       uint64_t size)
 {
 	size_t length;
-	const struct msghdr *message = pointed(event, event->sqe->addr, sizeof(*message), &length);
-
-	if (message)
-		text_add(text, " vectors %zu", message->msg_iovlen);
-	if (message && message->msg_controllen)
-		text_add(text, " control len %zu", message->msg_controllen);
-}
-
-static void add_socket_address(struct text *text, const struct event *event)
-{
-	size_t length;
-	const struct sockaddr *address = pointed(event, event->sqe->addr, sizeof(short), &length);
+	const struct sockaddr *address = event_pointed(event, at, sizeof(short), &length);
 	char name[INET6_ADDRSTRLEN];
 
 	if (address && address->sa_family == AF_INET && length >= sizeof(struct sockaddr_in)) {
@@ -392,9 +362,26 @@ static void add_socket_address(struct text *text, const struct event *event)
 		inet_ntop(AF_INET6, &in->sin6_addr, name, sizeof(name));
 		text_add(text, " [%s]:%u", name, ntohs(in->sin6_port));
 	} else {
-		text_add(text, " address of len %llu at 0x%llx",
-			 (unsigned long long)event->sqe->off, (unsigned long long)event->sqe->addr);
+		text_add(text, " address of len %llu at 0x%llx", (unsigned long long)size,
+			 (unsigned long long)at);
 	}
+}
+
+static void add_message(struct text *text, const struct event *event)
+{
+	size_t length;
+	const struct msghdr *message =
+		event_pointed(event, event->sqe->addr, sizeof(*message), &length);
+
+	if (!message) {
+		text_add(text, " message at 0x%llx", (unsigned long long)event->sqe->addr);
+		return;
+	}
+	if (message->msg_name && is_send(event->sqe->opcode))
+		add_socket_address(text, event, (uintptr_t)message->msg_name, message->msg_namelen);
+	add_vectors(text, event);
+	if (message->msg_controllen)
+		text_add(text, " control len %zu", message->msg_controllen);
 }
 
 static bool has_registered_buffer(const struct io_uring_sqe *sqe, unsigned fields)
@@ -407,23 +394,23 @@ static void add_fields(struct text *text, const struct event *event, unsigned fi
 {
 	const struct io_uring_sqe *sqe = event->sqe;
 	bool selects = sqe->flags & IOSQE_BUFFER_SELECT;
-	bool vectorized = is_send(sqe->opcode) && sqe->ioprio & SEND_VECTORIZED;
+	bool vectors = points_to_vectors(sqe);
 
 	if (fields & (FD | PATH))
 		add_descriptor(text, sqe);
 	if (fields & (PATH | NAME))
 		add_path(text, event, sqe->addr);
 	if (fields & SOCKET)
-		add_socket_address(text, event);
+		add_socket_address(text, event, sqe->addr, sqe->off);
 	if (fields & INTO)
 		add_into(text, sqe);
-	if (fields & LENGTH && !vectorized)
+	if (fields & LENGTH && !vectors)
 		text_add(text, " len %u", sqe->len);
-	if (fields & VECTORS || vectorized)
-		add_vectors(text, event);
 	if (fields & MESSAGE)
 		add_message(text, event);
-	if (fields & (ADDRESS | MESSAGE) && !selects)
+	else if (vectors)
+		add_vectors(text, event);
+	else if (fields & ADDRESS && !selects)
 		text_add(text, " addr 0x%llx", (unsigned long long)sqe->addr);
 	if (has_registered_buffer(sqe, fields))
 		text_add(text, " registered buffer %u", sqe->buf_index);

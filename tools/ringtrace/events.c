@@ -11,6 +11,7 @@
 #include <error.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define GROUPS	       4096 /* chains of a ring's hash table */
 #define TARGETS	       256
@@ -77,6 +78,59 @@ void events_emit(const struct event *event)
 
 	for (i = 0; consumers[i]; i++)
 		consumers[i](event);
+}
+
+/* What an SQE points to */
+
+const void *event_pointed(const struct event *event, uint64_t address, size_t least, size_t *length)
+{
+	const char *at = event->pointed;
+	const char *end = at + event->pointed_length;
+	const struct memory *memory;
+
+	while (end - at >= (ptrdiff_t)sizeof(*memory)) {
+		memory = (const struct memory *)at;
+		at += sizeof(*memory);
+		if (memory->length > (size_t)(end - at))
+			return NULL;
+		if (memory->address == address && memory->length >= least) {
+			*length = memory->length;
+			return at;
+		}
+		at += (memory->length + 7UL) & ~7UL;
+	}
+	return NULL;
+}
+
+/* Says in the event which memory the request reads or writes, and keeps it in `buffer` if it is
+ * one. */
+static void find_vectors(struct event *event, struct iovec *buffer)
+{
+	const struct io_uring_sqe *sqe = event->sqe;
+	const struct operation *known = operation(sqe->opcode);
+	unsigned fields = known ? known->fields : 0;
+	uint64_t address = sqe->addr;
+	const struct msghdr *message;
+	size_t length = 0;
+
+	event->vectors = NULL;
+	event->vector_count = event->vectors_known = 0;
+	if (points_to_vectors(sqe)) {
+		event->vector_count = sqe->len;
+		message = fields & MESSAGE
+				  ? event_pointed(event, sqe->addr, sizeof(*message), &length)
+				  : NULL;
+		if (message) {
+			event->vector_count = message->msg_iovlen;
+			address = (uintptr_t)message->msg_iov;
+		}
+		event->vectors = event_pointed(event, address, sizeof(struct iovec), &length);
+		event->vectors_known = event->vectors ? length / sizeof(struct iovec) : 0;
+	} else if (fields & LENGTH && fields & ADDRESS && !(sqe->flags & IOSQE_BUFFER_SELECT)) {
+		*buffer = (struct iovec){(void *)(uintptr_t)sqe->addr, sqe->len};
+		event->vectors = buffer;
+		event->vector_count = event->vectors_known = 1;
+	}
 }
 
 /* Targets and lanes */
@@ -251,6 +305,19 @@ static void request_add(struct request *request)
 	else
 		list_add(request);
 	family_add(*link, request);
+}
+
+bool events_in_flight(const struct request *request)
+{
+	const struct group *group = *group_of(request->ring, request->sqe.user_data);
+	const struct family *family;
+
+	if (!group || group->unsure)
+		return false;
+	for (family = group->families; family; family = family->next)
+		if (family->kind == kind_of(request))
+			return !family->unsure;
+	return false;
 }
 
 /* Takes a family's oldest request, which does not go on to another. */
@@ -449,10 +516,11 @@ static bool sqe_links(const struct io_uring_sqe *sqe)
 	return sqe->flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK);
 }
 
-static void sqe_event(struct event *event, struct ring *ring, unsigned index)
+static void sqe_event(struct event *event, struct ring *ring, unsigned index, bool left_over)
 {
 	const struct io_uring_sqe *sqe = event->sqe;
-	struct request *request = allocate(sizeof(*request));
+	size_t vectors_size = event->vectors_known * sizeof(struct iovec);
+	struct request *request = allocate(sizeof(*request) + vectors_size);
 
 	serial++;
 	*request = (struct request){
@@ -465,7 +533,12 @@ static void sqe_event(struct event *event, struct ring *ring, unsigned index)
 		.thread = event->thread,
 		.taken = true,
 		.silent = sqe->flags & IOSQE_CQE_SKIP_SUCCESS,
+		.left_over = left_over,
+		.vector_count = event->vector_count,
+		.vectors_known = event->vectors_known,
 	};
+	if (vectors_size)
+		memcpy(request->vectors, event->vectors, vectors_size);
 	ring->previous_links = sqe_links(sqe);
 	ring->previous_chain = request->chain;
 	lane_take(request);
@@ -488,6 +561,7 @@ static void read_sqes(struct event *event, const struct record *record)
 	const char *end = (const char *)record + record->size;
 	struct ring *ring = event->ring;
 	struct io_uring_sqe sqe;
+	struct iovec buffer;
 	unsigned i;
 
 	for (i = 0; i < entries->count; i++, entry += entries->entry_size) {
@@ -497,14 +571,16 @@ static void read_sqes(struct event *event, const struct record *record)
 		event->pointed = pointed;
 		/* It is the last SQE's. */
 		event->pointed_length = i + 1 == entries->count ? (size_t)(end - pointed) : 0;
+		find_vectors(event, &buffer);
 		if (ring->skip_entry) {
 			ring->skip_entry = false;
 			continue;
 		}
-		if (record->flags)
-			events_emit(event); /* never handed over */
+		if (record->flags & SQES_NEVER)
+			events_emit(event);
 		else
-			sqe_event(event, ring, record->number + i);
+			sqe_event(event, ring, record->number + i,
+				  record->flags & SQES_LEFT_OVER && i + 1 == entries->count);
 		ring->skip_entry = ring->opened.flags & SETUP_SQE_MIXED &&
 				   (sqe.opcode == OP_NOP128 || sqe.opcode == OP_URING_CMD128);
 	}
@@ -527,16 +603,6 @@ static void mark_taken(struct ring *ring, uint32_t sq_head)
 
 /* Calls */
 
-static bool is_submit(enum call_id id)
-{
-	return id <= CALL_submit_and_get_events || id == CALL_enter || id == CALL_enter2;
-}
-
-static bool is_wait(enum call_id id)
-{
-	return id >= CALL_get_events && id <= CALL_sqring_wait;
-}
-
 /*
  * Whether liburing has made a system call. It is not seen doing so, but decides by what stands in
  * the ring's memory. The one thing that can have changed between the recorder's look and liburing's
@@ -552,8 +618,6 @@ static void infer_system_call(struct event *event)
 	uint32_t there = before->cq_tail - before->cq_head;
 	uint32_t wanted = event->call->arguments[0];
 
-	event->submits = is_submit(event->call_id);
-	event->waits = is_wait(event->call_id);
 	/* What an SQPOLL thread has not fetched yet, it knows of already. */
 	if (event->submits)
 		event->handed_over =
@@ -603,6 +667,8 @@ static void read_call(struct event *event, const struct record *record)
 	event->call_id = record->number;
 	event->call = (const struct call_record *)(record + 1);
 	event->began = event->call->began - first_time;
+	event->submits = record->flags == CALL_SUBMITS;
+	event->waits = record->flags == CALL_WAITS || record->flags == CALL_LOOKS;
 	infer_system_call(event);
 	if (event->ring) {
 		look_for_overflow(event, &event->call->before);
@@ -846,6 +912,11 @@ static void read_record(struct event *event, const struct record *record)
 		event->kind = EVENT_CLOSE;
 		event->count = record->number;
 		event->fails = record->flags;
+		events_emit(event);
+		break;
+	case RECORD_SHUTDOWN:
+		event->kind = EVENT_SHUTDOWN;
+		event->count = record->number;
 		events_emit(event);
 		break;
 	}

@@ -24,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "tools/ringtrace/log.h"
 
@@ -36,6 +37,7 @@ enum event_kind {
 	EVENT_OVERFLOW, /* the CQ is full; with a `count`, CQEs are lost */
 	EVENT_BUFFERS,	/* `count` `buffers` of `group` are the kernel's now */
 	EVENT_CLOSE,	/* close(2) of the descriptor `count`; `fails`: it is not open */
+	EVENT_SHUTDOWN, /* shutdown(2), of writing, of the descriptor `count` */
 	EVENT_LEFT,	/* the ring ends, and `request` has had no (last) CQE */
 	EVENT_RING_END, /* with `counters`; `by_exit` if the program left it open */
 	EVENT_PROCESS,	/* a process is there */
@@ -70,7 +72,12 @@ struct ring {
 	bool previous_links, skip_entry;
 };
 
-/* A request between its SQE and its last CQE. */
+/*
+ * A request between its SQE and its last CQE. `vectors` is the memory that it reads or writes: one
+ * of a send, a read and their like, several where the SQE points to some, none where the request
+ * picks a buffer. The log has the first `vectors_known` of them; where it could not be read how
+ * many a message has, `vector_count` is another number, and `vectors_known` 0.
+ */
 struct request {
 	struct io_uring_sqe sqe; /* its first 64 bytes */
 	struct ring *ring;
@@ -86,9 +93,13 @@ struct request {
 	bool taken;	  /* the kernel has taken its SQE, as far as is known */
 	bool silent;	  /* IOSQE_CQE_SKIP_SUCCESS: only a failure has a CQE */
 	bool notified;	  /* zero copy: has completed, its NOTIF is to come */
+	bool left_over;	  /* its user_data is what the SQE had the last time: known with --check */
 
 	struct request *older, *newer; /* of the ring */
 	struct request *next;	       /* of those that may have the same CQE; events.c's own */
+
+	size_t vector_count, vectors_known;
+	struct iovec vectors[];
 };
 
 struct warning {
@@ -104,11 +115,12 @@ struct event {
 	struct ring *ring; /* NULL: of none */
 	const struct request *request;
 
-	/* EVENT_SQE; of which `pointed` has what it points to: struct memory and bytes, repeatedly
-	 */
+	/* EVENT_SQE, also where there is no `request`; event_pointed() has what it points to */
 	const struct io_uring_sqe *sqe;
-	const char *pointed;
+	const char *pointed; /* struct memory and bytes, repeatedly */
 	size_t pointed_length;
+	const struct iovec *vectors; /* as in struct request */
+	size_t vector_count, vectors_known;
 
 	/* EVENT_CQE */
 	const struct io_uring_cqe *cqe;
@@ -145,6 +157,19 @@ bool events_read(const struct record *record, const char **wrong);
 
 /* No more records will come: ends what is open, and gives EVENT_END. */
 void events_end(void);
+
+/*
+ * The recorder's copy of what an EVENT_SQE points to at an address, and how many bytes of it there
+ * are; NULL where there are less than `least`, since it could not read them, or had no reason to.
+ */
+const void *event_pointed(const struct event *event, uint64_t address, size_t least,
+			  size_t *length);
+
+/*
+ * Whether a request of a ring's list is in flight for certain: where a CQE could have been that of
+ * several, the list may have kept one that has ended.
+ */
+bool events_in_flight(const struct request *request);
 
 /* All rings so far, linked by `next`. */
 struct ring *events_rings(void);

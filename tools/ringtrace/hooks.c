@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define REGISTERED_RING (1U << 4)  /* of io_uring_enter's flags */
@@ -44,11 +45,16 @@ static void *next_function(const char *name)
 		found;                                                                             \
 	})
 
-/* A hook of io_uring_NAME: its kind, its parameters, its arguments, and the numbers to record. */
-#define NAMED_HOOK(function, name, kind, parameters, passed, ...)                                  \
+/*
+ * A hook: its name, the call that it is, its kind and ring, its parameters, its arguments, and the
+ * numbers to record. It is declared, too: older headers lack some.
+ */
+#define NAMED_HOOK(function, name, kind, of_ring, parameters, passed, ...)                         \
+	int function parameters;                                                                   \
 	int function parameters                                                                    \
 	{                                                                                          \
-		struct call call = {CALL_##name, kind, ring, .record.arguments = {__VA_ARGS__}};   \
+		struct call call = {CALL_##name, kind, of_ring,                                    \
+				    .record.arguments = {__VA_ARGS__}};                            \
 		__typeof__(&function) next = NEXT(function);                                       \
 		bool traced = call_begin(&call);                                                   \
 		int result = next passed;                                                          \
@@ -58,13 +64,16 @@ static void *next_function(const char *name)
 		return result;                                                                     \
 	}
 #define HOOK(name, kind, parameters, passed, ...)                                                  \
-	NAMED_HOOK(io_uring_##name, name, kind, parameters, passed, __VA_ARGS__)
+	NAMED_HOOK(io_uring_##name, name, kind, ring, parameters, passed, __VA_ARGS__)
 #define REGISTER(name, parameters, passed, ...)                                                    \
 	HOOK(name, CALL_REGISTERS, parameters, passed, __VA_ARGS__)
+#define REGISTER_WITHOUT_RING(name, parameters, passed, ...)                                       \
+	NAMED_HOOK(io_uring_##name, name, CALL_REGISTERS, NULL, parameters, passed, __VA_ARGS__)
 
 /* Opening and closing */
 
 #define OPENING_HOOK(function, entries, parameters, passed, given)                                 \
+	int function parameters;                                                                   \
 	int function parameters                                                                    \
 	{                                                                                          \
 		bool traced = opening_begin();                                                     \
@@ -114,7 +123,8 @@ HOOK(wait_cqes, CALL_WAITS,
 HOOK(wait_cqe_timeout, CALL_WAITS,
      (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, struct __kernel_timespec *ts),
      (ring, cqe_ptr, ts), 1)
-NAMED_HOOK(__io_uring_sqring_wait, sqring_wait, CALL_WAITS, (struct io_uring * ring), (ring), 0)
+NAMED_HOOK(__io_uring_sqring_wait, sqring_wait, CALL_WAITS, ring, (struct io_uring * ring), (ring),
+	   0)
 
 /* What the inline io_uring_wait_cqe() and io_uring_peek_cqe() come to when the CQ is empty. */
 int __io_uring_get_cqe(struct io_uring *ring, struct io_uring_cqe **cqe_ptr, unsigned submit,
@@ -150,19 +160,9 @@ unsigned io_uring_peek_batch_cqe(struct io_uring *ring, struct io_uring_cqe **cq
 }
 
 /* The system calls under their own names: which ring, the descriptor says. */
-int io_uring_enter(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags,
-		   sigset_t *sig)
-{
-	struct io_uring *ring = ring_of_descriptor((int)fd, flags & REGISTERED_RING);
-	struct call call = {CALL_enter, CALL_SUBMITS, ring,
-			    .record.arguments = {min_complete, fd, to_submit, flags}};
-	bool traced = call_begin(&call);
-	int result = NEXT(io_uring_enter)(fd, to_submit, min_complete, flags, sig);
-
-	if (traced)
-		call_end(&call, result);
-	return result;
-}
+NAMED_HOOK(io_uring_enter, enter, CALL_SUBMITS, ring_of_descriptor((int)fd, flags &REGISTERED_RING),
+	   (unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, sigset_t *sig),
+	   (fd, to_submit, min_complete, flags, sig), min_complete, fd, to_submit, flags)
 
 /* Under another name here: liburings differ in the type of `arg`. */
 int hooked_enter2(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, void *arg,
@@ -184,18 +184,10 @@ int hooked_enter2(unsigned fd, unsigned to_submit, unsigned min_complete, unsign
 	return result;
 }
 
-int io_uring_register(unsigned fd, unsigned opcode, const void *arg, unsigned nr_args)
-{
-	struct io_uring *ring = ring_of_descriptor((int)fd, opcode & REGISTERED_FD);
-	struct call call = {CALL_register, CALL_REGISTERS, ring,
-			    .record.arguments = {fd, opcode & ~REGISTERED_FD, nr_args}};
-	bool traced = call_begin(&call);
-	int result = NEXT(io_uring_register)(fd, opcode, arg, nr_args);
-
-	if (traced)
-		call_end(&call, result);
-	return result;
-}
+NAMED_HOOK(io_uring_register, register, CALL_REGISTERS,
+	   ring_of_descriptor((int)fd, opcode &REGISTERED_FD),
+	   (unsigned fd, unsigned opcode, const void *arg, unsigned nr_args),
+	   (fd, opcode, arg, nr_args), fd, opcode & ~REGISTERED_FD, nr_args)
 
 /* Registering */
 
@@ -246,6 +238,15 @@ REGISTER(register_iowq_max_workers, (struct io_uring * ring, unsigned *values), 
 REGISTER(register_sync_cancel, (struct io_uring * ring, struct io_uring_sync_cancel_reg *reg),
 	 (ring, reg), 0)
 
+/* Of an argument that has a number for them; 2.3 takes that for padding, and passes none on. */
+static unsigned buffer_ring_flags(const struct io_uring_buf_reg *reg, unsigned flags)
+{
+	uint16_t own;
+
+	memcpy(&own, (const char *)&reg->bgid + sizeof(reg->bgid), sizeof(own));
+	return flags | own;
+}
+
 int io_uring_register_buf_ring(struct io_uring *ring, struct io_uring_buf_reg *reg, unsigned flags)
 {
 	struct call call = {CALL_register_buf_ring, CALL_REGISTERS, ring};
@@ -256,7 +257,7 @@ int io_uring_register_buf_ring(struct io_uring *ring, struct io_uring_buf_reg *r
 	if (traced) {
 		call.record.arguments[0] = reg->bgid;
 		call.record.arguments[1] = reg->ring_entries;
-		call.record.arguments[2] = flags;
+		call.record.arguments[2] = buffer_ring_flags(reg, flags);
 		if (result >= 0)
 			buffer_ring_registered(&call, (const void *)(uintptr_t)reg->ring_addr,
 					       reg->ring_entries, reg->bgid);
@@ -265,51 +266,18 @@ int io_uring_register_buf_ring(struct io_uring *ring, struct io_uring_buf_reg *r
 	return result;
 }
 
-int io_uring_unregister_buf_ring(struct io_uring *ring, int bgid)
-{
-	struct call call = {CALL_unregister_buf_ring, CALL_REGISTERS, ring,
-			    .record.arguments = {(unsigned)bgid}};
-	__typeof__(&io_uring_unregister_buf_ring) next = NEXT(io_uring_unregister_buf_ring);
-	bool traced = call_begin(&call);
-	int result;
-
-	if (traced)
-		buffer_ring_gone(&call, (unsigned)bgid);
-	result = next(ring, bgid);
-	if (traced)
-		call_end(&call, result);
-	return result;
-}
+REGISTER(unregister_buf_ring, (struct io_uring * ring, int bgid), (ring, bgid), (unsigned)bgid)
 
 /* What later liburings than 2.3 have added, declared as in their headers. */
 
 struct io_uring_napi;
 struct io_uring_reg_wait;
 struct io_uring_mem_region_reg;
-int io_uring_queue_init_mem(unsigned entries, struct io_uring *ring, struct io_uring_params *p,
-			    void *buf, size_t buf_size);
-int io_uring_resize_rings(struct io_uring *ring, struct io_uring_params *p);
-int io_uring_submit_and_wait_min_timeout(struct io_uring *ring, struct io_uring_cqe **cqe_ptr,
-					 unsigned wait_nr, struct __kernel_timespec *ts,
-					 unsigned min_wait, sigset_t *sigmask);
-int io_uring_submit_and_wait_reg(struct io_uring *ring, struct io_uring_cqe **cqe_ptr,
-				 unsigned wait_nr, int reg_index);
-int io_uring_wait_cqes_min_timeout(struct io_uring *ring, struct io_uring_cqe **cqe_ptr,
-				   unsigned wait_nr, struct __kernel_timespec *ts,
-				   unsigned min_wait, sigset_t *sigmask);
-struct io_uring_buf_ring *io_uring_setup_buf_ring(struct io_uring *ring, unsigned nentries,
-						  int bgid, unsigned flags, int *err);
-int io_uring_free_buf_ring(struct io_uring *ring, struct io_uring_buf_ring *br, unsigned nentries,
-			   int bgid);
-int io_uring_close_ring_fd(struct io_uring *ring);
-int io_uring_register_napi(struct io_uring *ring, struct io_uring_napi *napi);
-int io_uring_unregister_napi(struct io_uring *ring, struct io_uring_napi *napi);
-int io_uring_clone_buffers(struct io_uring *ring, struct io_uring *from);
-int io_uring_clone_buffers_offset(struct io_uring *ring, struct io_uring *from, unsigned to_index,
-				  unsigned from_index, unsigned nr, unsigned flags);
-int io_uring_register_region(struct io_uring *ring, struct io_uring_mem_region_reg *reg);
-int io_uring_register_wait_reg(struct io_uring *ring, struct io_uring_reg_wait *reg, int nr);
-
+struct io_uring_clock_register;
+struct io_uring_zcrx_ifq_reg;
+struct zcrx_ctrl;
+struct io_uring_bpf;
+struct io_uring_query_hdr;
 OPENING_HOOK(io_uring_queue_init_mem, entries,
 	     (unsigned entries, struct io_uring *ring, struct io_uring_params *p, void *buf,
 	      size_t buf_size),
@@ -335,27 +303,38 @@ REGISTER(clone_buffers_offset,
 	  unsigned nr, unsigned flags),
 	 (ring, from, to_index, from_index, nr, flags), (unsigned)from->ring_fd, nr, from_index,
 	 to_index)
+NAMED_HOOK(__io_uring_clone_buffers, clone_buffers, CALL_REGISTERS, ring,
+	   (struct io_uring * ring, struct io_uring *from, unsigned flags), (ring, from, flags),
+	   (unsigned)from->ring_fd)
+NAMED_HOOK(__io_uring_clone_buffers_offset, clone_buffers_offset, CALL_REGISTERS, ring,
+	   (struct io_uring * ring, struct io_uring *from, unsigned to_index, unsigned from_index,
+	    unsigned nr, unsigned flags),
+	   (ring, from, to_index, from_index, nr, flags), (unsigned)from->ring_fd, nr, from_index,
+	   to_index)
+REGISTER(buf_ring_head, (struct io_uring * ring, int buf_group, uint16_t *head),
+	 (ring, buf_group, head), (unsigned)buf_group)
+REGISTER(register_clock, (struct io_uring * ring, struct io_uring_clock_register *arg), (ring, arg),
+	 0)
+REGISTER(register_ifq, (struct io_uring * ring, struct io_uring_zcrx_ifq_reg *reg), (ring, reg), 0)
+REGISTER(register_zcrx_ctrl, (struct io_uring * ring, struct zcrx_ctrl *ctrl), (ring, ctrl), 0)
+REGISTER(register_bpf_filter, (struct io_uring * ring, struct io_uring_bpf *bpf), (ring, bpf), 0)
+REGISTER_WITHOUT_RING(register_bpf_filter_task, (struct io_uring_bpf * bpf), (bpf), 0)
+REGISTER_WITHOUT_RING(register_query, (struct io_uring_query_hdr * query), (query), 0)
+REGISTER_WITHOUT_RING(register_sync_msg, (struct io_uring_sqe * sqe), (sqe), (unsigned)sqe->fd,
+		      sqe->len)
 REGISTER(register_region, (struct io_uring * ring, struct io_uring_mem_region_reg *reg),
 	 (ring, reg), 0)
 REGISTER(register_wait_reg, (struct io_uring * ring, struct io_uring_reg_wait *reg, int nr),
 	 (ring, reg, nr), (unsigned)nr)
 
-/* The ring's memory is another one afterwards, with the same numbers of entries seen. */
-int io_uring_resize_rings(struct io_uring *ring, struct io_uring_params *p)
-{
-	struct call call = {CALL_resize_rings, CALL_REGISTERS, ring,
-			    .record.arguments = {p ? p->sq_entries : 0, p ? p->cq_entries : 0}};
-	__typeof__(&io_uring_resize_rings) next = NEXT(io_uring_resize_rings);
-	bool traced = call_begin(&call);
-	int result = next(ring, p);
+REGISTER(resize_rings, (struct io_uring * ring, struct io_uring_params *p), (ring, p),
+	 p ? p->sq_entries : 0, p ? p->cq_entries : 0)
+REGISTER(free_buf_ring,
+	 (struct io_uring * ring, struct io_uring_buf_ring *br, unsigned nentries, int bgid),
+	 (ring, br, nentries, bgid), (unsigned)bgid)
 
-	if (traced) {
-		if (result >= 0)
-			ring_resized(&call);
-		call_end(&call, result);
-	}
-	return result;
-}
+struct io_uring_buf_ring *io_uring_setup_buf_ring(struct io_uring *ring, unsigned nentries,
+						  int bgid, unsigned flags, int *err);
 
 struct io_uring_buf_ring *io_uring_setup_buf_ring(struct io_uring *ring, unsigned nentries,
 						  int bgid, unsigned flags, int *err)
@@ -373,23 +352,6 @@ struct io_uring_buf_ring *io_uring_setup_buf_ring(struct io_uring *ring, unsigne
 	return result;
 }
 
-int io_uring_free_buf_ring(struct io_uring *ring, struct io_uring_buf_ring *br, unsigned nentries,
-			   int bgid)
-{
-	struct call call = {CALL_free_buf_ring, CALL_REGISTERS, ring,
-			    .record.arguments = {(unsigned)bgid}};
-	__typeof__(&io_uring_free_buf_ring) next = NEXT(io_uring_free_buf_ring);
-	bool traced = call_begin(&call);
-	int result;
-
-	if (traced)
-		buffer_ring_gone(&call, (unsigned)bgid);
-	result = next(ring, br, nentries, bgid);
-	if (traced)
-		call_end(&call, result);
-	return result;
-}
-
 /* NOLINTEND(bugprone-macro-parentheses) */
 
 /* libc's functions */
@@ -400,6 +362,15 @@ int close(int fd)
 
 	descriptor_closing(fd);
 	return next(fd);
+}
+
+int shutdown(int fd, int how)
+{
+	__typeof__(&shutdown) next = NEXT(shutdown);
+
+	if (how != SHUT_RD)
+		descriptor_shutting_down(fd);
+	return next(fd, how);
 }
 
 /* The ways out that run no destructor. Nothing runs when a signal ends the process. */

@@ -502,6 +502,7 @@ void html_event(const struct event *event)
 		html_close();
 		break;
 	case EVENT_CLOSE:
+	case EVENT_SHUTDOWN:
 	case EVENT_LEFT:
 	case EVENT_PROCESS:
 	case EVENT_EXIT:

@@ -17,8 +17,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LIBRARY "build/libringtrace.so" /* beside ringtrace */
-#define INSTEAD "what works there, as root: perf trace -e 'io_uring:*' PROGRAM"
+#define DIRECTORY "build" /* beside ringtrace */
+#define LIBRARY	  "libringtrace.so"
+#define INSTEAD	  "what works there, as root: perf trace -e 'io_uring:*' PROGRAM"
 
 /* The path that execvp(3) will run: of PROGRAM itself, or of the first in PATH. */
 static void find_program(const char *name, char path[PATH_MAX])
@@ -149,32 +150,36 @@ static void check_libraries(const char *interpreter, const char *path, char firs
 		      path);
 }
 
-static void find_library(char library[PATH_MAX])
+static void find_recorder(char directory[PATH_MAX])
 {
-	ssize_t length = readlink("/proc/self/exe", library, PATH_MAX - sizeof(LIBRARY));
-	char *name;
+	ssize_t length = readlink("/proc/self/exe", directory, PATH_MAX - sizeof(DIRECTORY));
+	char library[PATH_MAX + sizeof(LIBRARY)];
 
 	if (length < 0)
 		error(EXIT_FAILURE, errno, "/proc/self/exe");
-	library[length] = '\0';
-	name = strrchr(library, '/') + 1;
-	memcpy(name, LIBRARY, sizeof(LIBRARY));
+	directory[length] = '\0';
+	memcpy(strrchr(directory, '/') + 1, DIRECTORY, sizeof(DIRECTORY));
+	snprintf(library, sizeof(library), "%s/" LIBRARY, directory);
 	if (access(library, R_OK) < 0)
 		error(EXIT_FAILURE, errno, "%s (make ringtrace builds it)", library);
-	if (strpbrk(library, ": "))
-		error(EXIT_FAILURE, 0,
-		      "%s: LD_PRELOAD takes no path with a blank or a colon (move the directory)",
-		      library);
 }
 
-static void preload(const char *library, const char *first)
+/*
+ * Puts the recorder into LD_PRELOAD, whose paths end at blanks and colons, and in which $ has a
+ * meaning: a directory that has one of them in its name is reached through the reader, which is in
+ * it, and lives until the program has ended.
+ */
+static void preload(const struct program *program, pid_t reader)
 {
-	const char *before = getenv("LD_PRELOAD");
-	char list[3 * PATH_MAX];
+	const char *before = getenv("LD_PRELOAD"), *first = program->first;
+	char directory[PATH_MAX], list[4 * PATH_MAX];
 
+	snprintf(directory, sizeof(directory), "%s", program->recorder);
+	if (strpbrk(directory, " :$"))
+		snprintf(directory, sizeof(directory), "/proc/%d/cwd", (int)reader);
 	if (before)
 		setenv(ENV_LD_PRELOAD, before, 1);
-	snprintf(list, sizeof(list), "%s%s%s%s%s", first, *first ? ":" : "", library,
+	snprintf(list, sizeof(list), "%s%s%s/" LIBRARY "%s%s", first, *first ? ":" : "", directory,
 		 before ? ":" : "", before ? before : "");
 	setenv("LD_PRELOAD", list, 1);
 }
@@ -185,14 +190,14 @@ void program_find(const char *name, struct program *program)
 	find_interpreter(program->path, program->interpreter);
 	check_privileges(program->path);
 	check_libraries(program->interpreter, program->path, program->first);
+	find_recorder(program->recorder);
 }
 
-void program_become(const struct program *program, char **arguments, int segment)
+void program_become(const struct program *program, char **arguments, int segment, pid_t reader)
 {
-	char library[PATH_MAX], number[16];
+	char number[16];
 
-	find_library(library);
-	preload(library, program->first);
+	preload(program, reader);
 	snprintf(number, sizeof(number), "%d", segment);
 	setenv(ENV_CHANNEL, number, 1);
 	execv(program->path, arguments);

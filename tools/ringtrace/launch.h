@@ -5,18 +5,23 @@
 #define TOOLS_RINGTRACE_LAUNCH_H
 
 #include <limits.h>
+#include <sys/types.h>
 
 struct program {
 	char path[PATH_MAX];
 	char interpreter[PATH_MAX];
-	char first[PATH_MAX]; /* a library that has to be loaded before any other, or "" */
+	char first[PATH_MAX];	 /* a library that has to be loaded before any other, or "" */
+	char recorder[PATH_MAX]; /* the recorder's directory */
 };
 
 /* Finds the program that execvp(3) would run; ends with a message where it cannot be traced. */
 void program_find(const char *name, struct program *program);
 
-/* Becomes the program, with the recorder loaded in front of liburing and writing to `segment`. */
-void program_become(const struct program *program, char **arguments, int segment)
+/*
+ * Becomes the program, with the recorder loaded in front of liburing and writing to `segment`. The
+ * reader is a process whose working directory is the recorder's.
+ */
+void program_become(const struct program *program, char **arguments, int segment, pid_t reader)
 	__attribute__((noreturn));
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * ringtrace's log, version 1: what the recorder writes and the reader reads, in memory that they
+ * ringtrace's log, version 2: what the recorder writes and the reader reads, in memory that they
  * share while the program runs, and in the file of -w.
  *
  * A log is a struct log_start and then records, one after the other. A record is a struct record,
@@ -16,19 +16,27 @@
  *                                      opened, or has another size now
  *   RECORD_RING_END   1: by exit       struct ring_end
  *   RECORD_SQES       of the first SQE struct entries and that many SQEs, as they are handed over
- *                                      (flags 1: prepared, and never were); then, up to the end,
- *                                      any number of struct memory, each with its bytes: what the
- *                                      last SQE points to
+ *                                      (flags: an enum sqes_flags); then, up to the end, any
+ *                                      number of struct memory, each with its bytes: what the last
+ *                                      SQE points to, see below
  *   RECORD_CQES       of the first CQE struct entries and that many CQEs
  *   RECORD_MISSED     how many         nothing: SQEs (flags 0) or CQEs (flags 1) were overwritten
  *                                      before they could be copied
  *   RECORD_CALL       an enum call_id  struct call_record: a call into liburing that has returned
+ *                                      (flags: an enum call_kind)
  *   RECORD_BUFFERS    the group        struct entries and that many struct io_uring_buf: buffers
  *                                      that the program put into a buffer ring
  *   RECORD_CLOSE      the descriptor   nothing: close(2) is about to be called (flags 1: on one
- * that is not open)
+ *                                      that is not open)
+ *   RECORD_SHUTDOWN   the descriptor   nothing: shutdown(2) of writing is about to be called
  *
  * SQEs and CQEs are numbered from the ring's beginning, as its heads and tails count them.
+ *
+ * What an SQE points to was read when it was handed over. It is a path, a time, a socket's address,
+ * up to VECTORS_MOST struct iovec (readv, writev and their relatives, a vectorized send), or, of
+ * sendmsg and recvmsg, a struct msghdr, and then up to VECTORS_MOST struct iovec, whose address is
+ * its msg_iov, and, except of recvmsg, the socket's address at its msg_name. What the vectors point
+ * to is not copied. Where the memory could not be read, the length is what could: mostly 0.
  */
 #ifndef TOOLS_RINGTRACE_LOG_H
 #define TOOLS_RINGTRACE_LOG_H
@@ -36,7 +44,7 @@
 #include <stdint.h>
 
 #define LOG_MAGIC   "ringtrc"
-#define LOG_VERSION 1
+#define LOG_VERSION 2
 
 struct log_start {
 	char magic[8];
@@ -57,6 +65,13 @@ enum record_kind {
 	RECORD_CALL,
 	RECORD_BUFFERS,
 	RECORD_CLOSE,
+	RECORD_SHUTDOWN,
+};
+
+enum sqes_flags {
+	SQES_NEVER = 1,	    /* prepared, and never handed over */
+	SQES_LEFT_OVER = 2, /* nobody has written the last one's user_data since the kernel took the
+			       SQE that was there before; known only with --check */
 };
 
 /* While a record is being written, its size is odd; before that, it is 0. */
@@ -102,79 +117,97 @@ struct entries {
 	uint32_t entry_size;
 };
 
+#define VECTORS_MOST 16
+
 struct memory {
 	uint64_t address;
 	uint32_t length; /* the bytes behind this are filled up to a multiple of 8 */
 	uint32_t reserved;
 };
 
-/* The calls that have a hook. What their arguments are, names.c says. */
+/* The calls that have a hook, and what their arguments are, for printf(3). */
 #define CALLS(CALL)                                                                                \
-	CALL(submit)                                                                               \
-	CALL(submit_and_wait)                                                                      \
-	CALL(submit_and_wait_timeout)                                                              \
-	CALL(submit_and_wait_min_timeout)                                                          \
-	CALL(submit_and_wait_reg)                                                                  \
-	CALL(submit_and_get_events)                                                                \
-	CALL(get_events)                                                                           \
-	CALL(wait_cqe)                                                                             \
-	CALL(peek_cqe)                                                                             \
-	CALL(wait_cqes)                                                                            \
-	CALL(wait_cqes_min_timeout)                                                                \
-	CALL(wait_cqe_timeout)                                                                     \
-	CALL(peek_batch_cqe)                                                                       \
-	CALL(sqring_wait)                                                                          \
-	CALL(enter)                                                                                \
-	CALL(enter2)                                                                               \
-	CALL(register)                                                                             \
-	CALL(register_buffers)                                                                     \
-	CALL(register_buffers_tags)                                                                \
-	CALL(register_buffers_sparse)                                                              \
-	CALL(register_buffers_update_tag)                                                          \
-	CALL(unregister_buffers)                                                                   \
-	CALL(clone_buffers)                                                                        \
-	CALL(clone_buffers_offset)                                                                 \
-	CALL(register_files)                                                                       \
-	CALL(register_files_tags)                                                                  \
-	CALL(register_files_sparse)                                                                \
-	CALL(register_files_update)                                                                \
-	CALL(register_files_update_tag)                                                            \
-	CALL(unregister_files)                                                                     \
-	CALL(register_file_alloc_range)                                                            \
-	CALL(register_buf_ring)                                                                    \
-	CALL(setup_buf_ring)                                                                       \
-	CALL(unregister_buf_ring)                                                                  \
-	CALL(free_buf_ring)                                                                        \
-	CALL(register_ring_fd)                                                                     \
-	CALL(unregister_ring_fd)                                                                   \
-	CALL(close_ring_fd)                                                                        \
-	CALL(register_eventfd)                                                                     \
-	CALL(register_eventfd_async)                                                               \
-	CALL(unregister_eventfd)                                                                   \
-	CALL(register_probe)                                                                       \
-	CALL(register_personality)                                                                 \
-	CALL(unregister_personality)                                                               \
-	CALL(register_restrictions)                                                                \
-	CALL(enable_rings)                                                                         \
-	CALL(register_iowq_aff)                                                                    \
-	CALL(unregister_iowq_aff)                                                                  \
-	CALL(register_iowq_max_workers)                                                            \
-	CALL(register_sync_cancel)                                                                 \
-	CALL(register_napi)                                                                        \
-	CALL(unregister_napi)                                                                      \
-	CALL(register_region)                                                                      \
-	CALL(register_wait_reg)                                                                    \
-	CALL(resize_rings)
+	CALL(submit, "")                                                                           \
+	CALL(submit_and_wait, "%u")                                                                \
+	CALL(submit_and_wait_timeout, "%u")                                                        \
+	CALL(submit_and_wait_min_timeout, "%u")                                                    \
+	CALL(submit_and_wait_reg, "%u, registered wait %u")                                        \
+	CALL(submit_and_get_events, "")                                                            \
+	CALL(get_events, "")                                                                       \
+	CALL(wait_cqe, "")                                                                         \
+	CALL(peek_cqe, "")                                                                         \
+	CALL(wait_cqes, "%u")                                                                      \
+	CALL(wait_cqes_min_timeout, "%u")                                                          \
+	CALL(wait_cqe_timeout, "")                                                                 \
+	CALL(peek_batch_cqe, "%u")                                                                 \
+	CALL(sqring_wait, "")                                                                      \
+	CALL(enter, "")                                                                            \
+	CALL(enter2, "")                                                                           \
+	CALL(register, "")                                                                         \
+	CALL(register_buffers, "%u buffers")                                                       \
+	CALL(register_buffers_tags, "%u buffers")                                                  \
+	CALL(register_buffers_sparse, "%u buffers")                                                \
+	CALL(register_buffers_update_tag, "%u buffers from %u")                                    \
+	CALL(unregister_buffers, "")                                                               \
+	CALL(clone_buffers, "of the ring with fd %u")                                              \
+	CALL(clone_buffers_offset, "of the ring with fd %u, %u buffers from %u to %u")             \
+	CALL(register_files, "%u slots")                                                           \
+	CALL(register_files_tags, "%u slots")                                                      \
+	CALL(register_files_sparse, "%u slots")                                                    \
+	CALL(register_files_update, "%u slots from slot %u")                                       \
+	CALL(register_files_update_tag, "%u slots from slot %u")                                   \
+	CALL(unregister_files, "")                                                                 \
+	CALL(register_file_alloc_range, "%u slots from slot %u")                                   \
+	CALL(register_buf_ring, "group %u, %u buffers")                                            \
+	CALL(setup_buf_ring, "group %u, %u buffers")                                               \
+	CALL(unregister_buf_ring, "group %u")                                                      \
+	CALL(free_buf_ring, "group %u")                                                            \
+	CALL(register_ring_fd, "")                                                                 \
+	CALL(unregister_ring_fd, "")                                                               \
+	CALL(close_ring_fd, "")                                                                    \
+	CALL(register_eventfd, "fd %u")                                                            \
+	CALL(register_eventfd_async, "fd %u")                                                      \
+	CALL(unregister_eventfd, "")                                                               \
+	CALL(register_probe, "")                                                                   \
+	CALL(register_personality, "")                                                             \
+	CALL(unregister_personality, "%u")                                                         \
+	CALL(register_restrictions, "%u")                                                          \
+	CALL(enable_rings, "")                                                                     \
+	CALL(register_iowq_aff, "")                                                                \
+	CALL(unregister_iowq_aff, "")                                                              \
+	CALL(register_iowq_max_workers, "%u bounded, %u unbounded")                                \
+	CALL(register_sync_cancel, "")                                                             \
+	CALL(register_napi, "")                                                                    \
+	CALL(unregister_napi, "")                                                                  \
+	CALL(register_region, "")                                                                  \
+	CALL(register_wait_reg, "%u waits")                                                        \
+	CALL(resize_rings, "%u SQEs, %u CQEs")                                                     \
+	CALL(buf_ring_head, "group %u")                                                            \
+	CALL(register_clock, "")                                                                   \
+	CALL(register_ifq, "")                                                                     \
+	CALL(register_zcrx_ctrl, "")                                                               \
+	CALL(register_bpf_filter, "")                                                              \
+	CALL(register_bpf_filter_task, "")                                                         \
+	CALL(register_query, "")                                                                   \
+	CALL(register_sync_msg, "to the ring with fd %u, result %u")
 
-#define CALL_ID(name) CALL_##name,
+#define CALL_ID(name, arguments) CALL_##name,
 enum call_id { CALLS(CALL_ID) CALL_COUNT };
 #undef CALL_ID
+
+/* What a call may do with the ring. */
+enum call_kind {
+	CALL_SUBMITS, /* hands over the prepared SQEs */
+	CALL_WAITS,   /* wants CQEs */
+	CALL_LOOKS,   /* the same without waiting: goes unrecorded when there is nothing */
+	CALL_REGISTERS,
+};
 
 struct call_record {
 	uint64_t began;
 	int32_t result;
 	uint32_t arguments[4];
-	uint32_t reserved;
+	uint32_t spun; /* milliseconds of processor time in which the thread only looked, in vain */
 	struct ring_counters before, after;
 };
 

@@ -245,6 +245,13 @@ static bool handle_records(const struct record *records, size_t length, int segm
 	return ended;
 }
 
+/* While the program, at its end, still waits for the reader. */
+static void set_status(struct channel *channel)
+{
+	if (fails && check_count())
+		channel->status = EXIT_MISTAKES;
+}
+
 static int read_channel(struct channel *channel, int segment)
 {
 	const struct record *records;
@@ -257,6 +264,7 @@ static int read_channel(struct channel *channel, int segment)
 			break;
 		}
 		ended = handle_records(records, length, segment);
+		set_status(channel);
 		if (!ended && !lines_flush()) {
 			error(0, errno, "writing the lines: the trace ends here");
 			break;
@@ -264,8 +272,7 @@ static int read_channel(struct channel *channel, int segment)
 	}
 	events_end();
 	lines_flush();
-	if (fails && check_count())
-		channel->status = EXIT_MISTAKES;
+	set_status(channel);
 	channel_stop(channel);
 	return EXIT_SUCCESS;
 }
@@ -303,12 +310,15 @@ static void close_inherited(void)
 
 /*
  * The reader outlives the program's signals: it is in a session of its own, and has of the
- * program's files only standard error.
+ * program's files only standard error. It is in the recorder's directory, and no longer keeps the
+ * program's in use.
  */
-static void become_reader(void)
+static void become_reader(const char *directory)
 {
 	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 
+	if (chdir(directory) < 0)
+		error(EXIT_FAILURE, errno, "%s", directory);
 	setsid();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
@@ -317,12 +327,11 @@ static void become_reader(void)
 	close_inherited();
 }
 
-/* A grandchild: the program will not find a child that it has not made. */
-static void start_reader(struct channel *channel, int segment)
+/* Returns the reader, a grandchild: the program will not find a child that it has not made. */
+static pid_t start_reader(struct channel *channel, int segment, const char *directory)
 {
+	pid_t child, reader;
 	int ready[2];
-	pid_t child;
-	char byte;
 
 	if (pipe2(ready, O_CLOEXEC) < 0)
 		error(EXIT_FAILURE, errno, "pipe2");
@@ -332,17 +341,18 @@ static void start_reader(struct channel *channel, int segment)
 	if (child > 0) {
 		close(ready[1]);
 		waitpid(child, NULL, 0);
-		if (read(ready[0], &byte, 1) != 1)
+		if (read(ready[0], &reader, sizeof(reader)) != sizeof(reader))
 			error(EXIT_FAILURE, 0, "the reader has not started");
 		close(ready[0]);
-		return;
+		return reader;
 	}
 	if (fork() != 0)
 		_exit(EXIT_SUCCESS);
 	channel_begin_reading(channel);
-	if (write(ready[1], "", 1) != 1)
+	become_reader(directory);
+	reader = getpid();
+	if (write(ready[1], &reader, sizeof(reader)) != sizeof(reader))
 		_exit(EXIT_FAILURE);
-	become_reader();
 	exit(read_channel(channel, segment));
 }
 
@@ -351,6 +361,7 @@ int main(int argc, char **argv)
 	struct program program;
 	struct channel *channel;
 	struct log_start start;
+	pid_t reader;
 	int segment;
 
 	parse_options(argc, argv);
@@ -369,6 +380,7 @@ int main(int argc, char **argv)
 	if (!log_write(&start, sizeof(start)))
 		error(EXIT_FAILURE, errno, "%s", log_to_write);
 	channel = channel_create(&segment);
-	start_reader(channel, segment);
-	program_become(&program, argv + optind, segment);
+	channel->marks = checks;
+	reader = start_reader(channel, segment, program.recorder);
+	program_become(&program, argv + optind, segment, reader);
 }

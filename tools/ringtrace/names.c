@@ -125,6 +125,16 @@ static const struct flag message_ring_flags[] = {
 	{1 << 1, "FLAGS_PASS"},
 	{0},
 };
+static const struct flag nop_flags[] = {
+	{1 << 0, "INJECT_RESULT"},
+	{1 << 1, "FILE"},
+	{1 << 2, "FIXED_FILE"},
+	{1 << 3, "FIXED_BUFFER"},
+	{1 << 4, "TW"},
+	{1 << 5, "CQE32"},
+	{0},
+};
+static const struct flag install_flags[] = {{1 << 0, "NO_CLOEXEC"}, {0}};
 static const struct flag command_flags[] = {{1 << 0, "FIXED"}, {1 << 1, "MULTISHOT"}, {0}};
 const struct flag cqe_flags[] = {
 	{1 << 1, "MORE"},     {1 << 2, "SOCK_NONEMPTY"}, {1 << 3, "NOTIF"},
@@ -153,7 +163,7 @@ const struct flag buffer_ring_flags[] = {{1 << 0, "MMAP"}, {1 << 1, "INC"}, {0}}
 
 /* In the order of enum io_uring_op. */
 static const struct operation operations[] = {
-	{"nop", 0, NULL, NULL},
+	{"nop", 0, NULL, nop_flags},
 	{"readv", FD | VECTORS | ADDRESS | OFFSET, NULL, read_write_flags},
 	{"writev", FD | VECTORS | ADDRESS | OFFSET, NULL, read_write_flags},
 	{"fsync", FD, NULL, fsync_flags},
@@ -207,7 +217,7 @@ static const struct operation operations[] = {
 	{"futex_wait", ADDRESS, NULL, NULL},
 	{"futex_wake", ADDRESS, NULL, NULL},
 	{"futex_waitv", ADDRESS, NULL, NULL},
-	{"fixed_fd_install", FD, NULL, NULL},
+	{"fixed_fd_install", FD, NULL, install_flags},
 	{"ftruncate", FD | OFFSET, NULL, NULL},
 	{"bind", FD | SOCKET, NULL, NULL},
 	{"listen", FD, NULL, NULL},
@@ -216,7 +226,7 @@ static const struct operation operations[] = {
 	{"readv_fixed", FD | VECTORS | ADDRESS | OFFSET | BUFFER, NULL, read_write_flags},
 	{"writev_fixed", FD | VECTORS | ADDRESS | OFFSET | BUFFER, NULL, read_write_flags},
 	{"pipe", INTO, NULL, open_flags},
-	{"nop128", 0, NULL, NULL},
+	{"nop128", 0, NULL, nop_flags},
 	{"uring_cmd128", FD, NULL, command_flags},
 };
 
@@ -256,56 +266,33 @@ bool is_receive(unsigned opcode)
 	return opcode == IORING_OP_RECV || opcode == IORING_OP_RECVMSG || opcode == OP_RECV_ZC;
 }
 
+bool points_to_vectors(const struct io_uring_sqe *sqe)
+{
+	const struct operation *known = operation(sqe->opcode);
+
+	return known && (known->fields & (VECTORS | MESSAGE) ||
+			 (is_send(sqe->opcode) && sqe->ioprio & SEND_VECTORIZED));
+}
+
 bool gives_descriptor(unsigned opcode)
 {
 	return opcode == IORING_OP_ACCEPT || opcode == IORING_OP_OPENAT ||
 	       opcode == IORING_OP_OPENAT2 || opcode == IORING_OP_SOCKET;
 }
 
-#define CALL_NAME(name) #name,
-static const char *const call_names[] = {CALLS(CALL_NAME)};
+#define CALL_TEXTS(name, arguments) {#name, arguments},
+static const struct {
+	const char *name, *arguments;
+} calls[] = {CALLS(CALL_TEXTS)};
 
 const char *call_name(enum call_id id)
 {
-	return call_names[id];
+	return calls[id].name;
 }
-
-static const char *const call_formats[CALL_COUNT] = {
-	[CALL_submit_and_wait] = "%u",
-	[CALL_submit_and_wait_timeout] = "%u",
-	[CALL_submit_and_wait_min_timeout] = "%u",
-	[CALL_submit_and_wait_reg] = "%u, registered wait %u",
-	[CALL_wait_cqes] = "%u",
-	[CALL_wait_cqes_min_timeout] = "%u",
-	[CALL_peek_batch_cqe] = "%u",
-	[CALL_register_buffers] = "%u buffers",
-	[CALL_register_buffers_tags] = "%u buffers",
-	[CALL_register_buffers_sparse] = "%u buffers",
-	[CALL_register_buffers_update_tag] = "%u buffers from %u",
-	[CALL_clone_buffers] = "of the ring with fd %u",
-	[CALL_clone_buffers_offset] = "of the ring with fd %u, %u buffers from %u to %u",
-	[CALL_register_files] = "%u slots",
-	[CALL_register_files_tags] = "%u slots",
-	[CALL_register_files_sparse] = "%u slots",
-	[CALL_register_files_update] = "%u slots from slot %u",
-	[CALL_register_files_update_tag] = "%u slots from slot %u",
-	[CALL_register_file_alloc_range] = "%u slots from slot %u",
-	[CALL_register_buf_ring] = "group %u, %u buffers",
-	[CALL_setup_buf_ring] = "group %u, %u buffers",
-	[CALL_unregister_buf_ring] = "group %u",
-	[CALL_free_buf_ring] = "group %u",
-	[CALL_register_eventfd] = "fd %u",
-	[CALL_register_eventfd_async] = "fd %u",
-	[CALL_unregister_personality] = "%u",
-	[CALL_register_restrictions] = "%u",
-	[CALL_register_iowq_max_workers] = "%u bounded, %u unbounded",
-	[CALL_register_wait_reg] = "%u waits",
-	[CALL_resize_rings] = "%u SQEs, %u CQEs",
-};
 
 const char *call_format(enum call_id id)
 {
-	return call_formats[id] ? call_formats[id] : "";
+	return calls[id].arguments;
 }
 
 static const char *const register_names[] = {

@@ -17,14 +17,17 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-#define RINGS_A_TABLE 32
-#define BUFFER_RINGS  16
-#define POINTED_MOST  1024 /* bytes of memory that one SQE points to */
+#define BUFFER_RINGS   16
+#define SPINNING_NS    1000000000 /* of nothing but looks */
+#define SPINNING_LOOKS 250000	  /* at least, in that time */
+#define LOOKS_A_TIME   4096	  /* that many are made between two looks at the clock */
+#define POINTED_MOST   1024	  /* bytes of memory that one SQE points to, see copy_pointed() */
 
 /* initial-exec: an access must not allocate, which would be the program's heap. */
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
@@ -36,6 +39,7 @@ struct buffer_ring {
 };
 
 struct ring_state {
+	struct ring_state *next;
 	/* Rings are known by their memory: a program may move its struct io_uring. */
 	_Atomic(const unsigned *) key;	/* sq.khead; NULL: free */
 	struct io_uring view;		/* where the ring's memory is: that does not move */
@@ -44,14 +48,14 @@ struct ring_state {
 	unsigned sqe_seen;
 	_Atomic unsigned cqe_seen;
 	unsigned looks;
+	uint64_t *user_data; /* of the SQEs that bear a mark: what stood there; NULL: no marks */
+	unsigned marked;     /* up to this SQE */
+	pid_t marker;	     /* the only thread that submits, or NOBODY where there are two */
 	struct buffer_ring buffer_rings[BUFFER_RINGS];
 };
 
-/* Tables are never given back: another thread may be looking for its ring there. */
-static struct ring_table {
-	struct ring_state states[RINGS_A_TABLE];
-	_Atomic(struct ring_table *) next;
-} first_table;
+/* None is ever given back: another thread may be looking for its ring there. */
+static _Atomic(struct ring_state *) states;
 
 static const unsigned being_filled; /* the key of a state that is */
 
@@ -65,23 +69,11 @@ THREAD_LOCAL pid_t thread;
 THREAD_LOCAL bool inside;
 THREAD_LOCAL struct record *being_written;
 
+/* The looks into a CQ that the thread has made one after the other, and found nothing. */
+THREAD_LOCAL unsigned vain_looks;
+THREAD_LOCAL uint64_t spinning_since; /* its processor time */
+
 /* The channel */
-
-static uint64_t now(void)
-{
-	struct timespec time;
-
-	clock_gettime(CLOCK_MONOTONIC, &time);
-	return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
-}
-
-static long futex(_Atomic uint32_t *word, int operation, uint32_t value)
-{
-	static const struct timespec a_second = {.tv_sec = 1};
-
-	return syscall(SYS_futex, word, operation, value,
-		       operation == FUTEX_WAIT ? &a_second : NULL, NULL, 0);
-}
 
 static bool is_recording(void)
 {
@@ -91,19 +83,20 @@ static bool is_recording(void)
 static void wake_reader(void)
 {
 	if (channel->reader_sleeps && atomic_exchange(&channel->reader_sleeps, 0))
-		futex(&channel->reader_sleeps, FUTEX_WAKE, 1);
+		futex(&channel->reader_sleeps, FUTEX_WAKE, 1, NULL);
 }
 
 /* Until the reader has made progress; finds out, too, when it has died. */
 static void wait_for_reader(uint64_t consumed)
 {
+	static const struct timespec a_second = {.tv_sec = 1};
 	uint32_t progress;
 
 	atomic_fetch_add(&channel->space_awaited, 1);
 	progress = channel->progress;
 	wake_reader();
 	if (channel->consumed == consumed && !channel->stopped &&
-	    futex(&channel->progress, FUTEX_WAIT, progress) < 0 && errno == ETIMEDOUT &&
+	    futex(&channel->progress, FUTEX_WAIT, progress, &a_second) < 0 && errno == ETIMEDOUT &&
 	    pthread_mutex_trylock(&channel->reader_lives) != EBUSY)
 		channel->stopped = true;
 	atomic_fetch_sub(&channel->space_awaited, 1);
@@ -158,7 +151,7 @@ static struct record *record_begin(enum record_kind kind, uint32_t ring, uint32_
 	record->kind = (uint16_t)kind;
 	record->ring = ring;
 	record->number = number;
-	record->time = now();
+	record->time = clock_ns(CLOCK_MONOTONIC);
 	return record;
 }
 
@@ -196,9 +189,9 @@ static size_t memory_peek(uint64_t address, void *copy, size_t size)
 
 /* What SQEs point to, as far as the reader shows it. */
 enum field { NO_FIELD, ADDR, OFF, ADDR3 };
-enum size { TEXT = 64, TIMESPEC = 16, HOW = 24, MESSAGE = 56, BY_LEN = 1, BY_OFF = 2 };
+enum size { TEXT = 64, TIMESPEC = 16, HOW = 24, BY_LEN = 1, BY_OFF = 2, MESSAGE = 3 };
 
-#define VECTORS_MOST	 8
+#define ADDRESS_MOST	 110	   /* bytes: struct sockaddr_un is the largest */
 #define VECTORIZED	 (1U << 5) /* sqe->ioprio of a send */
 #define IMMEDIATE_ARG	 (1U << 7) /* sqe->timeout_flags */
 #define OPERATION_BIND	 56
@@ -253,16 +246,62 @@ static bool points(const struct io_uring_sqe *sqe, struct pointer pointer)
 	}
 }
 
-static size_t pointed_size(const struct io_uring_sqe *sqe, unsigned size)
+static size_t at_most(size_t size, size_t most)
 {
-	if (size == BY_LEN)
-		return sizeof(struct iovec) * (sqe->len < VECTORS_MOST ? sqe->len : VECTORS_MOST);
-	if (size == BY_OFF)
-		return sqe->off < 110 ? sqe->off : 110; /* struct sockaddr_un is the largest */
-	return size;
+	return size < most ? size : most;
 }
 
-/* Puts struct memory and its bytes for each pointer into `copy`; returns how many bytes. */
+static size_t vectors_size(size_t count)
+{
+	return sizeof(struct iovec) * at_most(count, VECTORS_MOST);
+}
+
+static size_t pointed_size(const struct io_uring_sqe *sqe, unsigned size)
+{
+	switch (size) {
+	case BY_LEN:
+		return vectors_size(sqe->len);
+	case BY_OFF:
+		return at_most(sqe->off, ADDRESS_MOST);
+	case MESSAGE:
+		return sizeof(struct msghdr);
+	default:
+		return size;
+	}
+}
+
+/* Puts a struct memory and the bytes at the address into `copy`; returns how many bytes that is. */
+static size_t copy_memory(uint64_t address, size_t size, char *copy)
+{
+	struct memory *memory = (struct memory *)copy;
+
+	memory->address = address;
+	memory->length = (uint32_t)memory_peek(address, memory + 1, size);
+	memory->reserved = 0;
+	return sizeof(*memory) + ((memory->length + 7) & ~7U);
+}
+
+/* What a struct msghdr, copied already, points to: the vectors, and where a message is to go. */
+static size_t copy_message(const struct io_uring_sqe *sqe, const struct memory *memory, char *copy)
+{
+	const struct msghdr *message = (const struct msghdr *)(memory + 1);
+	size_t length = 0;
+
+	if (memory->length < sizeof(*message))
+		return 0;
+	if (message->msg_iovlen)
+		length += copy_memory((uintptr_t)message->msg_iov,
+				      vectors_size(message->msg_iovlen), copy);
+	if (message->msg_name && sqe->opcode != IORING_OP_RECVMSG)
+		length += copy_memory((uintptr_t)message->msg_name,
+				      at_most(message->msg_namelen, ADDRESS_MOST), copy + length);
+	return length;
+}
+
+/*
+ * Puts all that the SQE points to into `copy`, and returns how many bytes that is. The most it can
+ * be is a message: five times struct memory or less, and less than 500 bytes behind them.
+ */
 static size_t copy_pointed(const struct io_uring_sqe *sqe, char *copy)
 {
 	size_t length = 0;
@@ -272,17 +311,16 @@ static size_t copy_pointed(const struct io_uring_sqe *sqe, char *copy)
 		return 0;
 	for (i = 0; i < 2; i++) {
 		struct pointer pointer = pointers[sqe->opcode][i];
-		struct memory *memory = (struct memory *)(copy + length);
+		const struct memory *memory = (struct memory *)(copy + length);
 
 		if (pointer.field == NO_FIELD || !points(sqe, pointer))
 			break;
-		memory->address = pointer.field == ADDR	 ? sqe->addr
-				  : pointer.field == OFF ? sqe->off
-							 : sqe->addr3;
-		memory->reserved = 0;
-		memory->length = (uint32_t)memory_peek(memory->address, memory + 1,
-						       pointed_size(sqe, pointer.size));
-		length += sizeof(*memory) + ((memory->length + 7) & ~7U);
+		length += copy_memory(pointer.field == ADDR  ? sqe->addr
+				      : pointer.field == OFF ? sqe->off
+							     : sqe->addr3,
+				      pointed_size(sqe, pointer.size), copy + length);
+		if (pointer.size == MESSAGE)
+			length += copy_message(sqe, memory, copy + length);
 	}
 	return length;
 }
@@ -299,9 +337,95 @@ static const struct io_uring_sqe *sqe_at(const struct io_uring *ring, unsigned i
 	return &ring->sq.sqes[(index & ring->sq.ring_mask) << shift];
 }
 
+/*
+ * Marks: with --check the user_data of an SQE that the kernel has taken becomes a number that no
+ * program would use. Where that still stands when the SQE is handed over again, nobody has written
+ * it. What had stood there is put back before the kernel sees it.
+ */
+
+#define MARK	   0xa5c3e1f00f1e3c5aULL
+#define NOBODY	   (-1)
+#define UNMARKABLE ((1U << 19) | (1U << 20)) /* IORING_SETUP_SQE_MIXED, IORING_SETUP_SQ_REWIND */
+
+static _Atomic uint64_t *user_data_at(const struct io_uring *ring, unsigned index)
+{
+	return (_Atomic uint64_t *)&sqe_at(ring, index)->user_data;
+}
+
+static bool unmark(const struct ring_state *state, const struct io_uring *ring, unsigned index)
+{
+	uint64_t mark = MARK;
+
+	return state->user_data &&
+	       atomic_compare_exchange_strong(user_data_at(ring, index), &mark,
+					      state->user_data[index & ring->sq.ring_mask]);
+}
+
+static size_t marks_size(const struct io_uring *ring)
+{
+	return ring->sq.ring_entries * sizeof(uint64_t);
+}
+
+/* Where a wait may submit by itself, there are none: liburing has one for kernels before 5.11. */
+static void marks_begin(struct ring_state *state, const struct io_uring *ring)
+{
+	state->user_data = NULL;
+	state->marker = 0;
+	state->marked = ring->sq.sqe_tail;
+	if (!channel->marks || ring->flags & UNMARKABLE || !(ring->features & IORING_FEAT_EXT_ARG))
+		return;
+	state->user_data = mmap(NULL, marks_size(ring), PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (state->user_data == MAP_FAILED)
+		state->user_data = NULL;
+}
+
+static void unmark_all(const struct ring_state *state, const struct io_uring *ring)
+{
+	unsigned i;
+
+	for (i = 0; state->user_data && i < ring->sq.ring_entries; i++)
+		unmark(state, ring, i);
+}
+
+static void marks_end(struct ring_state *state)
+{
+	if (state->user_data)
+		munmap(state->user_data, marks_size(&state->view));
+	state->user_data = NULL;
+}
+
+/* After a submit: the SQEs that the kernel has taken, and that are not in use again. */
+static void mark_taken(struct ring_state *state, const struct io_uring *ring)
+{
+	unsigned head = IO_URING_READ_ONCE(*state->view.sq.khead);
+	unsigned reused = ring->sq.sqe_tail - ring->sq.ring_entries;
+
+	if (!state->user_data || state->marker == NOBODY)
+		return;
+	if (!state->marker)
+		state->marker = thread;
+	/* The program writes its tail itself, or another thread may be writing SQEs. */
+	if (ring == &state->view || state->marker != thread) {
+		state->marker = NOBODY;
+		return;
+	}
+	if ((int)(state->marked - reused) < 0)
+		state->marked = reused;
+	for (; (int)(state->marked - head) < 0; state->marked++) {
+		_Atomic uint64_t *user_data = user_data_at(ring, state->marked);
+		uint64_t *kept = &state->user_data[state->marked & ring->sq.ring_mask];
+
+		if (*user_data == MARK)
+			continue;
+		*kept = *user_data;
+		atomic_store(user_data, MARK);
+	}
+}
+
 /* One record: `count` SQEs from the place `index` on, and what the last of them points to. */
 static void record_sqes(struct ring_state *state, const struct io_uring *ring, unsigned index,
-			unsigned count, bool never, const char *pointed, size_t pointed_length)
+			unsigned count, uint16_t flags, const char *pointed, size_t pointed_length)
 {
 	struct entries entries = {.count = count, .entry_size = sqe_size(ring)};
 	struct record *record =
@@ -312,7 +436,7 @@ static void record_sqes(struct ring_state *state, const struct io_uring *ring, u
 	state->sqe_seen += count;
 	if (!record)
 		return;
-	record->flags = never;
+	record->flags = flags;
 	to = memcpy(record + 1, &entries, sizeof(entries));
 	to += sizeof(entries);
 	for (; count > 0; count--, to += entries.entry_size)
@@ -334,6 +458,7 @@ static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, 
 	unsigned count;
 	_Alignas(8) char pointed[POINTED_MOST];
 	size_t length;
+	bool left_over;
 
 	if (tail - index > ring->sq.ring_entries) {
 		count = tail - index - ring->sq.ring_entries;
@@ -343,9 +468,15 @@ static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, 
 	}
 	while (index != tail) {
 		length = 0;
-		for (count = 0; count < most && index + count != tail && !length; count++)
+		left_over = false;
+		for (count = 0; count < most && index + count != tail && !length && !left_over;
+		     count++) {
+			left_over = unmark(state, ring, index + count);
 			length = copy_pointed(sqe_at(ring, index + count), pointed);
-		record_sqes(state, ring, index, count, never, pointed, length);
+		}
+		record_sqes(state, ring, index, count,
+			    (uint16_t)((never ? SQES_NEVER : 0) | (left_over ? SQES_LEFT_OVER : 0)),
+			    pointed, length);
 		index += count;
 	}
 }
@@ -474,55 +605,51 @@ void buffer_ring_registered(struct call *call, const void *address, unsigned ent
 	}
 }
 
-void buffer_ring_gone(struct call *call, unsigned group)
+static void buffer_ring_gone(struct ring_state *state, unsigned group)
 {
 	unsigned i;
 
-	for (i = 0; call->state && i < BUFFER_RINGS; i++)
-		if (call->state->buffer_rings[i].group == group)
-			call->state->buffer_rings[i].memory = NULL;
+	for (i = 0; i < BUFFER_RINGS; i++)
+		if (state->buffer_rings[i].group == group)
+			state->buffer_rings[i].memory = NULL;
 }
 
 /* Rings */
 
+static bool is_open(const struct ring_state *state)
+{
+	return state->key && state->key != &being_filled;
+}
+
 static struct ring_state *ring_known(const struct io_uring *ring)
 {
-	struct ring_table *table;
-	unsigned i;
+	struct ring_state *state = ring->sq.khead ? states : NULL;
 
-	for (table = &first_table; table && ring->sq.khead; table = table->next)
-		for (i = 0; i < RINGS_A_TABLE; i++)
-			if (table->states[i].key == ring->sq.khead)
-				return &table->states[i];
-	return NULL;
+	while (state && state->key != ring->sq.khead)
+		state = state->next;
+	return state;
 }
 
 /* A free place, or NULL without memory: the ring goes unrecorded then. */
 static struct ring_state *ring_place(void)
 {
-	struct ring_table *table = &first_table, *more;
+	struct ring_state *state;
 	const unsigned *nobody;
-	unsigned i;
 
-	for (;;) {
-		for (i = 0; i < RINGS_A_TABLE; i++) {
-			nobody = NULL;
-			if (atomic_compare_exchange_strong(&table->states[i].key, &nobody,
-							   &being_filled))
-				return &table->states[i];
-		}
-		if (!table->next) {
-			struct ring_table *none = NULL;
-
-			more = mmap(NULL, sizeof(*more), PROT_READ | PROT_WRITE,
-				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-			if (more == MAP_FAILED)
-				return NULL;
-			if (!atomic_compare_exchange_strong(&table->next, &none, more))
-				munmap(more, sizeof(*more));
-		}
-		table = table->next;
+	for (state = states; state; state = state->next) {
+		nobody = NULL;
+		if (atomic_compare_exchange_strong(&state->key, &nobody, &being_filled))
+			return state;
 	}
+	state = mmap(NULL, sizeof(*state), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		     0);
+	if (state == MAP_FAILED)
+		return NULL;
+	state->key = &being_filled;
+	state->next = states;
+	while (!atomic_compare_exchange_weak(&states, &state->next, state))
+		;
+	return state;
 }
 
 static struct ring_counters ring_counters(const struct ring_state *state,
@@ -578,6 +705,7 @@ static struct ring_state *ring_add(const struct io_uring *ring, enum how how, ui
 	state->cqe_seen = IO_URING_READ_ONCE(*ring->cq.khead);
 	state->looks = 0;
 	memset(state->buffer_rings, 0, sizeof(state->buffer_rings));
+	marks_begin(state, ring);
 	if (!process_is_recorded) {
 		process_is_recorded = true;
 		record_write(RECORD_PROCESS, 0, (uint32_t)getppid(), 0, NULL, 0);
@@ -637,15 +765,12 @@ static struct ring_state *ring_find(const struct io_uring *ring)
 
 struct io_uring *ring_of_descriptor(int fd, bool registered)
 {
-	struct ring_table *table;
-	unsigned i;
+	struct ring_state *state;
 
-	for (table = &first_table; table; table = table->next)
-		for (i = 0; i < RINGS_A_TABLE; i++)
-			if (table->states[i].key && table->states[i].key != &being_filled &&
-			    fd == (registered ? table->states[i].view.enter_ring_fd
-					      : table->states[i].view.ring_fd))
-				return &table->states[i].view;
+	for (state = states; state; state = state->next)
+		if (is_open(state) &&
+		    fd == (registered ? state->view.enter_ring_fd : state->view.ring_fd))
+			return &state->view;
 	return NULL;
 }
 
@@ -681,6 +806,7 @@ static void ring_ends(struct ring_state *state, const struct io_uring *ring, boo
 	end.counters = ring_counters(state, ring);
 	end.counters.looks = state->looks;
 	record_write(RECORD_RING_END, state->number, by_exit, 0, &end, sizeof(end));
+	marks_end(state);
 	state->key = NULL;
 }
 
@@ -725,10 +851,10 @@ void closing_begin(struct io_uring *ring)
 	errno = saved_errno;
 }
 
-void ring_resized(struct call *call)
+/* The ring's memory is another one now, with the same numbers of entries seen. */
+static void ring_resized(struct call *call)
 {
-	if (!call->state)
-		return;
+	marks_end(call->state);
 	call->state->view = *call->ring;
 	call->state->key = call->ring->sq.khead;
 	record_ring(call->state->number, RING_RESIZED, call->ring, 0);
@@ -738,8 +864,11 @@ bool call_begin(struct call *call)
 {
 	int saved_errno = errno;
 
-	if (!opening_begin())
+	if (!opening_begin()) {
+		if (call->kind == CALL_SUBMITS && call->ring && ring_known(call->ring))
+			unmark_all(ring_known(call->ring), call->ring);
 		return false;
+	}
 	call->state = call->ring ? ring_find(call->ring) : NULL;
 	if (call->state) {
 		/* A program that makes the system calls itself writes the kernel's tail itself. */
@@ -751,6 +880,8 @@ bool call_begin(struct call *call)
 			look_at_buffers(call->state);
 		if (call->kind == CALL_SUBMITS)
 			look_at_sqes(call->state, call->ring, false);
+		if (call->id == CALL_unregister_buf_ring || call->id == CALL_free_buf_ring)
+			buffer_ring_gone(call->state, call->record.arguments[0]);
 		call->record.before = ring_counters(call->state, call->ring);
 		if (call->kind == CALL_SUBMITS && rewinds(call->ring)) {
 			call->record.before.sq_head -= call->ring->sq.sqe_tail;
@@ -758,7 +889,7 @@ bool call_begin(struct call *call)
 			call->record.before.sqe_tail -= call->ring->sq.sqe_tail;
 		}
 	}
-	call->record.began = now();
+	call->record.began = clock_ns(CLOCK_MONOTONIC);
 	errno = saved_errno;
 	return true;
 }
@@ -774,13 +905,44 @@ static bool is_vain_look(const struct call *call)
 	       !(call->ring->flags & IORING_SETUP_IOPOLL) && !(call->ring->int_flags & CQ_ENTER);
 }
 
+/*
+ * For how long, in milliseconds, the thread has done nothing but look in vain; 0 where it has not,
+ * or not for SPINNING yet. It asks for the time, which is a system call, after every few thousand.
+ */
+static uint32_t has_spun(const struct call *call)
+{
+	const struct io_uring *view = &call->state->view;
+	uint64_t time;
+
+	if (call->kind != CALL_LOOKS ||
+	    IO_URING_READ_ONCE(*view->cq.ktail) != call->record.before.cq_head) {
+		vain_looks = 0;
+		return 0;
+	}
+	if (++vain_looks % LOOKS_A_TIME != 0)
+		return 0;
+	if (vain_looks == LOOKS_A_TIME)
+		spinning_since = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	time = clock_ns(CLOCK_THREAD_CPUTIME_ID) - spinning_since;
+	if (time < SPINNING_NS)
+		return 0;
+	/* With other work between the looks, it is no spinning. */
+	if (vain_looks < SPINNING_LOOKS)
+		time = 0;
+	vain_looks = 0;
+	return (uint32_t)(time / 1000000);
+}
+
 static void record_call(struct call *call, int result)
 {
 	struct ring_state *state = call->state;
 
+	if (state)
+		call->record.spun = has_spun(call);
 	if (state && is_vain_look(call)) {
 		state->looks++;
-		return;
+		if (!call->record.spun)
+			return;
 	}
 	call->record.result = result;
 	if (state) {
@@ -794,7 +956,7 @@ static void record_call(struct call *call, int result)
 			call->record.after.sq_head =
 				call->record.before.sq_head + (result > 0 ? (unsigned)result : 0);
 	}
-	record_write(RECORD_CALL, state ? state->number : 0, call->id, 0, &call->record,
+	record_write(RECORD_CALL, state ? state->number : 0, call->id, call->kind, &call->record,
 		     sizeof(call->record));
 }
 
@@ -802,14 +964,31 @@ void call_end(struct call *call, int result)
 {
 	int saved_errno = errno;
 
+	if (call->id == CALL_resize_rings && call->state && result >= 0)
+		ring_resized(call);
 	/* Another thread may have closed the ring. */
 	if (is_recording() && (!call->state || ring_known(call->ring) == call->state)) {
 		record_call(call, result);
 		if (call->state)
 			look_at_cqes(call->state);
+		if (call->state && call->kind == CALL_SUBMITS)
+			mark_taken(call->state, call->ring);
 		wake_reader();
 	}
 	inside = false;
+	errno = saved_errno;
+}
+
+/* A descriptor's calls that pass by the rings */
+
+void descriptor_shutting_down(int fd)
+{
+	int saved_errno = errno;
+
+	if (process_is_recorded && getpid() == process && opening_begin()) {
+		record_write(RECORD_SHUTDOWN, 0, (uint32_t)fd, 0, NULL, 0);
+		inside = false;
+	}
 	errno = saved_errno;
 }
 
@@ -820,14 +999,12 @@ void call_end(struct call *call, int result)
 void descriptor_closing(int fd)
 {
 	int saved_errno = errno;
-	struct ring_table *table;
-	unsigned i;
+	struct ring_state *state;
 
 	if (process_is_recorded && getpid() == process && opening_begin()) {
-		for (table = &first_table; table; table = table->next)
-			for (i = 0; i < RINGS_A_TABLE; i++)
-				if (table->states[i].key && table->states[i].key != &being_filled)
-					look_at_cqes(&table->states[i]);
+		for (state = states; state; state = state->next)
+			if (is_open(state))
+				look_at_cqes(state);
 		record_write(RECORD_CLOSE, 0, (uint32_t)fd, fcntl(fd, F_GETFD) < 0, NULL, 0);
 		inside = false;
 	}
@@ -838,8 +1015,7 @@ void descriptor_closing(int fd)
 
 static void after_fork_in_child(void)
 {
-	struct ring_table *table;
-	unsigned i;
+	struct ring_state *state;
 
 	process = getpid();
 	thread = 0;
@@ -850,10 +1026,13 @@ static void after_fork_in_child(void)
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == channel)
 			channel->stopped = true;
 	}
-	/* A child that goes on using its parent's ring finds it. */
-	for (table = &first_table; table; table = table->next)
-		for (i = 0; i < RINGS_A_TABLE; i++)
-			table->states[i].key = NULL;
+	/* A child that goes on using its parent's ring, whose memory they share, finds it. */
+	for (state = states; state; state = state->next) {
+		if (is_open(state) && state->user_data && is_ring_memory(state->view.sq.sqes))
+			unmark_all(state, &state->view);
+		marks_end(state);
+		state->key = NULL;
+	}
 }
 
 /* The program, and what it starts, finds the environment that it would have had. */
@@ -889,23 +1068,30 @@ __attribute__((constructor)) static void start(void)
 	errno = saved_errno;
 }
 
+/*
+ * Whether the ring's memory is still there: the program may have unmapped it, and to read there
+ * would end it. What the program has provided itself is no mapping of io_uring.
+ */
+static bool is_there(const struct io_uring *view)
+{
+	unsigned head;
+
+	if (view->flags & (1U << 14)) /* IORING_SETUP_NO_MMAP */
+		return memory_peek((uintptr_t)view->sq.khead, &head, sizeof(head)) ==
+			       sizeof(head) &&
+		       memory_peek((uintptr_t)view->sq.sqes, &head, sizeof(head)) == sizeof(head);
+	return is_ring_memory(view->sq.khead) && is_ring_memory(view->cq.khead);
+}
+
 static void rings_at_exit(void)
 {
-	struct ring_table *table;
 	struct ring_state *state;
 	struct io_uring last;
-	unsigned i;
 
-	for (table = &first_table; table; table = table->next) {
-		for (i = 0; i < RINGS_A_TABLE; i++) {
-			state = &table->states[i];
-			/* The program may have unmapped it: reading there would end it. */
-			if (state->key && state->key != &being_filled &&
-			    is_ring_memory(state->view.sq.khead) &&
-			    is_ring_memory(state->view.cq.khead)) {
-				last = last_view(state);
-				ring_ends(state, &last, true);
-			}
+	for (state = states; state; state = state->next) {
+		if (is_open(state) && is_there(&state->view)) {
+			last = last_view(state);
+			ring_ends(state, &last, true);
 		}
 	}
 }

@@ -14,14 +14,6 @@
 
 #include "tools/ringtrace/log.h"
 
-/* What a call may do with the ring. */
-enum call_kind {
-	CALL_SUBMITS, /* hands over the prepared SQEs */
-	CALL_WAITS,   /* wants CQEs */
-	CALL_LOOKS,   /* the same without waiting: goes unrecorded when there is nothing */
-	CALL_REGISTERS,
-};
-
 struct ring_state;
 
 struct call {
@@ -43,16 +35,15 @@ void opening_end(unsigned entries, struct io_uring *ring, const struct io_uring_
 void closing_begin(struct io_uring *ring);
 void passing_end(void);
 
-void ring_resized(struct call *call);
 void buffer_ring_registered(struct call *call, const void *address, unsigned entries,
 			    unsigned group);
-void buffer_ring_gone(struct call *call, unsigned group);
 
 /* The ring that the system calls' wrappers know by its descriptor, or its index in the table of
  * registered ones; NULL for others. */
 struct io_uring *ring_of_descriptor(int fd, bool registered);
 
 void descriptor_closing(int fd);
+void descriptor_shutting_down(int fd);
 
 /* The process is leaving: waits until the reader has printed everything. */
 void recorder_finish(void);
