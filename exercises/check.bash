@@ -100,13 +100,16 @@ listens() {
 	grep -q '^listening on ' "$OUT" || ! kill -0 "$SERVER" 2>/dev/null
 }
 
-# wait_until COMMAND...: tries it until it succeeds; fails after 5 s, or when the server is gone.
+# wait_until COMMAND...: tries it until it succeeds; fails after 5 s, or when the server is gone and it still does not.
 wait_until() {
 	local try
 
 	for ((try = 0; try < 250; try++)); do
 		! "$@" || return 0
-		kill -0 "$SERVER" 2>/dev/null || return 1
+		if ! kill -0 "$SERVER" 2>/dev/null; then
+			"$@"
+			return
+		fi
 		sleep 0.02
 	done
 	return 1
