@@ -905,7 +905,7 @@ static void check_ring_end(const struct event *event)
 	check_files(event, ring);
 	if (end && ring->left)
 		check_looks(event, end->looks);
-	if (end && !end->cq_head && end->cq_tail > 1 && !ring->looked_again)
+	if (end && !end->cq_head && ring->waits && end->cq_tail > 1 && !ring->looked_again)
 		warn(event, "io_uring_cqe_seen()", "no CQE was ever marked as seen, of %u",
 		     end->cq_tail - end->cq_head);
 	if (end && (int32_t)(end->cq_tail - end->cq_head) < 0 && !ring->was_told)
