@@ -242,7 +242,8 @@ static void give_buffers(unsigned count, unsigned size, unsigned flags, const ch
 	if (result < 0)
 		error(EXIT_FAILURE, -result, "io_uring_register_buf_ring");
 	for (i = 0; i < count; i++)
-		io_uring_buf_ring_add(buffers, memory + i * size, size, i, 511, i);
+		io_uring_buf_ring_add(buffers, memory + (size_t)i * size, size,
+				      (unsigned short)i, 511, (int)i);
 	io_uring_buf_ring_advance(buffers, (int)count);
 }
 
