@@ -231,7 +231,8 @@ static void give_buffers(unsigned count, unsigned size, unsigned flags, const ch
 		.ring_entries = 512,
 		.bgid = 5,
 	};
-	unsigned short i, given = (unsigned short)flags;
+	unsigned short given = (unsigned short)flags;
+	unsigned i;
 	int result;
 
 	/* reg.flags, or its padding in older headers, whose function passes no flags on */
@@ -242,8 +243,8 @@ static void give_buffers(unsigned count, unsigned size, unsigned flags, const ch
 	if (result < 0)
 		error(EXIT_FAILURE, -result, "io_uring_register_buf_ring");
 	for (i = 0; i < count; i++)
-		io_uring_buf_ring_add(buffers, memory + (size_t)i * size, size,
-				      (unsigned short)i, 511, (int)i);
+		io_uring_buf_ring_add(buffers, memory + (size_t)i * size, size, (unsigned short)i,
+				      511, (int)i);
 	io_uring_buf_ring_advance(buffers, (int)count);
 }
 
