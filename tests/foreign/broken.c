@@ -53,6 +53,7 @@ static void close_twice(void)
 	memory = mmap(copy.cq.ring_ptr, copy.cq.ring_sz, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	memset(memory, 0x55, copy.cq.ring_sz);
+	*copy.sq.kring_entries = copy.sq.ring_entries; /* so much liburing 2.9 will unmap */
 	printf("%d\n", io_uring_register_files_sparse(&copy, 4));
 	copy.ring_fd = -1;
 	io_uring_queue_exit(&copy);

@@ -989,8 +989,8 @@ static void record_call(struct call *call, int result)
 			call->record.after.sq_head =
 				call->record.before.sq_head + (result > 0 ? (unsigned)result : 0);
 	}
-	record_write(RECORD_CALL, state ? state->number : 0, call->id, call->kind, &call->record,
-		     sizeof(call->record));
+	record_write(RECORD_CALL, state ? state->number : 0, call->id, (uint16_t)call->kind,
+		     &call->record, sizeof(call->record));
 }
 
 void call_end(struct call *call, int result)
