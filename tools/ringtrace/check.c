@@ -256,8 +256,8 @@ static bool overlap(const struct request *one, const struct request *other)
 
 	for (i = 0; i < one->vectors_known; i++)
 		for (j = 0; j < other->vectors_known; j++) {
-			const char *start = one->vectors[i].iov_base;
-			const char *other_start = other->vectors[j].iov_base;
+			uintptr_t start = (uintptr_t)one->vectors[i].iov_base;
+			uintptr_t other_start = (uintptr_t)other->vectors[j].iov_base;
 
 			if (start < other_start + other->vectors[j].iov_len &&
 			    other_start < start + one->vectors[i].iov_len)
