@@ -241,7 +241,7 @@ static void prepare_close(unsigned slot)
 	connections[slot].open = false;
 }
 
-/* The second pass. Only asks: the receive still has a completion of its own. */
+/* Only asks: the receive still has a completion of its own. */
 static void prepare_cancel_recv(unsigned slot)
 {
 	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
