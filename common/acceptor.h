@@ -1,10 +1,10 @@
 /*
  * Accepting for the servers after day 3, in a way that turns nobody away. Day 3's multishot accept
  * takes every peer that comes, also one for which there is no slot, and closes that one at once.
- * That cannot happen while more slots are free than peers can wait in the listen backlog: so long
- * one multishot accept serves all. When fewer are free it is cancelled, and each request accepts
- * one peer; no more of them are in flight than there are free slots, and whoever comes when the
- * table is full waits in the backlog until a slot is free.
+ * So one multishot accept serves all only while twice as many slots are free as peers can wait in
+ * the listen backlog (twice, for those who come while these are accepted). When fewer are free it
+ * is cancelled, and each request accepts one peer; no more of them are in flight than there are
+ * free slots, and whoever comes when the table is full waits in the backlog until a slot is free.
  */
 #ifndef COMMON_ACCEPTOR_H
 #define COMMON_ACCEPTOR_H

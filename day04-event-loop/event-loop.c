@@ -10,7 +10,7 @@
  *        nc 127.0.0.1 7004              (in another terminal; type something)
  *        kill -USR1 $(pidof event-loop) (prints what has happened so far)
  *
- * The file has three parts. A request is prepared by a prepare_ function. Its completion brings an
+ * Three kinds of functions matter. A request is prepared by a prepare_ function. Its completion brings an
  * on_ function, which only notes what has happened to the connection. And advance() decides what
  * the connection needs next, from what has been noted.
  */
@@ -257,7 +257,7 @@ static void on_close(unsigned slot, int result)
 	acceptor_on_close(&acceptor);
 }
 
-/* The second pass: from here to on_completion(). */
+/* Day 4's second pass: from here to on_completion(). */
 static void on_shutdown(unsigned slot)
 {
 	connections[slot].sending = false; /* whatever the result: who is lost needs no telling */
