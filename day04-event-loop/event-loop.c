@@ -10,9 +10,9 @@
  *        nc 127.0.0.1 7004              (in another terminal; type something)
  *        kill -USR1 $(pidof event-loop) (prints what has happened so far)
  *
- * Three kinds of functions matter. A request is prepared by a prepare_ function. Its completion brings an
- * on_ function, which only notes what has happened to the connection. And advance() decides what
- * the connection needs next, from what has been noted.
+ * Three kinds of functions matter. A prepare_ function prepares a request. The request's completion
+ * brings an on_ function, which only notes what has happened to the connection. And advance()
+ * decides what the connection needs next, from what has been noted.
  */
 #include <assert.h>
 #include <errno.h>
