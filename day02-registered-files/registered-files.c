@@ -68,7 +68,7 @@ static int result_of_one(void)
 
 static int open_into_slot(const char *path)
 {
-	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring); /* one at a time: never NULL */
 
 	io_uring_prep_openat_direct(sqe, AT_FDCWD, path, O_RDONLY, 0, FILE_SLOT);
 	return result_of_one();
