@@ -138,7 +138,7 @@ static void prepare_close(unsigned slot)
 	connections[slot].open = false;
 }
 
-/* The second pass. Only asks: the receive still has a completion of its own. */
+/* The second sitting. Only asks: the receive still has a completion of its own. */
 static void prepare_cancel_recv(unsigned slot)
 {
 	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
@@ -257,7 +257,7 @@ static void on_close(unsigned slot, int result)
 	acceptor_on_close(&acceptor);
 }
 
-/* Day 4's second pass: from here to on_completion(). */
+/* Day 4's second sitting: from here to on_completion(). */
 static void on_shutdown(unsigned slot)
 {
 	connections[slot].sending = false; /* whatever the result: who is lost needs no telling */

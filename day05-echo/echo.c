@@ -377,7 +377,7 @@ static void on_close(unsigned slot, int result)
 	assert(acceptor.slots_in_use > 0 || buffers_in_ring == options.buffers);
 }
 
-/* Day 4's second pass: from here to on_completion(). */
+/* Day 4's second sitting: from here to on_completion(). */
 static void on_shutdown(unsigned slot)
 {
 	connections[slot].sending = false; /* whatever the result: who is lost needs no telling */
