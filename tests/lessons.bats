@@ -344,6 +344,17 @@ links() {
 	done
 }
 
+@test "the README says from which day on each part of common/ is used" {
+	local header day files
+
+	for header in common/*.h; do
+		[ "$header" != common/names.h ] || continue # probe's alone, which is a tool
+		files=(day0[1-5]-*/*.c)
+		day=$(grep -l "\"$header\"" "${files[@]}" | head -n 1)
+		grep -q "^| $((10#${day:3:2})) | \[${header#common/}\]($header) |" README.md || { echo "$header: from $day on"; false; }
+	done
+}
+
 @test "one idea a day: the sources, and what is new from one day to the next, stay as small as they are" {
 	local source most lines changed gone
 
