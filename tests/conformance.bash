@@ -25,6 +25,7 @@ echoes_messages() {
 	echo_server "$@"
 	peer ping --connections 100 --count 20 --chunk 512
 	peer ping --connections 2 --count 20 --chunk 100000
+	peer ping --connections 20 --count 20 --split
 	peer stream --connections 20 --bytes "$(scaled 1000)" --chunk 1
 	stop_clean
 }
@@ -98,7 +99,7 @@ serves_a_crowd() {
 
 survives_random_peers() {
 	echo_server "$@"
-	peer random --connections "${CROWD:-40}" --seconds "${SECONDS_OF_RANDOM:-2}"
+	peer random --connections "${CROWD:-40}" --seconds 1
 	stop_clean
 }
 
@@ -114,7 +115,7 @@ resumes_at_the_limit() {
 	release_peers "$seated"
 	finish_peers
 	cat "$PEERS_LOG"
-	peer random --connections 10 --seconds 1
+	peer random --connections 10 --seconds 1 --bytes 100000
 	stop_clean
 }
 
@@ -219,6 +220,7 @@ frees_the_port_at_once() {
 	kill -0 "$predecessor"
 	peer ping --connections 3 --count 3 --chunk 1000
 	stop_clean
+	end_peers
 	PID=$predecessor
 	ends_with_status_0
 }
