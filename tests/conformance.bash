@@ -173,13 +173,30 @@ ends_with_status_0() {
 	[ "$status" = 0 ]
 }
 
-# Peers that do not read, some of which have sent more than is taken, get the time of grace.
+# ends_despite_absent_peers [OPTIONS]...: peers that do not read, some of which have sent more than is taken, get the
+# time of grace. A server for each of the options, which are one word of several, or for none; they get the signal at
+# the same time, for the grace takes its time.
 ends_despite_absent_peers() {
-	echo_server "$@"
-	start_peers absent --small --cut-short --connections 50
-	start_peers absent --connections 20 --bytes 50000 --hold
-	stop_within TERM "$(within 2500)"
-	[ ! -s "$LOG.err" ]
+	local options servers=() logs=() begin took i
+
+	for options in "${@:-}"; do
+		# shellcheck disable=SC2086 # several options
+		echo_server $options
+		servers+=("$PID")
+		logs+=("$LOG")
+		start_peers absent --small --cut-short --connections 50
+		start_peers absent --connections 20 --bytes 50000 --hold
+	done
+	begin=$(now_ms)
+	kill -TERM "${servers[@]}"
+	for i in "${!servers[@]}"; do
+		PID=${servers[i]} LOG=${logs[i]}
+		ends_with_status_0
+		took=$(($(now_ms) - begin))
+		echo "server $i: status $status after $took ms"
+		((took <= $(within 2500)))
+		[ ! -s "$LOG.err" ]
+	done
 }
 
 # What comes back from a server that ends under load is right as far as it goes.

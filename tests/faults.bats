@@ -80,21 +80,27 @@ event_loop_survives() {
 }
 
 @test "faults: io_uring_enter fails for good with EAGAIN: the server pauses, and a signal ends it" {
-	local server lines
+	local server servers=() peers=() peer lines i
 
 	need_strace
 	for server in day04/event-loop day05/echo; do
-		start_server strace -D -qqq -o "$BATS_TEST_TMPDIR/strace" -e trace=io_uring_enter \
+		start_server strace -D -qqq -o "$BATS_TEST_TMPDIR/strace.${#servers[@]}" -e trace=io_uring_enter \
 			-e inject=io_uring_enter:error=EAGAIN:when=2+ "./$server" 0
 		exec {peer}<>"/dev/tcp/127.0.0.1/$PORT"
-		wait_until grep -q INJECTED "$BATS_TEST_TMPDIR/strace"
-		sleep 1 # the time that is measured
-		lines=$(lines "$BATS_TEST_TMPDIR/strace" INJECTED)
+		wait_until grep -q INJECTED "$BATS_TEST_TMPDIR/strace.${#servers[@]}"
+		servers+=("$PID")
+		peers+=("$peer")
+	done
+	sleep 1 # the time that is measured
+	for i in "${!servers[@]}"; do
+		lines=$(lines "$BATS_TEST_TMPDIR/strace.$i" INJECTED)
 		echo "tries within a second or more: $lines"
 		((lines <= 100))
-		kill -TERM "$PID"
+		kill -TERM "${servers[i]}"
+		PID=${servers[i]}
 		wait_for_end
 		[ "$status" -eq 143 ]
+		peer=${peers[i]}
 		exec {peer}>&-
 	done
 }
