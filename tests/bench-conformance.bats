@@ -21,12 +21,12 @@ teardown() {
 	half_closes
 }
 
-@test "epoll echo: 100 peers that do not read harm nobody" {
+@test "epoll echo: 100 peers that do not read harm nobody, nor do those with windows of megabytes" {
 	absent_peers_harm_nobody 100
+	absent_peers_with_large_windows
 }
 
 @test "epoll echo: resets, flashes and random peers" {
-	SECONDS_OF_RANDOM=1
 	survives_resets
 	survives_flashes
 	survives_random_peers

@@ -30,7 +30,7 @@
 
 #define BLOCK_BYTES 16
 #define OFFSET	    1024 /* a whole number of blocks */
-#define BACKLOG	    16
+#define BACKLOG	    64
 
 static const char *const faults[] = {
 	"corrupt", "reorder", "repeat", "lose", "close", "stall", "crash", "extra", "cross",

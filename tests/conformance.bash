@@ -25,6 +25,7 @@ echoes_messages() {
 	echo_server "$@"
 	peer ping --connections 100 --count 20 --chunk 512
 	peer ping --connections 2 --count 20 --chunk 100000
+	peer ping --connections 20 --count 20 --split
 	peer stream --connections 20 --bytes "$(scaled 1000)" --chunk 1
 	stop_clean
 }
@@ -98,7 +99,7 @@ serves_a_crowd() {
 
 survives_random_peers() {
 	echo_server "$@"
-	peer random --connections "${CROWD:-40}" --seconds "${SECONDS_OF_RANDOM:-2}"
+	peer random --connections "${CROWD:-40}" --seconds 1
 	stop_clean
 }
 
@@ -114,7 +115,7 @@ resumes_at_the_limit() {
 	release_peers "$seated"
 	finish_peers
 	cat "$PEERS_LOG"
-	peer random --connections 10 --seconds 1
+	peer random --connections 10 --seconds 1 --bytes 100000
 	stop_clean
 }
 
@@ -172,13 +173,30 @@ ends_with_status_0() {
 	[ "$status" = 0 ]
 }
 
-# Peers that do not read, some of which have sent more than is taken, get the time of grace.
+# ends_despite_absent_peers [OPTIONS]...: peers that do not read, some of which have sent more than is taken, get the
+# time of grace. A server for each of the options, which are one word of several, or for none; they get the signal at
+# the same time, for the grace takes its time.
 ends_despite_absent_peers() {
-	echo_server "$@"
-	start_peers absent --small --cut-short --connections 50
-	start_peers absent --connections 20 --bytes 50000 --hold
-	stop_within TERM "$(within 2500)"
-	[ ! -s "$LOG.err" ]
+	local options servers=() logs=() begin took i
+
+	for options in "${@:-}"; do
+		# shellcheck disable=SC2086 # several options
+		echo_server $options
+		servers+=("$PID")
+		logs+=("$LOG")
+		start_peers absent --small --cut-short --connections 50
+		start_peers absent --connections 20 --bytes 50000 --hold
+	done
+	begin=$(now_ms)
+	kill -TERM "${servers[@]}"
+	for i in "${!servers[@]}"; do
+		PID=${servers[i]} LOG=${logs[i]}
+		ends_with_status_0
+		took=$(($(now_ms) - begin))
+		echo "server $i: status $status after $took ms"
+		((took <= $(within 2500)))
+		[ ! -s "$LOG.err" ]
+	done
 }
 
 # What comes back from a server that ends under load is right as far as it goes.
@@ -219,6 +237,7 @@ frees_the_port_at_once() {
 	kill -0 "$predecessor"
 	peer ping --connections 3 --count 3 --chunk 1000
 	stop_clean
+	end_peers
 	PID=$predecessor
 	ends_with_status_0
 }

@@ -258,7 +258,8 @@ accept: armed" ]
 	run build/tests/connect --count "$(one_by_one 5000)" "$PORT"
 	[ "$status" -eq 0 ]
 	if is_recent; then
-		timeout 1 cat <&"$fd" >"$BATS_TEST_TMPDIR/read" 3>&- || true
+		# What is in the pipe, without waiting for more: then reading fails.
+		dd if="$fifo" of="$BATS_TEST_TMPDIR/read" bs=64K iflag=nonblock status=none 2>/dev/null || true
 		run build/tests/connect --count 1 "$PORT"
 		read -r -t 20 line <&"$fd"
 		[[ "$line" =~ ^"(nobody read this output: "[0-9]+" lines are missing here)"$ ]]

@@ -54,7 +54,6 @@ teardown() {
 
 @test "day 5: random peers (a failure names the seed)" {
 	survives_random_peers
-	SECONDS_OF_RANDOM=1
 	survives_random_peers "${FEW[@]}"
 	survives_random_peers "${FEW_SMALL[@]}"
 }
@@ -95,23 +94,27 @@ teardown() {
 	echo_server
 	start_peers absent --connections 1
 	peer ping --connections 10 --count 50 --chunk 10000
+	end_peers
 	stop_within TERM "$(within 2500)"
 	grep 'buffer ring empty: 0,' "$LOG"
 }
 
 @test "day 5: memory stays below the bound that is printed at start" {
-	local before bound
+	local before bound absent
 
 	sanitized && skip "the sanitizers' own memory is not bounded"
 	echo_server --connections 600 --buffers 16 --buffer-size 4096
 	bound=$(sed -n 's/^memory: at most \([0-9]*\) KiB.*/\1/p' "$LOG")
 	before=$(rss_kib)
 	start_peers absent --small --connections 400
+	absent=$PEERS
 	start_peers ping --connections 100 --count 5 --chunk 5000 --hold
 	peer reset --connections 20 --total 60 --bytes 100000
 	echo "bound: $bound KiB, before: $before KiB, now: $(rss_kib) KiB"
 	((bound > 0 && bound < 21000))
 	(($(rss_kib) - before <= bound + 256)) # with the rings, of which it was not yet all touched
+	end_peers
+	end_peers "$absent"
 	stop_clean
 }
 
@@ -203,8 +206,7 @@ teardown() {
 }
 
 @test "day 5: SIGTERM: peers that do not read get at most two seconds" {
-	ends_despite_absent_peers
-	ends_despite_absent_peers "${FEW[@]}"
+	ends_despite_absent_peers "" "${FEW[*]}"
 }
 
 @test "day 5: SIGTERM under load" {
@@ -363,6 +365,7 @@ is_traced() {
 	peer stream --connections 4 --bytes "$(scaled 20000000)"
 	kill -USR1 "$PID"
 	wait_until has_lines "$LOG" '^bytes: [0-9]+, buffer ring empty: [1-9][0-9]*, ' 1
+	end_peers
 	stop_within TERM "$(within 2500)"
 }
 

@@ -5,7 +5,7 @@
 load helpers
 
 setup_file() {
-	make -s snippets
+	make -s -j "$(nproc)" snippets
 }
 
 # links FILE: where the file's links go, without those to other sites.

@@ -5,11 +5,19 @@
 
 load helpers
 
+setup_file() {
+	# What names_exist looks into.
+	# shellcheck disable=SC2046 # several words
+	echo '#include <liburing.h>' | "${CC:-cc}" -E -dD $(pkg-config --cflags "${LIBURING:-liburing}") - \
+		>"$BATS_FILE_TMPDIR/liburing"
+}
+
 setup() {
 	command -v patch >/dev/null || skip "needs patch (package patch)"
 	TREE=$BATS_TEST_TMPDIR/tree
-	mkdir -p "$TREE/build/tests" "$TREE/tools"
-	cp -a Makefile LICENSE README.md common exercises exercise ringtrace tests day0[1-5]-* "$TREE"
+	mkdir -p "$TREE/build/tests" "$TREE/tools" "$TREE/tests"
+	cp -a Makefile LICENSE README.md common exercises exercise ringtrace day0[1-5]-* "$TREE"
+	cp -a tests/{peer,connect,inject}.c "$TREE/tests"
 	cp -a tools/ringtrace "$TREE/tools"
 	cp -a build/flags build/common build/tools build/libringtrace.so "$TREE/build"
 	cp -a build/tests/{peer,connect,inject}* "$TREE/build/tests"
@@ -69,7 +77,7 @@ names() {
 
 # knows NAME PROGRAM: it is in the program, in common/, or in liburing.
 knows() {
-	[ -e "$1" ] || [ "$1" = "$(basename "$2")" ] || grep -qwF "${1%()}" "$2" common/*.[ch] "$BATS_TEST_TMPDIR/liburing"
+	[ -e "$1" ] || [ "$1" = "${2##*/}" ] || grep -qwF "${1%()}" "$2" common/*.[ch] "$BATS_FILE_TMPDIR/liburing"
 }
 
 # names_exist FOLDER
@@ -77,8 +85,6 @@ names_exist() {
 	local original name
 
 	original=$(sed -n 's,^--- a/,,p' "$1/solution.patch")
-	# shellcheck disable=SC2046 # several words
-	echo '#include <liburing.h>' | "${CC:-cc}" -E -dD $(pkg-config --cflags "${LIBURING:-liburing}") - >"$BATS_TEST_TMPDIR/liburing"
 	for name in $(names "$1"/hint* "$1/task.md"); do
 		knows "$name" "$original" || {
 			echo "$1 speaks of $name, which is nowhere"

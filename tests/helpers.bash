@@ -26,16 +26,18 @@ listens() {
 	grep -q '^listening on ' "$LOG"
 }
 
-# wait_until COMMAND [ARG]...: tries the command until it succeeds, and fails after 20 seconds.
+# wait_until COMMAND [ARG]...: tries the command until it succeeds, and fails after 20 seconds. Most of what is
+# waited for, such as a server that listens, takes a few milliseconds: the first pauses are short.
 wait_until() {
-	local deadline=$((SECONDS + 20))
+	local deadline=$((SECONDS + 20)) pauses=(0.002 0.004 0.008)
 
 	until "$@"; do
 		if ((SECONDS >= deadline)); then
 			echo "gave up waiting for: $*"
 			return 1
 		fi
-		sleep 0.02
+		sleep "${pauses[0]:-0.02}"
+		pauses=("${pauses[@]:1}")
 	done
 }
 
@@ -49,6 +51,10 @@ stop_server() {
 # is_in_state LETTER PID: as /proc/PID/status says: S sleeps, T is stopped, Z is a zombie.
 is_in_state() {
 	grep -q "^State:[[:space:]]*$1" "/proc/$2/status"
+}
+
+has_ended() {
+	[ ! -e "/proc/$1" ] || is_in_state Z "$1"
 }
 
 # pause_server: what peers do from here on waits for the server, until kill -CONT.

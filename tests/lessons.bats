@@ -272,28 +272,28 @@ excerpt() {
 	as_shown $'a\n...' $'a\nb\nc'
 }
 
+# fenced FILE: the file's blocks, each begun by what follows on the first ``` and ended by an ASCII record separator.
+fenced() {
+	awk 'inside && /^```$/ { inside = 0; printf "%s\036", block; next }
+		inside { block = block "\n" $0; next }
+		/^```/ { inside = 1; block = substr($0, 4) }' "$1"
+}
+
 @test "every excerpt in the lessons is in its source, and every drawing fits" {
-	local lesson line language='' rest lines failed=0
+	local lesson block language rest failed=0 count=0
 
 	for lesson in day0[1-5]-*/README.md; do
-		while IFS= read -r line; do
-			if [ -n "$language" ] && [ "$line" = '```' ]; then
-				# shellcheck disable=SC2086 # names of files
-				excerpt "$language" "${lines%$'\n'}" $rest || {
-					echo "$lesson: \`\`\`$language $rest"
-					failed=1
-				}
-				language=''
-			elif [ -n "$language" ]; then
-				lines+=$line$'\n'
-			elif [[ "$line" == '```'* ]]; then
-				read -r language rest <<<"${line#'```'}"
-				: "${language:=none}"
-				lines=''
-			fi
-		done <"$lesson"
+		while IFS= read -r -d $'\036' block; do
+			read -r language rest <<<"${block%%$'\n'*}"
+			# shellcheck disable=SC2086 # names of files
+			excerpt "${language:-none}" "${block#*$'\n'}" $rest || {
+				echo "$lesson: \`\`\`$language $rest"
+				failed=1
+			}
+			count=$((count + 1))
+		done < <(fenced "$lesson")
 	done
-	((failed == 0))
+	((failed == 0 && count > 50))
 }
 
 # anchors FILE: those that its headings get on GitHub.
@@ -311,21 +311,27 @@ links() {
 }
 
 @test "every link between the texts leads somewhere" {
-	local file link target failed=0
+	local file link target failed=0 count=0
+	local -A anchors # of each target, line by line
 
 	while IFS= read -r file; do
 		while IFS= read -r link; do
-			target=$(dirname "$file")/${link%%#*}
+			target=./$file
+			target=${target%/*}/${link%%#*}
 			[ -n "${link%%#*}" ] || target=$file
 			[ ! -d "$target" ] || [[ "$link" != *#* ]] || target+=/README.md
+			if [ -e "$target" ] && [[ "$link" == *#* ]] && [ -z "${anchors[$target]:-}" ]; then
+				anchors[$target]=$'\n'$(anchors "$target")$'\n'
+			fi
 			if [ ! -e "$target" ] ||
-				{ [[ "$link" == *#* ]] && ! anchors "$target" | grep -qxF -- "${link#*#}"; }; then
+				{ [[ "$link" == *#* ]] && [[ "${anchors[$target]}" != *$'\n'"${link#*#}"$'\n'* ]]; }; then
 				echo "$file: $link"
 				failed=1
 			fi
+			count=$((count + 1))
 		done < <(links "$file")
 	done < <(git ls-files -co --exclude-standard '*.md')
-	((failed == 0))
+	((failed == 0 && count > 100))
 	for file in day0[1-5]-*/; do
 		grep -qF "](${file}" README.md
 	done

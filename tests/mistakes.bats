@@ -3,6 +3,7 @@
 # text shows what is printed. Whether the symptom was seen the program judges itself: its exit status says so.
 
 load helpers
+load peers
 
 setup() {
 	# A sanitizer that gives functions frames elsewhere than on the stack hides the mistakes with dead ones.
@@ -163,8 +164,9 @@ older_liburing() {
 # Patches that make a mistake of one of the days' programs. What shows it is a test of that day, and so this is
 # also a proof that those tests test something.
 
-# passes SECONDS FOLDER: the test NAME of FILE passes there, within that time. What is printed goes to a report.
-passes() {
+# begin REPORT FOLDER: runs the test NAME of FILE there, in the background; sets BEGUN, its process id. What is printed
+# goes to the report.
+begin() {
 	local name outer=()
 
 	# The variables of this run of bats, some of which are read-only; but where bats itself lies is the same.
@@ -172,23 +174,25 @@ passes() {
 		[[ $name =~ ^BATS_(ROOT|LIBDIR|LIBEXEC|BASE_LIBDIR)$ ]] || outer+=("--unset=$name")
 	done
 	(
-		cd "$2" || exit
-		env "${outer[@]}" timeout -k 2 "$1" bats --filter "^${NAME//[^A-Za-z0-9,: -]/.}\$" \
+		cd "$2" && exec env "${outer[@]}" timeout -k 2 60 bats --filter "^${NAME//[^A-Za-z0-9,: -]/.}\$" \
 			--setup-suite-file "$WORK/setup_suite.bash" "$FILE"
-	) >"$WORK/report.$1" 2>&1 3>&-
+	) >"$WORK/report.$1" 2>&1 3>&- &
+	BEGUN=$!
 }
 
-# is_shown PATCH: the test that the patch names fails with it, or does not come to an end, and passes without.
+# is_shown PATCH: the test that the patch names fails with it, or takes three times as long as it has taken with the
+# right program, and passes without.
 is_shown() {
-	local right_program
+	local right wrong begun took
 
 	sanitized && skip "the tests that it runs do so themselves"
 	WORK=$BATS_TEST_TMPDIR
 	FILE=$(sed -nE 's/^Shown by: (tests[^:]*): .*/\1/p' "mistakes/patches/$1.patch")
 	NAME=$(sed -nE 's/^Shown by: tests[^:]*: //p' "mistakes/patches/$1.patch")
 	echo 'setup_suite() { :; }' >"$WORK/setup_suite.bash"
-	passes 60 . &
-	right_program=$!
+	begin right .
+	right=$BEGUN
+	begun=$(now_ms)
 
 	mkdir "$WORK/wrong"
 	mkdir "$WORK/wrong/build"
@@ -196,13 +200,25 @@ is_shown() {
 	cp -a build/flags build/common build/day0* build/bench build/tests "$WORK/wrong/build"
 	patch --silent --strip=1 --directory="$WORK/wrong" <"mistakes/patches/$1.patch"
 	make -s -C "$WORK/wrong" "$(basename "$FILE" .bats)"
-	run passes 10 "$WORK/wrong"
-	cat "$WORK/report.10"
-	[ "$status" -ne 0 ]
-	grep -q '^1\.\.1$' "$WORK/report.10"
+	begin wrong "$WORK/wrong"
+	wrong=$BEGUN
 
-	wait "$right_program"
-	grep -q '^ok 1 ' "$WORK/report.60"
+	wait "$right" || true
+	took=$(($(now_ms) - begun))
+	begun=$(now_ms)
+	until has_ended "$wrong" || (($(now_ms) - begun > 3 * took)); do
+		sleep 0.02
+	done
+	kill -TERM "$wrong" 2>/dev/null || true
+	status=0
+	wait "$wrong" || status=$?
+	echo "the right program: within $took ms"
+	cat "$WORK/report.right"
+	echo "the wrong one: status $status"
+	cat "$WORK/report.wrong"
+	grep -q '^ok 1 ' "$WORK/report.right"
+	grep -q '^1\.\.1$' "$WORK/report.wrong"
+	[ "$status" -ne 0 ]
 }
 
 @test "a patch to day 3: IORING_CQE_F_MORE is ignored" {

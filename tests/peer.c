@@ -700,7 +700,7 @@ static struct character character_random(unsigned number)
 
 	character.reading = READ_NOW;
 	character.write_most = draw_size(&state, 17) + 1;
-	character.bytes = draw_size(&state, 22);
+	character.bytes = lesser(draw_size(&state, 22), options.bytes);
 	character.bytes = lesser(character.bytes, 2000 * character.write_most);
 	if (draw(&state) % 3 == 0)
 		character.message = draw_size(&state, 18) + 1 + character.bytes / 1000;
@@ -902,7 +902,7 @@ static void print_help(void)
 	       "  --to ADDR            the server's address (default 127.0.0.1)\n"
 	       "  --connections N      at a time (default 1)\n"
 	       "  --total N            one after the other (default: as many as connections)\n"
-	       "  --bytes N            that a peer sends (default 1 MiB; absent: no end)\n"
+	       "  --bytes N            that a peer sends (default 1 MiB; absent: no end; random: at most)\n"
 	       "  --chunk N            most bytes by one send, or the size of ping's messages\n"
 	       "  --count N            messages a peer (default 100)\n"
 	       "  --late               read only when all is sent or nothing is taken any more\n"
@@ -1072,7 +1072,7 @@ static void set_kind(enum kind kind)
 	if (kind == ABSENT) {
 		options.reading = READ_NEVER;
 		options.hold = true;
-	} else if (options.bytes == NEVER) {
+	} else if (options.bytes == NEVER && kind != RANDOM) {
 		options.bytes = DEFAULT_BYTES;
 	}
 	if (kind == RANDOM) {

@@ -64,7 +64,7 @@ was_tight() {
 		start_server "$PROGRAM" 0
 		peer stream --acks --connections 100 --bytes 20000 --chunk 1000
 		peer random --acks --connections 50 --seconds 1
-		start_peers absent --acks --small --connections 2
+		start_peers absent --acks --small --connections 1
 		stop_clean
 		was_tight 'completion queue overflowed'
 	done
@@ -86,7 +86,7 @@ was_tight() {
 	build_with day05-echo/echo.c RING_ENTRIES=1 COMPLETION_ENTRIES=1 BUFFERS_A_SEND=1 PAUSE_BUFFERS=1 OWN_BYTES=1
 	start_server "$PROGRAM" --buffers 1 --buffer-size 100 0
 	peer stream --connections 20 --bytes "$(scaled 20000)"
-	peer random --connections 20 --seconds 1
+	peer random --connections 20 --seconds 1 --bytes 100000
 	# At the end of the program completions come one by one, too.
 	launch_peers stream --cut-short --connections 20 --bytes 1000000000
 	wait_until are_connected 20
