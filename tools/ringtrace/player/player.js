@@ -59,16 +59,14 @@
 	/* What a page that begins in the midst of a run has to know. Of what lies unread in a completion queue, it
 	 * is not known whose it is. */
 	const beginAt = (state, begin) => {
-		const prepared = new Map();
 		for (const [number, sqEntries, cqEntries, sqHead, sqTail, cqHead, cqTail] of begin.rings) {
+			const requests = begin.requests.filter(([ring]) => ring === number).map(([, request]) => request);
+			const sq = requests.slice(sqHead - sqTail || Infinity);
 			state.rings.set(number, { ...openRing(), sqEntries, cqEntries, sqHead, sqTail, cqHead, cqTail,
-				cq: Array(cqTail - cqHead).fill(0) });
-			prepared.set(number, begin.requests.filter(([ring]) => ring === number).slice(sqHead - sqTail || Infinity)
-				.map(([, request]) => request));
-			state.rings.get(number).sq = prepared.get(number);
+				sq, cq: Array(cqTail - cqHead).fill(0) });
 		}
 		for (const [ring, request, , , , , given] of begin.requests)
-			if (!prepared.get(ring)?.includes(request))
+			if (!state.rings.get(ring)?.sq.includes(request))
 				state.flight.set(request, { cell: state.flight.size, given, ring });
 		for (const [number, buffer, holder] of begin.buffers)
 			group(state, number).set(buffer, holder ? { holder } : {});
@@ -140,14 +138,12 @@
 			for (let i = 0; i < count; i++) group(state, number).set(first + i, {});
 		},
 		lend: (state, ring, [request, number, buffer]) => lend(state, number, buffer, request),
-		shut: () => {},
 		warn: (state) => { state.warnings++; },
 		end: (state, ring, rest, number) => {
 			if (ring) ring.open = false;
 			for (const [request, entry] of state.flight)
 				if (entry.ring === number) state.flight.delete(request);
 		},
-		note: () => {},
 		begin: (state, ring, [begin]) => beginAt(state, begin),
 	};
 
@@ -267,7 +263,7 @@
 		apply(state, i) {
 			const [, number, kind, , ...rest] = this.events[i];
 			if (number) state.shownRing = number;
-			step[kind](state, state.rings.get(number), rest, number, this);
+			step[kind]?.(state, state.rings.get(number), rest, number, this);
 		}
 
 		stateAfter(i) {
@@ -356,7 +352,6 @@
 		shut: (run, [target]) => `The program closes ${target} with close(2), without the ring.`,
 		warn: () => "A warning.",
 		end: () => "The ring is closed. What was in flight ends with it.",
-		note: () => "",
 		begin: (run) => run.left_out[0] + run.left_out[1] === 0 ? "The program has opened no ring."
 			: run.events.length === 1 ? "Nothing happened in the time that the page is about."
 				: "The page begins in the midst of a run. This is what was the case then.",
@@ -366,8 +361,7 @@
 
 	const SVG = "http://www.w3.org/2000/svg";
 
-	const add = (parent, name, attributes = {}, text) => {
-		const element = document.createElementNS(SVG, name);
+	const put = (element, parent, attributes, text) => {
 		for (const [key, value] of Object.entries(attributes))
 			if (value !== undefined) element.setAttribute(key, value);
 		if (text !== undefined) element.textContent = text;
@@ -375,14 +369,11 @@
 		return element;
 	};
 
-	const html = (parent, name, attributes = {}, text) => {
-		const element = document.createElement(name);
-		for (const [key, value] of Object.entries(attributes))
-			if (value !== undefined) element.setAttribute(key, value);
-		if (text !== undefined) element.textContent = text;
-		parent.append(element);
-		return element;
-	};
+	const add = (parent, name, attributes = {}, text) =>
+		put(document.createElementNS(SVG, name), parent, attributes, text);
+
+	const html = (parent, name, attributes = {}, text) =>
+		put(document.createElement(name), parent, attributes, text);
 
 	const polar = (x, y, radius, turn) => {
 		const angle = 2 * Math.PI * turn - Math.PI / 2;
@@ -440,7 +431,7 @@
 
 		/* Where an entry of a queue is drawn. */
 		place(queue, ring, index) {
-			const places = Math.min(MOST_PLACES, queue === "sq" ? ring.sqEntries : ring.cqEntries);
+			const places = Math.min(MOST_PLACES, ring[`${queue}Entries`]);
 			return polar(this.x[queue], this.border, this.radius - 13, ((index % places) + 0.5) / places);
 		}
 
@@ -450,8 +441,8 @@
 			this.moving.replaceChildren();
 			this.drawBands(state);
 			if (ring) {
-				this.drawQueue("sq", ring, ring.sq, ring.sqHead, ring.sqTail, ring.sqEntries, picked);
-				this.drawQueue("cq", ring, ring.cq, ring.cqHead, ring.cqTail, ring.cqEntries, picked);
+				this.drawQueue("sq", "submission queue", ring, picked);
+				this.drawQueue("cq", "completion queue", ring, picked);
 			}
 			this.drawFlight(state, picked);
 			this.drawThread(state);
@@ -477,8 +468,9 @@
 					`ring ${state.shownRing} of ${state.rings.size}`);
 		}
 
-		drawQueue(name, ring, entries, head, tail, size, picked) {
+		drawQueue(name, words, ring, picked) {
 			const { still, radius, border } = this;
+			const { [name]: entries, [`${name}Head`]: head, [`${name}Tail`]: tail, [`${name}Entries`]: size } = ring;
 			const x = this.x[name];
 			const places = Math.min(MOST_PLACES, size);
 			const group = add(still, "g", { class: ring.open ? "queue" : "queue closed" });
@@ -502,8 +494,7 @@
 			this.drawPointer(group, x, head / places, "head", radius - 30, -1);
 			this.drawPointer(group, x, tail / places, "tail", radius + 4, 1);
 			add(group, "text", { class: "count", x, y: border + 8, "text-anchor": "middle" }, entries.length);
-			add(group, "text", { class: "name", x, y: border + radius + 50, "text-anchor": "middle" },
-				name === "sq" ? "submission queue" : "completion queue");
+			add(group, "text", { class: "name", x, y: border + radius + 50, "text-anchor": "middle" }, words);
 			add(group, "text", { class: "small", x, y: border + radius + 67, "text-anchor": "middle" },
 				(size > places ? `${places} of ${size} places` : `${size} places`) +
 				(this.radius < 80 ? "" : `, head ${head}, tail ${tail}`));
@@ -525,17 +516,12 @@
 		}
 
 		drawFlight(state, picked) {
-			const visible = this.rows * this.columns;
-			let hidden = 0;
+			const shown = [...state.flight].filter(([, { cell }]) => cell < this.rows * this.columns);
+			const hidden = state.flight.size - shown.length;
 			const { moving } = this;
 
-			for (const [number, { cell, given }] of state.flight) {
-				if (cell >= visible) {
-					hidden++;
-					continue;
-				}
+			for (const [number, { cell, given }] of shown)
 				this.drawChip(this.cell(cell), this.run.requests.get(number), given, picked);
-			}
 			if (hidden > 0)
 				add(moving, "text", { class: "small", x: this.width - 16, y: this.height - 12, "text-anchor": "end" },
 					`and ${hidden} more in flight`);
@@ -551,9 +537,8 @@
 				"data-picked": picked === request ? "" : undefined });
 
 			/* One that goes on giving is a stack. */
-			if (request.multishot) {
+			if (request.multishot)
 				add(chip, "rect", { class: "behind", x: 6, y: -5, width: width - 12, height: 34, rx: 7 });
-			}
 			add(chip, "rect", { class: "card", width, height: 34, rx: 7 });
 			add(chip, "rect", { class: "mark", x: 6, y: 7, width: 5, height: 20, rx: 2.5 });
 			const name = add(chip, "text", { class: "operation", x: 18, y: 22 }, request.label);
@@ -1043,7 +1028,7 @@
 			says.replaceChildren();
 			says.setAttribute("aria-live", this.playing ? "off" : "polite");
 			says.classList.toggle("warned", kind === "warn");
-			html(says, "p", { class: "sentence" }, sentences[kind](run, rest, line) || line);
+			html(says, "p", { class: "sentence" }, sentences[kind]?.(run, rest, line) ?? line);
 			html(says, "code", {}, line);
 			if (this.choice) this.drawChoice();
 			if (hadFocus) (says.querySelector("[aria-current]") ?? this.root).focus({ preventScroll: true });
