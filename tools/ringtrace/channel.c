@@ -42,11 +42,6 @@ struct channel *channel_create(int *segment)
 	return channel;
 }
 
-void channel_begin_reading(struct channel *channel)
-{
-	pthread_mutex_lock(&channel->reader_lives);
-}
-
 /* How many processes besides the reader have the channel attached. */
 static unsigned long others(int segment)
 {
@@ -121,24 +116,16 @@ static void wait_for_records(struct channel *channel, uint64_t position, bool re
  * An unfinished record that no one will finish: its process has been killed, or has left from a
  * signal handler that interrupted the recorder. Returns false where it may yet be finished.
  */
-static bool skip_abandoned(struct channel *channel, uint64_t position, uint64_t since)
+static bool skip_abandoned(struct channel *channel, uint64_t position)
 {
 	struct record *record = channel_at(channel, position);
 
-	if (channel->reserved == position || clock_ns(CLOCK_MONOTONIC) - since < STUCK_NS ||
-	    !(record->size & RECORD_UNFINISHED) ||
+	if (!(record->size & RECORD_UNFINISHED) ||
 	    (kill((pid_t)record->process, 0) == 0 && !channel->exiting))
 		return false;
 	record->kind = RECORD_NOTHING;
 	record->size &= ~RECORD_UNFINISHED;
 	return true;
-}
-
-/* The same, so early that not even the record's size is there: nothing can be read after it. */
-static bool is_lost(const struct channel *channel, uint64_t position, uint64_t since)
-{
-	return channel->exiting && channel->reserved != position &&
-	       clock_ns(CLOCK_MONOTONIC) - since > STUCK_NS;
 }
 
 size_t channel_wait(struct channel *channel, int segment, const struct record **records)
@@ -154,10 +141,14 @@ size_t channel_wait(struct channel *channel, int segment, const struct record **
 		wake_writers(channel);
 	}
 	while (!(length = finished_bytes(channel, position))) {
-		if (skip_abandoned(channel, position, since))
-			continue;
-		if (is_lost(channel, position, since))
-			return 0;
+		if (channel->reserved != position && clock_ns(CLOCK_MONOTONIC) - since > STUCK_NS) {
+			if (skip_abandoned(channel, position))
+				continue;
+			/* So early that not even its size is there: nothing can be read after it.
+			 */
+			if (channel->exiting)
+				return 0;
+		}
 		/* Who was there before the last look could not write after it. */
 		if (last_look)
 			return 0;

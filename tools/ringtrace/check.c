@@ -2,7 +2,6 @@
  * ringtrace --check: mistakes, in the program's use of its rings, that the log proves. What only
  * may be one is not said.
  */
-#include "tools/ringtrace/decode.h"
 #include "tools/ringtrace/lines.h"
 #include "tools/ringtrace/names.h"
 

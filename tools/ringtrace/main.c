@@ -26,8 +26,6 @@
 
 #include "common/options.h"
 #include "tools/ringtrace/channel.h"
-#include "tools/ringtrace/decode.h"
-#include "tools/ringtrace/html.h"
 #include "tools/ringtrace/launch.h"
 #include "tools/ringtrace/lines.h"
 
@@ -240,16 +238,7 @@ static int read_log(const char *path)
 
 static bool log_write(const void *data, size_t length)
 {
-	size_t done = 0;
-	ssize_t result;
-
-	while (log_fd >= 0 && done < length) {
-		result = write(log_fd, (const char *)data + done, length - done);
-		if (result < 0 && errno != EINTR)
-			return false;
-		done += result > 0 ? (size_t)result : 0;
-	}
-	return true;
+	return log_fd < 0 || write_all(log_fd, data, length);
 }
 
 /* Gives the records to the consumers; true when they were the program's last ones. */
@@ -258,9 +247,8 @@ static bool handle_records(const struct record *records, size_t length, int segm
 	const struct record *record;
 	const char *wrong;
 	bool ended = false;
-	size_t at;
 
-	for (at = 0; at < length; at += record->size) {
+	for (size_t at = 0; at < length; at += record->size) {
 		record = (const struct record *)((const char *)records + at);
 		events_read(record, &wrong);
 		ended |= record->kind == RECORD_EXIT && channel_is_at_its_end(segment);
@@ -371,7 +359,7 @@ static pid_t start_reader(struct channel *channel, int segment, const char *dire
 	}
 	if (fork() != 0)
 		_exit(EXIT_SUCCESS);
-	channel_begin_reading(channel);
+	pthread_mutex_lock(&channel->reader_lives);
 	become_reader(directory);
 	reader = getpid();
 	if (write(ready[1], &reader, sizeof(reader)) != sizeof(reader))
