@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/param.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -272,14 +273,9 @@ static bool points(const struct io_uring_sqe *sqe)
 	}
 }
 
-static size_t at_most(size_t size, size_t most)
-{
-	return size < most ? size : most;
-}
-
 static size_t vectors_size(size_t count)
 {
-	return sizeof(struct iovec) * at_most(count, VECTORS_MOST);
+	return sizeof(struct iovec) * MIN(count, VECTORS_MOST);
 }
 
 static size_t pointed_size(const struct io_uring_sqe *sqe, unsigned size)
@@ -288,7 +284,7 @@ static size_t pointed_size(const struct io_uring_sqe *sqe, unsigned size)
 	case BY_LEN:
 		return vectors_size(sqe->len);
 	case BY_OFF:
-		return at_most(sqe->off, ADDRESS_MOST);
+		return MIN(sqe->off, ADDRESS_MOST);
 	case MESSAGE:
 		return sizeof(struct msghdr);
 	default:
@@ -320,7 +316,7 @@ static size_t copy_message(const struct io_uring_sqe *sqe, const struct memory *
 				      vectors_size(message->msg_iovlen), copy);
 	if (message->msg_name && sqe->opcode != IORING_OP_RECVMSG)
 		length += copy_memory((uintptr_t)message->msg_name,
-				      at_most(message->msg_namelen, ADDRESS_MOST), copy + length);
+				      MIN(message->msg_namelen, ADDRESS_MOST), copy + length);
 	return length;
 }
 
@@ -551,13 +547,13 @@ static bool record_cqes(struct ring_state *state, unsigned from, unsigned count)
 	atomic_thread_fence(memory_order_acquire);
 	overwritten = IO_URING_READ_ONCE(*view->cq.ktail) - from;
 	overwritten = overwritten > view->cq.ring_entries ? overwritten - view->cq.ring_entries : 0;
-	overwritten = (unsigned)at_most(overwritten, count);
+	overwritten = MIN(overwritten, count);
 	memmove(cqes, cqes + (size_t)overwritten * size, (size_t)(count - overwritten) * size);
 	((struct entries *)(record + 1))->count -= overwritten;
 	record->number += overwritten;
 	unseen += (int)overwritten;
 	if (unseen > 0)
-		record->flags = (uint16_t)at_most((size_t)unseen, UINT16_MAX);
+		record->flags = (uint16_t)MIN(unseen, UINT16_MAX);
 	record_end(record);
 	if (overwritten)
 		record_write(RECORD_MISSED, state->number, overwritten, 1, NULL, 0);
@@ -579,7 +575,7 @@ static void look_at_cqes(struct ring_state *state)
 				record_write(RECORD_MISSED, state->number, count, 1, NULL, 0);
 			continue;
 		}
-		if (!count || !record_cqes(state, from, count < most ? count : most))
+		if (!count || !record_cqes(state, from, MIN(count, most)))
 			return;
 	}
 }
@@ -593,7 +589,7 @@ static void look_at_buffer_ring(struct ring_state *state, struct buffer_ring *ri
 	struct record *record;
 
 	for (; ring->seen != tail; ring->seen += (uint16_t)count) {
-		count = (unsigned)at_most((uint16_t)(tail - ring->seen), RECORD_MOST / 2 / size);
+		count = MIN((uint16_t)(tail - ring->seen), RECORD_MOST / 2 / size);
 		record = entries_begin(RECORD_BUFFERS, state, ring->group, count, size, 0);
 		if (!record)
 			return;
@@ -754,7 +750,7 @@ static bool is_ring_memory(const void *address)
 	char *end;
 	bool found = false;
 
-	while (fd >= 0 && !found && maps_line(fd, line, sizeof(line))) {
+	while (fd >= 0 && maps_line(fd, line, sizeof(line))) {
 		uintptr_t from = strtoul(line, &end, 16);
 
 		if (*end == '-' && (uintptr_t)address >= from &&
@@ -864,6 +860,11 @@ bool closing_begin(struct io_uring *ring)
 	return true;
 }
 
+void closing_end(void)
+{
+	inside = false;
+}
+
 /* The ring's memory is another one now, with the same numbers of entries seen. */
 static void ring_resized(struct call *call)
 {
@@ -871,11 +872,6 @@ static void ring_resized(struct call *call)
 	call->state->view = *call->ring;
 	call->state->key = call->ring->sq.khead;
 	record_ring(call->state->number, RING_RESIZED, call->ring, 0);
-}
-
-void closing_end(void)
-{
-	inside = false;
 }
 
 bool call_begin(struct call *call)
