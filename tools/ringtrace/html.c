@@ -21,9 +21,9 @@
 
 #define EVENTS_MOST 10000 /* in a page: about a megabyte, and more than anyone steps through */
 #define MOST_OUTSIDE                                                                               \
-	1000	      /* mistakes that are listed although the page does not show their time       \
-		       */
-#define BUFFERS 65536 /* numbers of groups, and of buffers in one, are 16 bits */
+	1000	     /* mistakes that are listed although the page does not show their time        \
+		      */
+#define GROUPS 65536 /* their numbers are 16 bits */
 
 /* The player's files become part of this program.
  * NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared takes none. */
@@ -75,9 +75,9 @@ struct buffer {
 };
 static struct group {
 	struct buffer *buffers;
-	unsigned count; /* up to the highest number */
-} groups[BUFFERS];
-static unsigned group_count; /* up to the highest number */
+	unsigned count;
+} * groups;
+static unsigned group_count;
 
 /* Descriptors and slots that the rings have opened, and not closed. */
 struct opened {
@@ -85,7 +85,7 @@ struct opened {
 	struct target target;
 };
 static struct opened *opened;
-static size_t opened_count;
+static unsigned opened_count;
 
 /* Mistakes at times that the page does not show. */
 static struct outside {
@@ -107,21 +107,22 @@ static struct {
 	struct text line, name;
 } call;
 
-static void *more_memory(void *memory, size_t size)
+/* The array with so many elements at least, of which new ones are zero. */
+static void *grown(void *array, unsigned *count, unsigned least, size_t size)
 {
-	memory = realloc(memory, size);
-	if (!memory)
+	if (least <= *count)
+		return array;
+	array = realloc(array, least * size);
+	if (!array)
 		error(EXIT_FAILURE, ENOMEM, "--html");
-	return memory;
+	memset((char *)array + *count * size, 0, (least - *count) * size);
+	*count = least;
+	return array;
 }
 
 static struct progress *progress_of(struct ring *ring)
 {
-	if (ring->number > ring_count) {
-		rings = more_memory(rings, ring->number * sizeof(*rings));
-		memset(rings + ring_count, 0, (ring->number - ring_count) * sizeof(*rings));
-		ring_count = ring->number;
-	}
+	rings = grown(rings, &ring_count, ring->number, sizeof(*rings));
 	rings[ring->number - 1].ring = ring;
 	return &rings[ring->number - 1];
 }
@@ -262,7 +263,7 @@ static void let_go(const struct event *event)
 /* Of any ring of the process, where the ring is NULL. */
 static struct opened *opened_find(const struct ring *ring, pid_t process, int kind, int number)
 {
-	for (size_t i = 0; i < opened_count; i++)
+	for (unsigned i = 0; i < opened_count; i++)
 		if ((ring ? opened[i].ring == ring : opened[i].ring->process == process) &&
 		    (int)opened[i].target.kind == kind && opened[i].target.number == number)
 			return &opened[i];
@@ -291,8 +292,8 @@ static const struct target *opens(const struct event *event)
 	}
 	place = opened_find(event->ring, 0, target.kind, target.number);
 	if (!place) {
-		opened = more_memory(opened, (opened_count + 1) * sizeof(*opened));
-		place = &opened[opened_count++];
+		opened = grown(opened, &opened_count, opened_count + 1, sizeof(*opened));
+		place = &opened[opened_count - 1];
 	}
 	*place = (struct opened){.ring = event->ring, .target = target};
 	return &place->target;
@@ -439,16 +440,12 @@ static void on_call(const struct event *event)
 
 static struct buffer *buffer_of(unsigned number, unsigned group_number)
 {
-	struct group *group = &groups[group_number % BUFFERS];
+	struct group *group;
 
-	if (group_number % BUFFERS >= group_count)
-		group_count = group_number % BUFFERS + 1;
-	if (number >= group->count) {
-		group->buffers = more_memory(group->buffers, (number + 1) * sizeof(struct buffer));
-		memset(group->buffers + group->count, 0,
-		       (number + 1 - group->count) * sizeof(struct buffer));
-		group->count = number + 1;
-	}
+	group_number %= GROUPS;
+	groups = grown(groups, &group_count, group_number + 1, sizeof(*groups));
+	group = &groups[group_number];
+	group->buffers = grown(group->buffers, &group->count, number + 1, sizeof(struct buffer));
 	return &group->buffers[number];
 }
 
@@ -522,7 +519,7 @@ static void on_warning(const struct event *event)
 static void on_ring_end(const struct event *event)
 {
 	struct progress *progress = progress_of(event->ring);
-	size_t i = 0;
+	unsigned i = 0;
 
 	while (i < opened_count)
 		if (opened[i].ring == event->ring)
@@ -628,7 +625,7 @@ static void write_buffers(void)
 static void write_opened(void)
 {
 	list_begin("open");
-	for (size_t i = 0; i < opened_count; i++)
+	for (unsigned i = 0; i < opened_count; i++)
 		list_part("[%u,\"%s\"]", opened[i].ring->number,
 			  target_name(&opened[i].target).data);
 	list_end();

@@ -28,7 +28,6 @@ void event_text(struct text *line, const struct event *event);
 
 /* --from and --to: of what happens outside of these times only mistakes are shown. */
 extern uint64_t shown_from, shown_to;
-bool is_in_shown_time(const struct event *event);
 
 void print_event(const struct event *event);
 void summarize_event(const struct event *event);

@@ -263,7 +263,7 @@ static void set_status(struct channel *channel)
 		channel->status = EXIT_MISTAKES;
 }
 
-static int read_channel(struct channel *channel, int segment)
+static void read_channel(struct channel *channel, int segment)
 {
 	const struct record *records;
 	bool ended = false;
@@ -285,7 +285,6 @@ static int read_channel(struct channel *channel, int segment)
 	lines_flush();
 	set_status(channel);
 	channel_stop(channel);
-	return EXIT_SUCCESS;
 }
 
 static struct log_start log_start_of(char **command)
@@ -364,7 +363,8 @@ static pid_t start_reader(struct channel *channel, int segment, const char *dire
 	reader = getpid();
 	if (write(ready[1], &reader, sizeof(reader)) != sizeof(reader))
 		_exit(EXIT_FAILURE);
-	exit(read_channel(channel, segment));
+	read_channel(channel, segment);
+	exit(EXIT_SUCCESS);
 }
 
 int main(int argc, char **argv)

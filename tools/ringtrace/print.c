@@ -201,16 +201,15 @@ static void note_left(const struct event *event)
 
 static void print_left(const struct event *event)
 {
-	struct text line;
-
 	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
-		if (!left[i].count)
-			continue;
-		line = line_start(event);
-		text_add(&line, "%s: %u%s", left[i].why, left[i].count, left[i].list.data);
-		line_add(&line);
-		left[i].count = 0;
-		left[i].list.length = 0;
+		struct left *reason = &left[i];
+		struct text line = line_start(event);
+
+		text_add(&line, "%s: %u%s", reason->why, reason->count, reason->list.data);
+		if (reason->count)
+			line_add(&line);
+		reason->count = 0;
+		reason->list.length = 0;
 	}
 }
 
@@ -255,14 +254,11 @@ void event_text(struct text *line, const struct event *event)
 	}
 }
 
-bool is_in_shown_time(const struct event *event)
-{
-	return event->time >= shown_from && event->time <= shown_to;
-}
-
 static bool is_left_out(const struct event *event)
 {
-	if (!is_in_shown_time(event) && event->kind != EVENT_WARNING)
+	if (event->kind == EVENT_WARNING)
+		return false;
+	if (event->time < shown_from || event->time > shown_to)
 		return true;
 	switch (event->kind) {
 	case EVENT_SQE:
@@ -271,21 +267,15 @@ static bool is_left_out(const struct event *event)
 		return only_some && !(event->request && shown[event->request->sqe.opcode]);
 	case EVENT_CALL:
 		return !calls_shown || is_silent_call(event);
-	case EVENT_RING_END:
-		return event->by_exit;
-	case EVENT_RING:
-	case EVENT_MISSED:
-	case EVENT_OVERFLOW:
-	case EVENT_WARNING:
-		return false;
 	default:
-		return true;
+		return event->kind == EVENT_RING_END && event->by_exit;
 	}
 }
 
 void print_event(const struct event *event)
 {
 	struct text line;
+	size_t start;
 
 	if (event->kind == EVENT_LEFT)
 		note_left(event);
@@ -294,6 +284,8 @@ void print_event(const struct event *event)
 	if (is_left_out(event))
 		return;
 	line = line_start(event);
+	start = line.length;
 	event_text(&line, event);
-	line_add(&line);
+	if (line.length > start)
+		line_add(&line);
 }
