@@ -74,22 +74,18 @@ void channel_stop(struct channel *channel)
 	wake_writers(channel);
 }
 
-static uint32_t size_at(struct channel *channel, uint64_t position)
-{
-	return atomic_load_explicit((_Atomic uint32_t *)&channel_at(channel, position)->size,
-				    memory_order_acquire);
-}
-
 static size_t finished_bytes(struct channel *channel, uint64_t from)
 {
 	uint64_t to_end = CHANNEL_CAPACITY - from % CHANNEL_CAPACITY;
 	uint64_t length = 0;
 	uint32_t size;
 
-	/* Writers fill the end of the channel with a record of no meaning; a last one has no room.
-	 */
+	/* Writers fill the channel's end with a record of no meaning; a last one has no room. */
 	while (length < to_end && length < BATCH_MOST) {
-		size = size_at(channel, from + length);
+		const struct record *record = channel_at(channel, from + length);
+
+		size = atomic_load_explicit((const _Atomic uint32_t *)&record->size,
+					    memory_order_acquire);
 		if (!size || size & RECORD_UNFINISHED || size > to_end - length)
 			break;
 		length += size;

@@ -558,17 +558,13 @@ static void check_sqe(const struct event *event)
 	check_fields(event, &request->sqe);
 	check_user_data(event, request);
 	file = file_of_request(request);
-	if (file->has_ended && file->opcode == request->sqe.opcode)
-		file->has_ended = false;
-	if (request->sqe.opcode == IORING_OP_CLOSE)
+	if (request->sqe.opcode == file->opcode || request->sqe.opcode == IORING_OP_CLOSE)
 		file->has_ended = false;
 	look_for_rest(event, request);
 	check_sent_memory(event, request);
 	if (request->silent)
 		return;
-	other = request->older;
-	if (request != event->ring->newest)
-		other = event->ring->newest;
+	other = request == event->ring->newest ? request->older : event->ring->newest;
 	for (unsigned i = 0; i < FAR && other; i++, other = other->older)
 		if (other->taken && events_in_flight(other))
 			compare(event, request, other);
@@ -947,11 +943,34 @@ static void check_close(const struct event *event)
 	}
 }
 
-/* At a process's end: what was found since that of another. */
-static void print_list(void)
+static void check_stream(const struct event *event)
+{
+	struct file *file = file_of(event->ring, TARGET_FD, (int)event->count);
+
+	file->is_stream = file->is_socket = true;
+}
+
+static void check_missed(const struct event *event)
+{
+	if (event->of_cqes)
+		buffers_unclear(event->ring);
+}
+
+static void check_overflow(const struct event *event)
+{
+	checked(event->ring)->overflowed = event->time;
+	if (event->count)
+		warn(event, "make the CQ larger", "%u CQEs are lost: the CQ was full",
+		     event->count);
+}
+
+/* At a process's end: what was found since that of another. At the log's: what is left, if any. */
+static void print_list(const struct event *event)
 {
 	struct text line = {.length = 0};
 
+	if (event->kind == EVENT_END && count == listed)
+		return;
 	text_add(&line, "ringtrace: mistakes that --check has found: %u", count - listed);
 	line_add(&line);
 	for (unsigned i = 0; i < count - listed && i < MOST_LISTED; i++) {
@@ -962,62 +981,25 @@ static void print_list(void)
 	listed = count;
 }
 
+static void check_end(const struct event *event)
+{
+	print_list(event);
+	for (struct ring *ring = events_rings(); ring; ring = ring->next)
+		forget(ring);
+}
+
+static void (*const checks[])(const struct event *event) = {
+	[EVENT_RING] = check_ring,	   [EVENT_SQE] = check_sqe,
+	[EVENT_CALL] = check_call,	   [EVENT_CQE] = check_cqe,
+	[EVENT_MISSED] = check_missed,	   [EVENT_OVERFLOW] = check_overflow,
+	[EVENT_BUFFERS] = check_given,	   [EVENT_CLOSE] = check_close,
+	[EVENT_SHUTDOWN] = check_shutdown, [EVENT_STREAM] = check_stream,
+	[EVENT_LEFT] = check_left,	   [EVENT_RING_END] = check_ring_end,
+	[EVENT_EXIT] = print_list,	   [EVENT_END] = check_end,
+};
+
 void check_event(const struct event *event)
 {
-	struct file *file;
-
-	switch (event->kind) {
-	case EVENT_RING:
-		check_ring(event);
-		break;
-	case EVENT_SQE:
-		check_sqe(event);
-		break;
-	case EVENT_CQE:
-		check_cqe(event);
-		break;
-	case EVENT_CALL:
-		check_call(event);
-		break;
-	case EVENT_BUFFERS:
-		check_given(event);
-		break;
-	case EVENT_CLOSE:
-		check_close(event);
-		break;
-	case EVENT_MISSED:
-		if (event->of_cqes)
-			buffers_unclear(event->ring);
-		break;
-	case EVENT_STREAM:
-		file = file_of(event->ring, TARGET_FD, (int)event->count);
-		file->is_stream = file->is_socket = true;
-		break;
-	case EVENT_SHUTDOWN:
-		check_shutdown(event);
-		break;
-	case EVENT_LEFT:
-		check_left(event);
-		break;
-	case EVENT_RING_END:
-		check_ring_end(event);
-		break;
-	case EVENT_OVERFLOW:
-		checked(event->ring)->overflowed = event->time;
-		if (event->count)
-			warn(event, "make the CQ larger", "%u CQEs are lost: the CQ was full",
-			     event->count);
-		break;
-	case EVENT_EXIT:
-		print_list();
-		break;
-	case EVENT_END:
-		if (count > listed)
-			print_list();
-		for (struct ring *ring = events_rings(); ring; ring = ring->next)
-			forget(ring);
-		break;
-	default:
-		break;
-	}
+	if (checks[event->kind])
+		checks[event->kind](event);
 }
