@@ -5,7 +5,9 @@
  * liburing's inline functions (io_uring_get_sqe, io_uring_prep_*, io_uring_cqe_seen, ...) are part
  * of the program and have no hook: what they do is in the ring's memory at the next hooked call.
  */
+#define io_uring_enter2 declared_by_liburing /* liburings differ in the type of its `arg` */
 #include "tools/ringtrace/recorder.h"
+#undef io_uring_enter2
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -151,26 +153,11 @@ NAMED_HOOK(io_uring_enter, CALL_enter, CALL_SUBMITS,
 	   (unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, sigset_t *sig),
 	   (fd, to_submit, min_complete, flags, sig), min_complete, fd, to_submit, flags)
 
-/* Under another name here: liburings differ in the type of `arg`. */
-int hooked_enter2(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, void *arg,
-		  size_t sz) __asm__("io_uring_enter2");
-
-int hooked_enter2(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, void *arg,
-		  size_t sz)
-{
-	__typeof__(&hooked_enter2) next =
-		(__typeof__(&hooked_enter2))next_function("io_uring_enter2");
-	struct io_uring *ring = ring_of_descriptor((int)fd, flags & REGISTERED_RING);
-	struct call call = {CALL_enter2, CALL_SUBMITS, ring,
-			    .record.arguments = {min_complete, fd, to_submit, flags}};
-	bool traced = call_begin(&call);
-	int result = next(fd, to_submit, min_complete, flags, arg, sz);
-
-	if (traced)
-		call_end(&call, result);
-	return result;
-}
-
+NAMED_HOOK(io_uring_enter2, CALL_enter2, CALL_SUBMITS,
+	   ring_of_descriptor((int)fd, flags &REGISTERED_RING),
+	   (unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, void *arg,
+	    size_t size),
+	   (fd, to_submit, min_complete, flags, arg, size), min_complete, fd, to_submit, flags)
 NAMED_HOOK(io_uring_register, CALL_register, CALL_REGISTERS,
 	   ring_of_descriptor((int)fd, opcode &REGISTERED_FD),
 	   (unsigned fd, unsigned opcode, const void *arg, unsigned nr_args),
