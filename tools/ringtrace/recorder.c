@@ -176,7 +176,7 @@ static void record_write(enum record_kind kind, uint32_t ring, uint32_t number, 
 	record_end(record);
 }
 
-/* A record with entries of a ring, and so much more behind them. */
+/* Begins a record of a ring's entries, with room for so many more bytes behind them. */
 static struct record *entries_begin(enum record_kind kind, const struct ring_state *state,
 				    uint32_t number, unsigned count, unsigned size, size_t more)
 {
@@ -189,7 +189,7 @@ static struct record *entries_begin(enum record_kind kind, const struct ring_sta
 	return record;
 }
 
-/* Those from `index` on; returns what is behind them. */
+/* Copies the ring's entries from `index` on into the record; returns where they end there. */
 static char *entries_copy(struct record *record, const void *ring, unsigned index, unsigned mask)
 {
 	const struct entries entries = *(struct entries *)(record + 1);
