@@ -216,13 +216,6 @@ static void reaped(struct progress *progress, uint64_t time, unsigned head)
 	head_moves(progress->ring, &progress->cq, head, time, "reap", "%u CQE%s reaped");
 }
 
-static void call_ends(void)
-{
-	if (call.open)
-		item(call.time, call.ring, "return", call.line.data, ",\"%s\"]", call.name.data);
-	call.open = false;
-}
-
 /* ---- What is prepared ---- */
 
 static void hold(const struct event *event)
@@ -588,10 +581,12 @@ static void write_request(const struct request *request)
 	separator = ",";
 }
 
-static void write_rings(void)
+static void write_state(void)
 {
+	const struct progress *progress;
+
 	list_begin("rings");
-	for (const struct progress *progress = rings; progress < rings + ring_count; progress++)
+	for (progress = rings; progress < rings + ring_count; progress++)
 		if (progress->ring)
 			list_part("[%u,%u,%u,%u,%u,%u,%u]", progress->ring->number,
 				  progress->ring->opened.sq_entries,
@@ -599,31 +594,21 @@ static void write_rings(void)
 				  progress->sq.tail, progress->cq.head, progress->cq.tail);
 	list_end();
 	list_begin("requests");
-	for (const struct progress *progress = rings; progress < rings + ring_count; progress++)
+	for (progress = rings; progress < rings + ring_count; progress++)
 		for (const struct request *request = progress->ring ? progress->ring->oldest : NULL;
 		     request; request = request->newer)
 			write_request(request);
 	list_end();
-}
-
-static void write_buffers(void)
-{
-	const struct buffer *buffer;
-	unsigned group, number;
-
 	list_begin("buffers");
-	for (group = 0; group < group_count; group++)
-		for (number = 0; number < groups[group].count; number++) {
-			buffer = &groups[group].buffers[number];
+	for (unsigned group = 0; group < group_count; group++)
+		for (unsigned number = 0; number < groups[group].count; number++) {
+			const struct buffer *buffer = &groups[group].buffers[number];
+
 			if (buffer->is_given)
 				list_part("[%u,%u,\"%s\"]", group, number,
 					  target_name(&buffer->holder).data);
 		}
 	list_end();
-}
-
-static void write_opened(void)
-{
 	list_begin("open");
 	for (unsigned i = 0; i < opened_count; i++)
 		list_part("[%u,\"%s\"]", opened[i].ring->number,
@@ -644,9 +629,7 @@ static void begin(const struct event *event)
 	if (!item(event->time < shown_from ? event->time : shown_from, event->ring, "begin",
 		  "the page begins here", ",{"))
 		return;
-	write_rings();
-	write_buffers();
-	write_opened();
+	write_state();
 	write_counts("counts");
 	fputs("}]", page);
 }
@@ -691,8 +674,11 @@ void html_open(const char *path, const char *command)
 	has_begun = shown_from == 0;
 }
 
-static void write_outside(void)
+static void html_close(const struct event *event)
 {
+	if (!has_begun || !written)
+		begin(event);
+	fputs("],\n", page);
 	list_begin("outside");
 	for (unsigned i = 0; i < outside_count; i++) {
 		list_part("[%llu,%u,", (unsigned long long)outside[i].time, outside[i].ring);
@@ -701,14 +687,6 @@ static void write_outside(void)
 		free(outside[i].line);
 	}
 	list_end();
-}
-
-static void html_close(const struct event *event)
-{
-	if (!has_begun || !written)
-		begin(event);
-	fputs("],\n", page);
-	write_outside();
 	fputc('\n', page);
 	write_counts("totals");
 	fprintf(page, ",\"left_out\":[%lu,%lu],\"ended\":%llu}", left_out_before, left_out_after,
@@ -733,8 +711,10 @@ void html_event(const struct event *event)
 	bool in_call = call.open && event->kind == EVENT_CQE && event->ring == call.ring &&
 		       (int)(event->index - call.cq_tail) < 0;
 
-	if (!in_call)
-		call_ends();
+	if (call.open && !in_call) {
+		call.open = false;
+		item(call.time, call.ring, "return", call.line.data, ",\"%s\"]", call.name.data);
+	}
 	if (held.stream && !(is_prepared && event->ring == held.ring) &&
 	    event->kind != EVENT_WARNING)
 		let_go(event);

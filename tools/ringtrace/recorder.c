@@ -608,14 +608,13 @@ static void look_at_buffers(struct ring_state *state)
 void buffer_ring_registered(struct call *call, const void *address, unsigned entries,
 			    unsigned group)
 {
-	for (unsigned i = 0; call->state && address && i < BUFFER_RINGS; i++) {
-		struct buffer_ring *ring = &call->state->buffer_rings[i];
+	struct buffer_ring ring = {.memory = address, .entries = entries, .group = group};
 
-		if (ring->memory)
-			continue;
-		*ring = (struct buffer_ring){.memory = address, .entries = entries, .group = group};
-		return;
-	}
+	for (unsigned i = 0; call->state && address && i < BUFFER_RINGS; i++)
+		if (!call->state->buffer_rings[i].memory) {
+			call->state->buffer_rings[i] = ring;
+			return;
+		}
 }
 
 static void buffer_ring_gone(struct ring_state *state, unsigned group)
