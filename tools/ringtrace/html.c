@@ -9,6 +9,9 @@
  * With --from the page's first item says what was the case then: of what came before, as much is
  * kept here as that needs.
  */
+#include "tools/ringtrace/lines.h"
+#include "tools/ringtrace/names.h"
+
 #include <errno.h>
 #include <error.h>
 #include <stdarg.h>
@@ -16,14 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/ringtrace/lines.h"
-#include "tools/ringtrace/names.h"
-
-#define EVENTS_MOST 10000 /* in a page: about a megabyte, and more than anyone steps through */
-#define MOST_OUTSIDE                                                                               \
-	1000	     /* mistakes that are listed although the page does not show their time        \
-		      */
-#define GROUPS 65536 /* their numbers are 16 bits */
+#define EVENTS_MOST  10000 /* in a page: about a megabyte, and more than anyone steps through */
+#define MOST_OUTSIDE 1000  /* mistakes that are listed, at times that the page does not show */
+#define GROUPS	     65536 /* their numbers are 16 bits */
 
 /* The player's files become part of this program.
  * NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared takes none. */

@@ -947,15 +947,14 @@ static void record_call(struct call *call, int result)
 {
 	struct ring_state *state = call->state;
 
-	if (state)
-		call->record.spun = has_spun(call);
-	if (state && is_vain_look(call)) {
-		state->looks++;
-		if (!call->record.spun)
-			return;
-	}
 	call->record.result = result;
 	if (state) {
+		call->record.spun = has_spun(call);
+		if (is_vain_look(call)) {
+			state->looks++;
+			if (!call->record.spun)
+				return;
+		}
 		call->record.before.looks = state->looks;
 		state->looks = 0;
 		state->program = call->ring;
