@@ -236,11 +236,6 @@ static int read_log(const char *path)
 
 /* A log that comes from the program */
 
-static bool log_write(const void *data, size_t length)
-{
-	return log_fd < 0 || write_all(log_fd, data, length);
-}
-
 /* Gives the records to the consumers; true when they were the program's last ones. */
 static bool handle_records(const struct record *records, size_t length, int segment)
 {
@@ -270,7 +265,7 @@ static void read_channel(struct channel *channel, int segment)
 	size_t length;
 
 	while (!ended && (length = channel_wait(channel, segment, &records))) {
-		if (!log_write(records, length)) {
+		if (log_fd >= 0 && !write_all(log_fd, records, length)) {
 			error(0, errno, "%s: the log ends here", log_to_write);
 			break;
 		}
@@ -386,10 +381,11 @@ int main(int argc, char **argv)
 	program_find(argv[optind], &program);
 	start = log_start_of(argv + optind);
 	add_consumers(start.command);
-	if (log_to_write)
+	if (log_to_write) {
 		log_fd = open_file(log_to_write);
-	if (!log_write(&start, sizeof(start)))
-		error(EXIT_FAILURE, errno, "%s", log_to_write);
+		if (!write_all(log_fd, &start, sizeof(start)))
+			error(EXIT_FAILURE, errno, "%s", log_to_write);
+	}
 	channel = channel_create(&segment);
 	channel->marks = checks;
 	reader = start_reader(channel, segment, program.recorder);
