@@ -42,11 +42,6 @@ struct channel *channel_create(int *segment)
 	return channel;
 }
 
-void channel_begin_reading(struct channel *channel)
-{
-	pthread_mutex_lock(&channel->reader_lives);
-}
-
 /* How many processes besides the reader have the channel attached. */
 static unsigned long others(int segment)
 {
@@ -79,22 +74,18 @@ void channel_stop(struct channel *channel)
 	wake_writers(channel);
 }
 
-static uint32_t size_at(struct channel *channel, uint64_t position)
-{
-	return atomic_load_explicit((_Atomic uint32_t *)&channel_at(channel, position)->size,
-				    memory_order_acquire);
-}
-
 static size_t finished_bytes(struct channel *channel, uint64_t from)
 {
 	uint64_t to_end = CHANNEL_CAPACITY - from % CHANNEL_CAPACITY;
 	uint64_t length = 0;
 	uint32_t size;
 
-	/* Writers fill the end of the channel with a record of no meaning; a last one has no room.
-	 */
+	/* Writers fill the channel's end with a record of no meaning; a last one has no room. */
 	while (length < to_end && length < BATCH_MOST) {
-		size = size_at(channel, from + length);
+		const struct record *record = channel_at(channel, from + length);
+
+		size = atomic_load_explicit((const _Atomic uint32_t *)&record->size,
+					    memory_order_acquire);
 		if (!size || size & RECORD_UNFINISHED || size > to_end - length)
 			break;
 		length += size;
@@ -121,24 +112,16 @@ static void wait_for_records(struct channel *channel, uint64_t position, bool re
  * An unfinished record that no one will finish: its process has been killed, or has left from a
  * signal handler that interrupted the recorder. Returns false where it may yet be finished.
  */
-static bool skip_abandoned(struct channel *channel, uint64_t position, uint64_t since)
+static bool skip_abandoned(struct channel *channel, uint64_t position)
 {
 	struct record *record = channel_at(channel, position);
 
-	if (channel->reserved == position || clock_ns(CLOCK_MONOTONIC) - since < STUCK_NS ||
-	    !(record->size & RECORD_UNFINISHED) ||
+	if (!(record->size & RECORD_UNFINISHED) ||
 	    (kill((pid_t)record->process, 0) == 0 && !channel->exiting))
 		return false;
 	record->kind = RECORD_NOTHING;
 	record->size &= ~RECORD_UNFINISHED;
 	return true;
-}
-
-/* The same, so early that not even the record's size is there: nothing can be read after it. */
-static bool is_lost(const struct channel *channel, uint64_t position, uint64_t since)
-{
-	return channel->exiting && channel->reserved != position &&
-	       clock_ns(CLOCK_MONOTONIC) - since > STUCK_NS;
 }
 
 size_t channel_wait(struct channel *channel, int segment, const struct record **records)
@@ -154,10 +137,14 @@ size_t channel_wait(struct channel *channel, int segment, const struct record **
 		wake_writers(channel);
 	}
 	while (!(length = finished_bytes(channel, position))) {
-		if (skip_abandoned(channel, position, since))
-			continue;
-		if (is_lost(channel, position, since))
-			return 0;
+		if (channel->reserved != position && clock_ns(CLOCK_MONOTONIC) - since > STUCK_NS) {
+			if (skip_abandoned(channel, position))
+				continue;
+			/* So early that not even its size is there: nothing can be read after it.
+			 */
+			if (channel->exiting)
+				return 0;
+		}
 		/* Who was there before the last look could not write after it. */
 		if (last_look)
 			return 0;

@@ -65,7 +65,6 @@ static inline long futex(_Atomic uint32_t *word, int operation, uint32_t value,
 /* The reader's side, channel.c. */
 
 struct channel *channel_create(int *segment);
-void channel_begin_reading(struct channel *channel);
 
 /*
  * Waits for finished records, which follow one another in memory: returns how many bytes, and where

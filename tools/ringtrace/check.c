@@ -2,7 +2,6 @@
  * ringtrace --check: mistakes, in the program's use of its rings, that the log proves. What only
  * may be one is not said.
  */
-#include "tools/ringtrace/decode.h"
 #include "tools/ringtrace/lines.h"
 #include "tools/ringtrace/names.h"
 
@@ -179,11 +178,8 @@ static void file_forget(struct file *file)
 static void for_each_file(const struct event *event, struct checked *ring,
 			  void (*function)(const struct event *event, struct file *file))
 {
-	struct file *file;
-	unsigned i;
-
-	for (i = 0; i < 256; i++)
-		for (file = ring->files[i]; file; file = file->next)
+	for (unsigned i = 0; i < 256; i++)
+		for (struct file *file = ring->files[i]; file; file = file->next)
 			function(event, file);
 }
 
@@ -321,10 +317,9 @@ static bool writes(unsigned opcode)
 static uint64_t bytes_wanted(const struct request *request)
 {
 	uint64_t wanted = 0;
-	size_t i;
 
-	for (i = 0; i < request->vectors_known && request->vectors_known == request->vector_count;
-	     i++)
+	for (size_t i = 0;
+	     i < request->vectors_known && request->vectors_known == request->vector_count; i++)
 		wanted += request->vectors[i].iov_len;
 	return wanted;
 }
@@ -390,9 +385,7 @@ static void count_wait(const struct event *event, struct file *file)
 /* Perhaps on another ring of the process. */
 static void rest_goes_on(const struct ring *ring, const struct file *file)
 {
-	struct ring *other;
-
-	for (other = events_rings(); other; other = other->next)
+	for (struct ring *other = events_rings(); other; other = other->next)
 		if (other == ring ||
 		    (other->is_open && other->process == ring->process && file->kind == TARGET_FD))
 			file_of(other, file->kind, file->number)->rest.is_there = false;
@@ -421,9 +414,7 @@ static void look_for_rest(const struct event *event, const struct request *reque
 /* Of which group a buffer was, or how many, is not known. */
 static void buffers_unclear(struct ring *ring)
 {
-	struct group *group;
-
-	for (group = checked(ring)->groups; group; group = group->next)
+	for (struct group *group = checked(ring)->groups; group; group = group->next)
 		group->unclear = true;
 }
 
@@ -442,10 +433,8 @@ static void warn_given_twice(const struct event *event, const struct group *grou
 
 static bool reads_from(const struct request *request, const struct buffer *buffer)
 {
-	size_t i;
-
-	for (i = 0; (is_send(request->sqe.opcode) || writes(request->sqe.opcode)) &&
-		    i < request->vectors_known;
+	for (size_t i = 0; (is_send(request->sqe.opcode) || writes(request->sqe.opcode)) &&
+			   i < request->vectors_known;
 	     i++) {
 		uint64_t start = (uintptr_t)request->vectors[i].iov_base;
 
@@ -475,10 +464,9 @@ static void check_given_memory(const struct event *event, const struct buffer *b
 static void check_given(const struct event *event)
 {
 	struct group *group = group_of(event->ring, event->group);
-	unsigned i;
 
 	group->gifts += event->count;
-	for (i = 0; i < event->count; i++) {
+	for (unsigned i = 0; i < event->count; i++) {
 		const struct io_uring_buf *given = &event->buffers[i];
 		struct buffer *buffer = &group->buffers[given->bid];
 
@@ -500,11 +488,9 @@ static void check_given(const struct event *event)
  */
 static void check_sent_memory(const struct event *event, const struct request *request)
 {
-	struct group *group;
-
 	if (!request->vectors_known)
 		return;
-	for (group = checked(event->ring)->groups; group; group = group->next) {
+	for (struct group *group = checked(event->ring)->groups; group; group = group->next) {
 		const struct buffer *latest = &group->buffers[group->latest], *buffer;
 		int64_t offset =
 			(int64_t)((uintptr_t)request->vectors[0].iov_base - latest->address);
@@ -561,7 +547,6 @@ static void check_sqe(const struct event *event)
 {
 	const struct request *request = event->request, *other;
 	struct file *file;
-	unsigned i;
 
 	if (!request) {
 		if (!loses_nothing(event->sqe->opcode))
@@ -573,18 +558,14 @@ static void check_sqe(const struct event *event)
 	check_fields(event, &request->sqe);
 	check_user_data(event, request);
 	file = file_of_request(request);
-	if (file->has_ended && file->opcode == request->sqe.opcode)
-		file->has_ended = false;
-	if (request->sqe.opcode == IORING_OP_CLOSE)
+	if (request->sqe.opcode == file->opcode || request->sqe.opcode == IORING_OP_CLOSE)
 		file->has_ended = false;
 	look_for_rest(event, request);
 	check_sent_memory(event, request);
 	if (request->silent)
 		return;
-	other = request->older;
-	if (request != event->ring->newest)
-		other = event->ring->newest;
-	for (i = 0; i < FAR && other; i++, other = other->older)
+	other = request == event->ring->newest ? request->older : event->ring->newest;
+	for (unsigned i = 0; i < FAR && other; i++, other = other->older)
 		if (other->taken && events_in_flight(other))
 			compare(event, request, other);
 }
@@ -724,18 +705,24 @@ static void check_prepared(const struct event *event, struct checked *ring)
 		     prepared == 1 ? "" : "s");
 }
 
+static void check_marked(const struct event *event, const struct ring_counters *counters)
+{
+	int32_t too_many = (int32_t)(counters->cq_head - counters->cq_tail);
+
+	if ((int32_t)(counters->cq_tail - counters->cq_head) >= 0 || checked(event->ring)->was_told)
+		return;
+	checked(event->ring)->was_told = true;
+	warn(event, "mark each CQE once: io_uring_cqe_seen() or io_uring_cq_advance()",
+	     "more CQEs are marked as seen than there were: %d", too_many);
+}
+
 /* CQEs that were there when the last wait returned, and that the program has not marked. */
 static void check_seen(const struct event *event, struct checked *ring)
 {
-	const struct ring_counters *before = &event->call->before, *after = &event->call->after;
+	const struct ring_counters *before = &event->call->before;
 	uint32_t wanted = event->call->arguments[0];
 
-	if ((int32_t)(before->cq_tail - before->cq_head) < 0 && !ring->was_told) {
-		ring->was_told = true;
-		warn(event, "mark each CQE once: io_uring_cqe_seen() or io_uring_cq_advance()",
-		     "more CQEs are marked as seen than there were: %d",
-		     (int32_t)(before->cq_head - before->cq_tail));
-	}
+	check_marked(event, before);
 	if (wanted && !event->enters && ring->waits && before->cq_head == ring->last_head &&
 	    before->cq_tail != before->cq_head) {
 		if (++ring->looked_again == 2 && !ring->several_threads)
@@ -747,7 +734,7 @@ static void check_seen(const struct event *event, struct checked *ring)
 	}
 	if (wanted) {
 		ring->waits++;
-		ring->last_head = after->cq_head;
+		ring->last_head = event->call->after.cq_head;
 	}
 }
 
@@ -778,22 +765,16 @@ static void warn_unarmed(const struct event *event, struct file *file)
 	file->has_ended = false;
 	warn(event, "a CQE without IORING_CQE_F_MORE is the last: arm it again",
 	     "the multishot %s on %s %d has ended%s, and was not armed again",
-	     operation_name(file->opcode), file->kind == TARGET_SLOT ? "slot" : "fd", file->number,
+	     operation_name(file->opcode), kind_name(file), file->number,
 	     file->by_overflow ? " because the CQ was full" : "");
 }
 
 /* With nothing in flight at all, a wait is for nothing. */
-static void check_armed(const struct event *event, const struct checked *ring)
+static void check_armed(const struct event *event, struct file *file)
 {
-	struct file *file;
-	unsigned i;
-
-	for (i = 0; i < 256; i++)
-		for (file = ring->files[i]; file; file = file->next) {
-			file->waits_since += file->has_ended;
-			if (file->has_ended && !event->ring->in_flight)
-				warn_unarmed(event, file);
-		}
+	file->waits_since += file->has_ended;
+	if (file->has_ended && !event->ring->in_flight)
+		warn_unarmed(event, file);
 }
 
 /* Another buffer ring has the group's number now, or none; or somebody gives up. */
@@ -843,7 +824,7 @@ static void check_call(const struct event *event)
 	if (event->waits)
 		check_prepared(event, ring);
 	if (event->enters && event->waits && event->call->arguments[0])
-		check_armed(event, ring);
+		for_each_file(event, ring, check_armed);
 	if (event->enters && event->call->arguments[0] && ring->rests) {
 		ring->rests = 0;
 		for_each_file(event, ring, count_wait);
@@ -863,16 +844,10 @@ static void check_left(const struct event *event)
 		     operation_name(event->request->sqe.opcode));
 }
 
-static void check_files(const struct event *event, struct checked *ring)
+static void check_never_armed(const struct event *event, struct file *file)
 {
-	struct file *file;
-	unsigned i;
-
-	for (i = 0; i < 256; i++)
-		for (file = ring->files[i]; file; file = file->next)
-			if (file->has_ended && file->waits_since >= 2)
-				warn_unarmed(event, file);
-	for_each_file(event, ring, check_rest);
+	if (file->has_ended && file->waits_since >= 2)
+		warn_unarmed(event, file);
 }
 
 static void forget(struct ring *ring)
@@ -880,19 +855,19 @@ static void forget(struct ring *ring)
 	struct checked *checked = ring->checked;
 	struct file *file;
 	struct group *group;
-	unsigned i;
 
-	for (i = 0; checked && i < 256; i++)
+	if (!checked)
+		return;
+	for (unsigned i = 0; i < 256; i++)
 		while ((file = checked->files[i])) {
 			checked->files[i] = file->next;
 			free(file);
 		}
-	while (checked && (group = checked->groups)) {
+	while ((group = checked->groups)) {
 		checked->groups = group->next;
 		free(group);
 	}
-	if (checked)
-		free(checked->sqes);
+	free(checked->sqes);
 	free(checked);
 	ring->checked = NULL;
 }
@@ -902,16 +877,15 @@ static void check_ring_end(const struct event *event)
 	struct checked *ring = checked(event->ring);
 	const struct ring_counters *end = event->counters;
 
-	check_files(event, ring);
+	for_each_file(event, ring, check_never_armed);
+	for_each_file(event, ring, check_rest);
 	if (end && ring->left)
 		check_looks(event, end->looks);
 	if (end && !end->cq_head && ring->waits && end->cq_tail > 1 && !ring->looked_again)
 		warn(event, "io_uring_cqe_seen()", "no CQE was ever marked as seen, of %u",
 		     end->cq_tail - end->cq_head);
-	if (end && (int32_t)(end->cq_tail - end->cq_head) < 0 && !ring->was_told)
-		warn(event, "mark each CQE once: io_uring_cqe_seen() or io_uring_cq_advance()",
-		     "more CQEs are marked as seen than there were: %d",
-		     (int32_t)(end->cq_head - end->cq_tail));
+	if (end)
+		check_marked(event, end);
 	forget(event->ring);
 }
 
@@ -936,7 +910,6 @@ static void check_shutdown(const struct event *event)
 static void check_close(const struct event *event)
 {
 	const struct operation *known = event->opcode < 0 ? NULL : operation(event->opcode);
-	struct ring *ring;
 	const struct request *request;
 	int fd = (int)event->count;
 
@@ -945,7 +918,7 @@ static void check_close(const struct event *event)
 		     "close(%d) while an SQE with it, %s, is prepared and not submitted: it finds another "
 		     "file there, or none",
 		     fd, known->name);
-	for (ring = events_rings(); ring; ring = ring->next) {
+	for (struct ring *ring = events_rings(); ring; ring = ring->next) {
 		struct event at = *event;
 
 		if (!ring->is_open || ring->process != event->process)
@@ -970,15 +943,37 @@ static void check_close(const struct event *event)
 	}
 }
 
-/* At a process's end: what was found since that of another. */
-static void print_list(void)
+static void check_stream(const struct event *event)
+{
+	struct file *file = file_of(event->ring, TARGET_FD, (int)event->count);
+
+	file->is_stream = file->is_socket = true;
+}
+
+static void check_missed(const struct event *event)
+{
+	if (event->of_cqes)
+		buffers_unclear(event->ring);
+}
+
+static void check_overflow(const struct event *event)
+{
+	checked(event->ring)->overflowed = event->time;
+	if (event->count)
+		warn(event, "make the CQ larger", "%u CQEs are lost: the CQ was full",
+		     event->count);
+}
+
+/* At a process's end: what was found since that of another. At the log's: what is left, if any. */
+static void print_list(const struct event *event)
 {
 	struct text line = {.length = 0};
-	unsigned i;
 
+	if (event->kind == EVENT_END && count == listed)
+		return;
 	text_add(&line, "ringtrace: mistakes that --check has found: %u", count - listed);
 	line_add(&line);
-	for (i = 0; i < count - listed && i < MOST_LISTED; i++) {
+	for (unsigned i = 0; i < count - listed && i < MOST_LISTED; i++) {
 		if (list[i].times > 1)
 			text_add(&list[i].line, ", %u times", list[i].times);
 		line_add(&list[i].line);
@@ -986,69 +981,25 @@ static void print_list(void)
 	listed = count;
 }
 
-static void forget_all(void)
+static void check_end(const struct event *event)
 {
-	struct ring *ring;
-
-	for (ring = events_rings(); ring; ring = ring->next)
+	print_list(event);
+	for (struct ring *ring = events_rings(); ring; ring = ring->next)
 		forget(ring);
 }
 
+static void (*const checks[])(const struct event *event) = {
+	[EVENT_RING] = check_ring,	   [EVENT_SQE] = check_sqe,
+	[EVENT_CALL] = check_call,	   [EVENT_CQE] = check_cqe,
+	[EVENT_MISSED] = check_missed,	   [EVENT_OVERFLOW] = check_overflow,
+	[EVENT_BUFFERS] = check_given,	   [EVENT_CLOSE] = check_close,
+	[EVENT_SHUTDOWN] = check_shutdown, [EVENT_STREAM] = check_stream,
+	[EVENT_LEFT] = check_left,	   [EVENT_RING_END] = check_ring_end,
+	[EVENT_EXIT] = print_list,	   [EVENT_END] = check_end,
+};
+
 void check_event(const struct event *event)
 {
-	struct file *file;
-
-	switch (event->kind) {
-	case EVENT_RING:
-		check_ring(event);
-		break;
-	case EVENT_SQE:
-		check_sqe(event);
-		break;
-	case EVENT_CQE:
-		check_cqe(event);
-		break;
-	case EVENT_CALL:
-		check_call(event);
-		break;
-	case EVENT_BUFFERS:
-		check_given(event);
-		break;
-	case EVENT_CLOSE:
-		check_close(event);
-		break;
-	case EVENT_MISSED:
-		if (event->of_cqes)
-			buffers_unclear(event->ring);
-		break;
-	case EVENT_STREAM:
-		file = file_of(event->ring, TARGET_FD, (int)event->count);
-		file->is_stream = file->is_socket = true;
-		break;
-	case EVENT_SHUTDOWN:
-		check_shutdown(event);
-		break;
-	case EVENT_LEFT:
-		check_left(event);
-		break;
-	case EVENT_RING_END:
-		check_ring_end(event);
-		break;
-	case EVENT_OVERFLOW:
-		checked(event->ring)->overflowed = event->time;
-		if (event->count)
-			warn(event, "make the CQ larger", "%u CQEs are lost: the CQ was full",
-			     event->count);
-		break;
-	case EVENT_EXIT:
-		print_list();
-		break;
-	case EVENT_END:
-		if (count > listed)
-			print_list();
-		forget_all();
-		break;
-	default:
-		break;
-	}
+	if (checks[event->kind])
+		checks[event->kind](event);
 }

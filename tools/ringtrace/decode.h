@@ -5,7 +5,14 @@
 #define TOOLS_RINGTRACE_DECODE_H
 
 #include "tools/ringtrace/events.h"
-#include "tools/ringtrace/text.h"
+
+/* A line, or an event's text, while it is put together. What does not fit is cut off. */
+struct text {
+	size_t length;
+	char data[1000];
+};
+
+void text_add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 extern bool decimal_user_data;
 

@@ -5,7 +5,9 @@
  * liburing's inline functions (io_uring_get_sqe, io_uring_prep_*, io_uring_cqe_seen, ...) are part
  * of the program and have no hook: what they do is in the ring's memory at the next hooked call.
  */
+#define io_uring_enter2 declared_by_liburing /* liburings differ in the type of its `arg` */
 #include "tools/ringtrace/recorder.h"
+#undef io_uring_enter2
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -45,16 +47,17 @@ static void *next_function(const char *name)
 		found;                                                                             \
 	})
 
+#define RING struct io_uring *ring /* the first parameter of nearly all */
+
 /*
  * A hook: its name, the call that it is, its kind and ring, its parameters, its arguments, and the
  * numbers to record. It is declared, too: older headers lack some.
  */
-#define NAMED_HOOK(function, name, kind, of_ring, parameters, passed, ...)                         \
+#define NAMED_HOOK(function, id, kind, of_ring, parameters, passed, ...)                           \
 	int function parameters;                                                                   \
 	int function parameters                                                                    \
 	{                                                                                          \
-		struct call call = {CALL_##name, kind, of_ring,                                    \
-				    .record.arguments = {__VA_ARGS__}};                            \
+		struct call call = {id, kind, of_ring, .record.arguments = {__VA_ARGS__}};         \
 		__typeof__(&function) next = NEXT(function);                                       \
 		bool traced = call_begin(&call);                                                   \
 		int result = next passed;                                                          \
@@ -64,11 +67,12 @@ static void *next_function(const char *name)
 		return result;                                                                     \
 	}
 #define HOOK(name, kind, parameters, passed, ...)                                                  \
-	NAMED_HOOK(io_uring_##name, name, kind, ring, parameters, passed, __VA_ARGS__)
+	NAMED_HOOK(io_uring_##name, CALL_##name, kind, ring, parameters, passed, __VA_ARGS__)
 #define REGISTER(name, parameters, passed, ...)                                                    \
 	HOOK(name, CALL_REGISTERS, parameters, passed, __VA_ARGS__)
 #define REGISTER_WITHOUT_RING(name, parameters, passed, ...)                                       \
-	NAMED_HOOK(io_uring_##name, name, CALL_REGISTERS, NULL, parameters, passed, __VA_ARGS__)
+	NAMED_HOOK(io_uring_##name, CALL_##name, CALL_REGISTERS, NULL, parameters, passed,         \
+		   __VA_ARGS__)
 
 /* Opening and closing */
 
@@ -96,56 +100,40 @@ OPENING_HOOK(io_uring_queue_mmap, p ? p->sq_entries : 0,
 
 void io_uring_queue_exit(struct io_uring *ring)
 {
-	bool traced = opening_begin();
+	bool traced = closing_begin(ring);
 
-	if (traced)
-		closing_begin(ring);
 	NEXT(io_uring_queue_exit)(ring);
 	if (traced)
-		passing_end();
+		closing_end();
 }
 
 /* Submitting and waiting */
 
-HOOK(submit, CALL_SUBMITS, (struct io_uring * ring), (ring), 0)
-HOOK(submit_and_wait, CALL_SUBMITS, (struct io_uring * ring, unsigned wait_nr), (ring, wait_nr),
-     wait_nr)
+HOOK(submit, CALL_SUBMITS, (RING), (ring), 0)
+HOOK(submit_and_wait, CALL_SUBMITS, (RING, unsigned wait_nr), (ring, wait_nr), wait_nr)
 HOOK(submit_and_wait_timeout, CALL_SUBMITS,
-     (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, unsigned wait_nr,
-      struct __kernel_timespec *ts, sigset_t *sigmask),
+     (RING, struct io_uring_cqe **cqe_ptr, unsigned wait_nr, struct __kernel_timespec *ts,
+      sigset_t *sigmask),
      (ring, cqe_ptr, wait_nr, ts, sigmask), wait_nr)
-HOOK(submit_and_get_events, CALL_SUBMITS, (struct io_uring * ring), (ring), 0)
-HOOK(get_events, CALL_WAITS, (struct io_uring * ring), (ring), 0)
+HOOK(submit_and_get_events, CALL_SUBMITS, (RING), (ring), 0)
+HOOK(get_events, CALL_WAITS, (RING), (ring), 0)
 HOOK(wait_cqes, CALL_WAITS,
-     (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, unsigned wait_nr,
-      struct __kernel_timespec *ts, sigset_t *sigmask),
+     (RING, struct io_uring_cqe **cqe_ptr, unsigned wait_nr, struct __kernel_timespec *ts,
+      sigset_t *sigmask),
      (ring, cqe_ptr, wait_nr, ts, sigmask), wait_nr)
 HOOK(wait_cqe_timeout, CALL_WAITS,
-     (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, struct __kernel_timespec *ts),
-     (ring, cqe_ptr, ts), 1)
-NAMED_HOOK(__io_uring_sqring_wait, sqring_wait, CALL_WAITS, ring, (struct io_uring * ring), (ring),
-	   0)
+     (RING, struct io_uring_cqe **cqe_ptr, struct __kernel_timespec *ts), (ring, cqe_ptr, ts), 1)
+NAMED_HOOK(__io_uring_sqring_wait, CALL_sqring_wait, CALL_WAITS, ring, (RING), (ring), 0)
 
 /* What the inline io_uring_wait_cqe() and io_uring_peek_cqe() come to when the CQ is empty. */
-int __io_uring_get_cqe(struct io_uring *ring, struct io_uring_cqe **cqe_ptr, unsigned submit,
-		       unsigned wait_nr, sigset_t *sigmask)
-{
-	struct call call = {
-		.id = wait_nr ? CALL_wait_cqe : CALL_peek_cqe,
-		.kind = submit	  ? CALL_SUBMITS
-			: wait_nr ? CALL_WAITS
-				  : CALL_LOOKS,
-		.ring = ring,
-		.record.arguments = {wait_nr},
-	};
-	__typeof__(&__io_uring_get_cqe) next = NEXT(__io_uring_get_cqe);
-	bool traced = call_begin(&call);
-	int result = next(ring, cqe_ptr, submit, wait_nr, sigmask);
-
-	if (traced)
-		call_end(&call, result);
-	return result;
-}
+NAMED_HOOK(__io_uring_get_cqe, wait_nr ? CALL_wait_cqe : CALL_peek_cqe,
+	   submit    ? CALL_SUBMITS
+	   : wait_nr ? CALL_WAITS
+		     : CALL_LOOKS,
+	   ring,
+	   (RING, struct io_uring_cqe **cqe_ptr, unsigned submit, unsigned wait_nr,
+	    sigset_t *sigmask),
+	   (ring, cqe_ptr, submit, wait_nr, sigmask), wait_nr)
 
 unsigned io_uring_peek_batch_cqe(struct io_uring *ring, struct io_uring_cqe **cqes, unsigned count)
 {
@@ -160,83 +148,58 @@ unsigned io_uring_peek_batch_cqe(struct io_uring *ring, struct io_uring_cqe **cq
 }
 
 /* The system calls under their own names: which ring, the descriptor says. */
-NAMED_HOOK(io_uring_enter, enter, CALL_SUBMITS, ring_of_descriptor((int)fd, flags &REGISTERED_RING),
+NAMED_HOOK(io_uring_enter, CALL_enter, CALL_SUBMITS,
+	   ring_of_descriptor((int)fd, flags &REGISTERED_RING),
 	   (unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, sigset_t *sig),
 	   (fd, to_submit, min_complete, flags, sig), min_complete, fd, to_submit, flags)
 
-/* Under another name here: liburings differ in the type of `arg`. */
-int hooked_enter2(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, void *arg,
-		  size_t sz) __asm__("io_uring_enter2");
-
-int hooked_enter2(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, void *arg,
-		  size_t sz)
-{
-	__typeof__(&hooked_enter2) next =
-		(__typeof__(&hooked_enter2))next_function("io_uring_enter2");
-	struct io_uring *ring = ring_of_descriptor((int)fd, flags & REGISTERED_RING);
-	struct call call = {CALL_enter2, CALL_SUBMITS, ring,
-			    .record.arguments = {min_complete, fd, to_submit, flags}};
-	bool traced = call_begin(&call);
-	int result = next(fd, to_submit, min_complete, flags, arg, sz);
-
-	if (traced)
-		call_end(&call, result);
-	return result;
-}
-
-NAMED_HOOK(io_uring_register, register, CALL_REGISTERS,
+NAMED_HOOK(io_uring_enter2, CALL_enter2, CALL_SUBMITS,
+	   ring_of_descriptor((int)fd, flags &REGISTERED_RING),
+	   (unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags, void *arg,
+	    size_t size),
+	   (fd, to_submit, min_complete, flags, arg, size), min_complete, fd, to_submit, flags)
+NAMED_HOOK(io_uring_register, CALL_register, CALL_REGISTERS,
 	   ring_of_descriptor((int)fd, opcode &REGISTERED_FD),
 	   (unsigned fd, unsigned opcode, const void *arg, unsigned nr_args),
 	   (fd, opcode, arg, nr_args), fd, opcode & ~REGISTERED_FD, nr_args)
 
 /* Registering */
 
-REGISTER(register_buffers, (struct io_uring * ring, const struct iovec *iovecs, unsigned nr),
-	 (ring, iovecs, nr), nr)
-REGISTER(register_buffers_tags,
-	 (struct io_uring * ring, const struct iovec *iovecs, const __u64 *tags, unsigned nr),
+REGISTER(register_buffers, (RING, const struct iovec *iovecs, unsigned nr), (ring, iovecs, nr), nr)
+REGISTER(register_buffers_tags, (RING, const struct iovec *iovecs, const __u64 *tags, unsigned nr),
 	 (ring, iovecs, tags, nr), nr)
-REGISTER(register_buffers_sparse, (struct io_uring * ring, unsigned nr), (ring, nr), nr)
+REGISTER(register_buffers_sparse, (RING, unsigned nr), (ring, nr), nr)
 REGISTER(register_buffers_update_tag,
-	 (struct io_uring * ring, unsigned off, const struct iovec *iovecs, const __u64 *tags,
-	  unsigned nr),
+	 (RING, unsigned off, const struct iovec *iovecs, const __u64 *tags, unsigned nr),
 	 (ring, off, iovecs, tags, nr), nr, off)
-REGISTER(unregister_buffers, (struct io_uring * ring), (ring), 0)
-REGISTER(register_files, (struct io_uring * ring, const int *files, unsigned nr), (ring, files, nr),
-	 nr)
-REGISTER(register_files_tags,
-	 (struct io_uring * ring, const int *files, const __u64 *tags, unsigned nr),
+REGISTER(unregister_buffers, (RING), (ring), 0)
+REGISTER(register_files, (RING, const int *files, unsigned nr), (ring, files, nr), nr)
+REGISTER(register_files_tags, (RING, const int *files, const __u64 *tags, unsigned nr),
 	 (ring, files, tags, nr), nr)
-REGISTER(register_files_sparse, (struct io_uring * ring, unsigned nr), (ring, nr), nr)
-REGISTER(register_files_update,
-	 (struct io_uring * ring, unsigned off, const int *files, unsigned nr),
+REGISTER(register_files_sparse, (RING, unsigned nr), (ring, nr), nr)
+REGISTER(register_files_update, (RING, unsigned off, const int *files, unsigned nr),
 	 (ring, off, files, nr), nr, off)
 REGISTER(register_files_update_tag,
-	 (struct io_uring * ring, unsigned off, const int *files, const __u64 *tags, unsigned nr),
+	 (RING, unsigned off, const int *files, const __u64 *tags, unsigned nr),
 	 (ring, off, files, tags, nr), nr, off)
-REGISTER(unregister_files, (struct io_uring * ring), (ring), 0)
-REGISTER(register_file_alloc_range, (struct io_uring * ring, unsigned off, unsigned len),
-	 (ring, off, len), len, off)
-REGISTER(register_ring_fd, (struct io_uring * ring), (ring), 0)
-REGISTER(unregister_ring_fd, (struct io_uring * ring), (ring), 0)
-REGISTER(register_eventfd, (struct io_uring * ring, int fd), (ring, fd), (unsigned)fd)
-REGISTER(register_eventfd_async, (struct io_uring * ring, int fd), (ring, fd), (unsigned)fd)
-REGISTER(unregister_eventfd, (struct io_uring * ring), (ring), 0)
-REGISTER(register_probe, (struct io_uring * ring, struct io_uring_probe *p, unsigned nr),
-	 (ring, p, nr), 0)
-REGISTER(register_personality, (struct io_uring * ring), (ring), 0)
-REGISTER(unregister_personality, (struct io_uring * ring, int id), (ring, id), (unsigned)id)
-REGISTER(register_restrictions,
-	 (struct io_uring * ring, struct io_uring_restriction *res, unsigned nr), (ring, res, nr),
-	 nr)
-REGISTER(enable_rings, (struct io_uring * ring), (ring), 0)
-REGISTER(register_iowq_aff, (struct io_uring * ring, size_t cpusz, const cpu_set_t *mask),
-	 (ring, cpusz, mask), 0)
-REGISTER(unregister_iowq_aff, (struct io_uring * ring), (ring), 0)
-REGISTER(register_iowq_max_workers, (struct io_uring * ring, unsigned *values), (ring, values),
+REGISTER(unregister_files, (RING), (ring), 0)
+REGISTER(register_file_alloc_range, (RING, unsigned off, unsigned len), (ring, off, len), len, off)
+REGISTER(register_ring_fd, (RING), (ring), 0)
+REGISTER(unregister_ring_fd, (RING), (ring), 0)
+REGISTER(register_eventfd, (RING, int fd), (ring, fd), (unsigned)fd)
+REGISTER(register_eventfd_async, (RING, int fd), (ring, fd), (unsigned)fd)
+REGISTER(unregister_eventfd, (RING), (ring), 0)
+REGISTER(register_probe, (RING, struct io_uring_probe *p, unsigned nr), (ring, p, nr), 0)
+REGISTER(register_personality, (RING), (ring), 0)
+REGISTER(unregister_personality, (RING, int id), (ring, id), (unsigned)id)
+REGISTER(register_restrictions, (RING, struct io_uring_restriction *res, unsigned nr),
+	 (ring, res, nr), nr)
+REGISTER(enable_rings, (RING), (ring), 0)
+REGISTER(register_iowq_aff, (RING, size_t cpusz, const cpu_set_t *mask), (ring, cpusz, mask), 0)
+REGISTER(unregister_iowq_aff, (RING), (ring), 0)
+REGISTER(register_iowq_max_workers, (RING, unsigned *values), (ring, values),
 	 values ? values[0] : 0, values ? values[1] : 0)
-REGISTER(register_sync_cancel, (struct io_uring * ring, struct io_uring_sync_cancel_reg *reg),
-	 (ring, reg), 0)
+REGISTER(register_sync_cancel, (RING, struct io_uring_sync_cancel_reg *reg), (ring, reg), 0)
 
 /* Of an argument that has a number for them; 2.3 takes that for padding, and passes none on. */
 static unsigned buffer_ring_flags(const struct io_uring_buf_reg *reg, unsigned flags)
@@ -266,7 +229,7 @@ int io_uring_register_buf_ring(struct io_uring *ring, struct io_uring_buf_reg *r
 	return result;
 }
 
-REGISTER(unregister_buf_ring, (struct io_uring * ring, int bgid), (ring, bgid), (unsigned)bgid)
+REGISTER(unregister_buf_ring, (RING, int bgid), (ring, bgid), (unsigned)bgid)
 
 /* What later liburings than 2.3 have added, declared as in their headers. */
 
@@ -283,54 +246,50 @@ OPENING_HOOK(io_uring_queue_init_mem, entries,
 	      size_t buf_size),
 	     (entries, ring, p, buf, buf_size), p)
 HOOK(submit_and_wait_min_timeout, CALL_SUBMITS,
-     (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, unsigned wait_nr,
-      struct __kernel_timespec *ts, unsigned min_wait, sigset_t *sigmask),
+     (RING, struct io_uring_cqe **cqe_ptr, unsigned wait_nr, struct __kernel_timespec *ts,
+      unsigned min_wait, sigset_t *sigmask),
      (ring, cqe_ptr, wait_nr, ts, min_wait, sigmask), wait_nr, min_wait)
 HOOK(submit_and_wait_reg, CALL_SUBMITS,
-     (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, unsigned wait_nr, int reg_index),
+     (RING, struct io_uring_cqe **cqe_ptr, unsigned wait_nr, int reg_index),
      (ring, cqe_ptr, wait_nr, reg_index), wait_nr, (unsigned)reg_index)
 HOOK(wait_cqes_min_timeout, CALL_WAITS,
-     (struct io_uring * ring, struct io_uring_cqe **cqe_ptr, unsigned wait_nr,
-      struct __kernel_timespec *ts, unsigned min_wait, sigset_t *sigmask),
+     (RING, struct io_uring_cqe **cqe_ptr, unsigned wait_nr, struct __kernel_timespec *ts,
+      unsigned min_wait, sigset_t *sigmask),
      (ring, cqe_ptr, wait_nr, ts, min_wait, sigmask), wait_nr, min_wait)
-REGISTER(close_ring_fd, (struct io_uring * ring), (ring), 0)
-REGISTER(register_napi, (struct io_uring * ring, struct io_uring_napi *napi), (ring, napi), 0)
-REGISTER(unregister_napi, (struct io_uring * ring, struct io_uring_napi *napi), (ring, napi), 0)
-REGISTER(clone_buffers, (struct io_uring * ring, struct io_uring *from), (ring, from),
-	 (unsigned)from->ring_fd)
+REGISTER(close_ring_fd, (RING), (ring), 0)
+REGISTER(register_napi, (RING, struct io_uring_napi *napi), (ring, napi), 0)
+REGISTER(unregister_napi, (RING, struct io_uring_napi *napi), (ring, napi), 0)
+REGISTER(clone_buffers, (RING, struct io_uring *from), (ring, from), (unsigned)from->ring_fd)
 REGISTER(clone_buffers_offset,
-	 (struct io_uring * ring, struct io_uring *from, unsigned to_index, unsigned from_index,
-	  unsigned nr, unsigned flags),
+	 (RING, struct io_uring *from, unsigned to_index, unsigned from_index, unsigned nr,
+	  unsigned flags),
 	 (ring, from, to_index, from_index, nr, flags), (unsigned)from->ring_fd, nr, from_index,
 	 to_index)
-NAMED_HOOK(__io_uring_clone_buffers, clone_buffers, CALL_REGISTERS, ring,
-	   (struct io_uring * ring, struct io_uring *from, unsigned flags), (ring, from, flags),
+NAMED_HOOK(__io_uring_clone_buffers, CALL_clone_buffers, CALL_REGISTERS, ring,
+	   (RING, struct io_uring *from, unsigned flags), (ring, from, flags),
 	   (unsigned)from->ring_fd)
-NAMED_HOOK(__io_uring_clone_buffers_offset, clone_buffers_offset, CALL_REGISTERS, ring,
-	   (struct io_uring * ring, struct io_uring *from, unsigned to_index, unsigned from_index,
-	    unsigned nr, unsigned flags),
+NAMED_HOOK(__io_uring_clone_buffers_offset, CALL_clone_buffers_offset, CALL_REGISTERS, ring,
+	   (RING, struct io_uring *from, unsigned to_index, unsigned from_index, unsigned nr,
+	    unsigned flags),
 	   (ring, from, to_index, from_index, nr, flags), (unsigned)from->ring_fd, nr, from_index,
 	   to_index)
-REGISTER(buf_ring_head, (struct io_uring * ring, int buf_group, uint16_t *head),
-	 (ring, buf_group, head), (unsigned)buf_group)
-REGISTER(register_clock, (struct io_uring * ring, struct io_uring_clock_register *arg), (ring, arg),
-	 0)
-REGISTER(register_ifq, (struct io_uring * ring, struct io_uring_zcrx_ifq_reg *reg), (ring, reg), 0)
-REGISTER(register_zcrx_ctrl, (struct io_uring * ring, struct zcrx_ctrl *ctrl), (ring, ctrl), 0)
-REGISTER(register_bpf_filter, (struct io_uring * ring, struct io_uring_bpf *bpf), (ring, bpf), 0)
+REGISTER(buf_ring_head, (RING, int buf_group, uint16_t *head), (ring, buf_group, head),
+	 (unsigned)buf_group)
+REGISTER(register_clock, (RING, struct io_uring_clock_register *arg), (ring, arg), 0)
+REGISTER(register_ifq, (RING, struct io_uring_zcrx_ifq_reg *reg), (ring, reg), 0)
+REGISTER(register_zcrx_ctrl, (RING, struct zcrx_ctrl *ctrl), (ring, ctrl), 0)
+REGISTER(register_bpf_filter, (RING, struct io_uring_bpf *bpf), (ring, bpf), 0)
 REGISTER_WITHOUT_RING(register_bpf_filter_task, (struct io_uring_bpf * bpf), (bpf), 0)
 REGISTER_WITHOUT_RING(register_query, (struct io_uring_query_hdr * query), (query), 0)
 REGISTER_WITHOUT_RING(register_sync_msg, (struct io_uring_sqe * sqe), (sqe), (unsigned)sqe->fd,
 		      sqe->len)
-REGISTER(register_region, (struct io_uring * ring, struct io_uring_mem_region_reg *reg),
-	 (ring, reg), 0)
-REGISTER(register_wait_reg, (struct io_uring * ring, struct io_uring_reg_wait *reg, int nr),
-	 (ring, reg, nr), (unsigned)nr)
+REGISTER(register_region, (RING, struct io_uring_mem_region_reg *reg), (ring, reg), 0)
+REGISTER(register_wait_reg, (RING, struct io_uring_reg_wait *reg, int nr), (ring, reg, nr),
+	 (unsigned)nr)
 
-REGISTER(resize_rings, (struct io_uring * ring, struct io_uring_params *p), (ring, p),
-	 p ? p->sq_entries : 0, p ? p->cq_entries : 0)
-REGISTER(free_buf_ring,
-	 (struct io_uring * ring, struct io_uring_buf_ring *br, unsigned nentries, int bgid),
+REGISTER(resize_rings, (RING, struct io_uring_params *p), (ring, p), p ? p->sq_entries : 0,
+	 p ? p->cq_entries : 0)
+REGISTER(free_buf_ring, (RING, struct io_uring_buf_ring *br, unsigned nentries, int bgid),
 	 (ring, br, nentries, bgid), (unsigned)bgid)
 
 struct io_uring_buf_ring *io_uring_setup_buf_ring(struct io_uring *ring, unsigned nentries,

@@ -9,23 +9,19 @@
  * With --from the page's first item says what was the case then: of what came before, as much is
  * kept here as that needs.
  */
-#include "tools/ringtrace/html.h"
+#include "tools/ringtrace/lines.h"
+#include "tools/ringtrace/names.h"
 
 #include <errno.h>
 #include <error.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/ringtrace/decode.h"
-#include "tools/ringtrace/lines.h"
-#include "tools/ringtrace/names.h"
-
-#define EVENTS_MOST 10000 /* in a page: about a megabyte, and more than anyone steps through */
-#define MOST_OUTSIDE                                                                               \
-	1000	      /* mistakes that are listed although the page does not show their time       \
-		       */
-#define BUFFERS 65536 /* numbers of groups, and of buffers in one, are 16 bits */
+#define EVENTS_MOST  10000 /* in a page: about a megabyte, and more than anyone steps through */
+#define MOST_OUTSIDE 1000  /* mistakes that are listed, at times that the page does not show */
+#define GROUPS	     65536 /* their numbers are 16 bits */
 
 /* The player's files become part of this program.
  * NOLINTBEGIN(bugprone-macro-parentheses): a name that is declared takes none. */
@@ -48,8 +44,10 @@ static struct {
 
 /* As far as a ring's entries have been shown to be taken, and to be given back. */
 struct progress {
-	struct ring *ring;
-	unsigned sq_head, sq_tail, cq_head, cq_tail;
+	struct ring *ring; /* NULL: it has ended */
+	struct queue {
+		unsigned head, tail;
+	} sq, cq;
 };
 static struct progress *rings;
 static unsigned ring_count;
@@ -71,13 +69,13 @@ struct buffer {
 	uint64_t address;
 	unsigned length;
 	bool is_given;
-	int holder_kind, holder_number;
+	struct target holder;
 };
 static struct group {
 	struct buffer *buffers;
-	unsigned count; /* up to the highest number */
-} groups[BUFFERS];
-static unsigned group_count; /* up to the highest number */
+	unsigned count;
+} * groups;
+static unsigned group_count;
 
 /* Descriptors and slots that the rings have opened, and not closed. */
 struct opened {
@@ -85,7 +83,7 @@ struct opened {
 	struct target target;
 };
 static struct opened *opened;
-static size_t opened_count;
+static unsigned opened_count;
 
 /* Mistakes at times that the page does not show. */
 static struct outside {
@@ -95,29 +93,34 @@ static struct outside {
 } outside[MOST_OUTSIDE];
 static unsigned outside_count;
 
+/* What is printed of the present event. */
+static struct text line;
+
 /* The call whose completions are being written. */
 static struct {
 	bool open;
-	unsigned ring, cq_tail;
+	unsigned cq_tail;
 	uint64_t time;
+	const struct ring *ring;
 	struct text line, name;
 } call;
 
-static void *more_memory(void *memory, size_t size)
+/* The array with so many elements at least, of which new ones are zero. */
+static void *grown(void *array, unsigned *count, unsigned least, size_t size)
 {
-	memory = realloc(memory, size);
-	if (!memory)
+	if (least <= *count)
+		return array;
+	array = realloc(array, least * size);
+	if (!array)
 		error(EXIT_FAILURE, ENOMEM, "--html");
-	return memory;
+	memset((char *)array + *count * size, 0, (least - *count) * size);
+	*count = least;
+	return array;
 }
 
 static struct progress *progress_of(struct ring *ring)
 {
-	if (ring->number > ring_count) {
-		rings = more_memory(rings, ring->number * sizeof(*rings));
-		memset(rings + ring_count, 0, (ring->number - ring_count) * sizeof(*rings));
-		ring_count = ring->number;
-	}
+	rings = grown(rings, &ring_count, ring->number, sizeof(*rings));
 	rings[ring->number - 1].ring = ring;
 	return &rings[ring->number - 1];
 }
@@ -145,23 +148,25 @@ static bool is_full(void)
 }
 
 /* "slot 3", "fd 4", or nothing. */
-static void write_target(int kind, int number)
+static struct text target_name(const struct target *target)
 {
-	if (kind == TARGET_NONE)
-		fputs("\"\"", page);
-	else
-		fprintf(page, "\"%s %d\"", kind == TARGET_SLOT ? "slot" : "fd", number);
+	struct text name = {.length = 0};
+
+	if (target && target->kind != TARGET_NONE)
+		add_target(&name, target);
+	return name;
 }
 
-static void write_target_of(const struct request *request)
+/*
+ * An item: what stands behind its words, up to its end, is formatted like printf(3) does. False if
+ * the page does not show it. Times never go back in the list.
+ */
+__attribute__((format(printf, 5, 6))) static bool item(uint64_t time, const struct ring *ring,
+						       const char *kind, const char *words,
+						       const char *more, ...)
 {
-	write_target(request->target ? (int)request->target->kind : TARGET_NONE,
-		     request->target ? request->target->number : 0);
-}
+	va_list arguments;
 
-/* Begins an item; false if the page does not show it. Times never go back in the list. */
-static bool item(uint64_t time, const struct ring *ring, const char *kind, const char *line)
-{
 	if (!has_begun) {
 		left_out_before++;
 		return false;
@@ -173,69 +178,40 @@ static bool item(uint64_t time, const struct ring *ring, const char *kind, const
 	last_time = time > last_time ? time : last_time;
 	fprintf(page, "%s[%llu,%u,\"%s\",", written++ ? ",\n" : "", (unsigned long long)last_time,
 		ring ? ring->number : 0, kind);
-	write_string(line);
+	write_string(words);
+	va_start(arguments, more);
+	vfprintf(page, more, arguments);
+	va_end(arguments);
 	return true;
 }
 
-static void item_end(void)
+static void note(const struct event *event)
 {
-	fputc(']', page);
+	item(event->time, event->ring, "note", line.data, "]");
 }
 
-static void note(const struct event *event, const char *line)
+/* One item for all entries between the head that was known and the one that is seen now. */
+static void head_moves(const struct ring *ring, struct queue *queue, unsigned head, uint64_t time,
+		       const char *kind, const char *format)
 {
-	if (item(event->time, event->ring, "note", line))
-		item_end();
+	unsigned there = queue->tail - queue->head, count = head - queue->head;
+	struct text words = {.length = 0};
+
+	count = count < there ? count : there;
+	queue->head += count;
+	text_add(&words, format, count, count == 1 ? "" : "s");
+	if (count)
+		item(time, ring, kind, words.data, ",%u]", count);
 }
 
-static void item_count(uint64_t time, const struct ring *ring, const char *kind, unsigned count,
-		       const char *what)
+static void taken(struct progress *progress, uint64_t time, unsigned head)
 {
-	struct text line = {.length = 0};
-
-	text_add(&line, what, count, count == 1 ? "" : "s");
-	if (!count || !item(time, ring, kind, line.data))
-		return;
-	fprintf(page, ",%u", count);
-	item_end();
+	head_moves(progress->ring, &progress->sq, head, time, "take", "%u SQE%s taken");
 }
 
-static unsigned smaller(unsigned one, unsigned other)
+static void reaped(struct progress *progress, uint64_t time, unsigned head)
 {
-	return one < other ? one : other;
-}
-
-static void taken(struct progress *progress, uint64_t time, unsigned sq_head)
-{
-	unsigned count =
-		smaller(sq_head - progress->sq_head, progress->sq_tail - progress->sq_head);
-
-	progress->sq_head += count;
-	item_count(time, progress->ring, "take", count, "%u SQE%s taken");
-}
-
-static void reaped(struct progress *progress, uint64_t time, unsigned cq_head)
-{
-	unsigned count =
-		smaller(cq_head - progress->cq_head, progress->cq_tail - progress->cq_head);
-
-	progress->cq_head += count;
-	item_count(time, progress->ring, "reap", count, "%u CQE%s reaped");
-}
-
-static void call_ends(void)
-{
-	struct progress *progress;
-
-	if (!call.open)
-		return;
-	call.open = false;
-	progress = &rings[call.ring - 1];
-	if (item(call.time, progress->ring, "return", call.line.data)) {
-		fputc(',', page);
-		write_string(call.name.data);
-		item_end();
-	}
+	head_moves(progress->ring, &progress->cq, head, time, "reap", "%u CQE%s reaped");
 }
 
 /* ---- What is prepared ---- */
@@ -275,21 +251,20 @@ static void let_go(const struct event *event)
 
 /* ---- Descriptors and slots ---- */
 
-static size_t opened_find(const struct ring *ring, int kind, int number)
+/* Of any ring of the process, where the ring is NULL. */
+static struct opened *opened_find(const struct ring *ring, pid_t process, int kind, int number)
 {
-	size_t i;
-
-	for (i = 0; i < opened_count; i++)
-		if (opened[i].ring == ring && (int)opened[i].target.kind == kind &&
-		    opened[i].target.number == number)
-			break;
-	return i;
+	for (unsigned i = 0; i < opened_count; i++)
+		if ((ring ? opened[i].ring == ring : opened[i].ring->process == process) &&
+		    (int)opened[i].target.kind == kind && opened[i].target.number == number)
+			return &opened[i];
+	return NULL;
 }
 
-static void opened_remove(size_t place)
+static void opened_remove(struct opened *place)
 {
-	if (place < opened_count)
-		opened[place] = opened[--opened_count];
+	if (place)
+		*place = opened[--opened_count];
 }
 
 /* Which descriptor or slot the completion says is open now; or NULL. */
@@ -297,7 +272,7 @@ static const struct target *opens(const struct event *event)
 {
 	const struct io_uring_sqe *sqe = &event->request->sqe;
 	struct target target = {.kind = TARGET_FD, .number = event->cqe->res};
-	size_t place;
+	struct opened *place;
 
 	if (event->cqe->res < 0 || !gives_descriptor(sqe->opcode))
 		return NULL;
@@ -306,60 +281,39 @@ static const struct target *opens(const struct event *event)
 		if (sqe->file_index != ANY_SLOT)
 			target.number = (int)sqe->file_index - 1;
 	}
-	place = opened_find(event->ring, target.kind, target.number);
-	if (place == opened_count) {
-		if ((opened_count & (opened_count - 1)) == 0)
-			opened = more_memory(opened, (2 * opened_count + 1) * sizeof(*opened));
-		opened_count++;
+	place = opened_find(event->ring, 0, target.kind, target.number);
+	if (!place) {
+		opened = grown(opened, &opened_count, opened_count + 1, sizeof(*opened));
+		place = &opened[opened_count - 1];
 	}
-	opened[place] = (struct opened){.ring = event->ring, .target = target};
-	return &opened[place].target;
-}
-
-static void closes(const struct event *event)
-{
-	const struct request *request = event->request;
-
-	if (request->sqe.opcode == IORING_OP_CLOSE && event->cqe->res == 0 && request->target)
-		opened_remove(
-			opened_find(event->ring, request->target->kind, request->target->number));
+	*place = (struct opened){.ring = event->ring, .target = target};
+	return &place->target;
 }
 
 /* close(2), of a descriptor that a ring of the process has made. */
 static void on_close(const struct event *event)
 {
-	struct text line = {.length = 0};
-	size_t i;
+	struct opened *place = opened_find(NULL, event->process, TARGET_FD, (int)event->count);
+	struct text words = {.length = 0};
 
-	for (i = 0; i < opened_count; i++)
-		if (opened[i].target.kind == TARGET_FD &&
-		    opened[i].target.number == (int)event->count &&
-		    opened[i].ring->process == event->process)
-			break;
-	if (i == opened_count || event->fails)
+	if (!place || event->fails)
 		return;
-	text_add(&line, "close(%u)", event->count);
-	if (item(event->time, opened[i].ring, "shut", line.data)) {
-		fputc(',', page);
-		write_target(TARGET_FD, (int)event->count);
-		item_end();
-	}
-	opened_remove(i);
+	text_add(&words, "close(%u)", event->count);
+	item(event->time, place->ring, "shut", words.data, ",\"fd %d\"]", (int)event->count);
+	opened_remove(place);
 }
 
 /* ---- Events ---- */
 
-static void on_ring(const struct event *event, const char *line)
+static void on_ring(const struct event *event)
 {
 	if (event->how == RING_FAILED || !event->ring) {
-		note(event, line);
+		note(event);
 		return;
 	}
 	progress_of(event->ring);
-	if (item(event->time, event->ring, "ring", line)) {
-		fprintf(page, ",%u,%u", event->opened->sq_entries, event->opened->cq_entries);
-		item_end();
-	}
+	item(event->time, event->ring, "ring", line.data, ",%u,%u]", event->opened->sq_entries,
+	     event->opened->cq_entries);
 }
 
 static bool is_multishot(const struct io_uring_sqe *sqe)
@@ -373,24 +327,10 @@ static bool is_multishot(const struct io_uring_sqe *sqe)
 	case IORING_OP_POLL_ADD:
 		return sqe->len & IORING_POLL_ADD_MULTI;
 	case IORING_OP_TIMEOUT:
-		return sqe->timeout_flags & (1U << 6); /* IORING_TIMEOUT_MULTISHOT */
+		return sqe->timeout_flags & TIMEOUT_MULTISHOT;
 	default:
-		return strcmp(operation_name(sqe->opcode), "read_multishot") == 0;
+		return sqe->opcode == OP_READ_MULTISHOT;
 	}
-}
-
-static void sqe_item(const struct event *event, const char *line)
-{
-	const struct request *request = event->request;
-
-	if (!item(event->time, event->ring, "sqe", line))
-		return;
-	fprintf(page, ",%llu,", (unsigned long long)request->serial);
-	write_string(operation_name(request->sqe.opcode));
-	fputc(',', page);
-	write_target_of(request);
-	fprintf(page, ",\"%s\"", is_multishot(&request->sqe) ? "m" : "");
-	item_end();
 }
 
 /* Which buffer of a buffer ring the memory at `address` is; false if it is none. */
@@ -416,74 +356,67 @@ static bool takes_memory(const struct io_uring_sqe *sqe)
 /* The memory that a request sends or writes, as far as it is that of buffers. */
 static void lend_buffers(const struct event *event)
 {
-	struct text line = {.length = 0};
+	struct text words, target = target_name(event->request->target);
 	unsigned group, number;
-	size_t i;
 
 	if (is_full() || !has_begun || !takes_memory(event->sqe))
 		return;
-	for (i = 0; i < event->vectors_known; i++) {
+	for (size_t i = 0; i < event->vectors_known; i++) {
 		if (!buffer_at((uint64_t)(uintptr_t)event->vectors[i].iov_base, &group, &number))
 			continue;
-		line.length = 0;
-		text_add(&line, "buffer %u of group %u is used by %s", number, group,
-			 operation_name(event->sqe->opcode));
-		if (event->request->target && event->request->target->kind != TARGET_NONE) {
-			text_add(&line, " ");
-			add_target(&line, event->request->target);
-		}
-		if (!item(event->time, event->ring, "lend", line.data))
+		words.length = 0;
+		text_add(&words, "buffer %u of group %u is used by %s%s%s", number, group,
+			 operation_name(event->sqe->opcode), target.length ? " " : "", target.data);
+		if (!item(event->time, event->ring, "lend", words.data, ",%llu,%u,%u]",
+			  (unsigned long long)event->request->serial, group, number))
 			return;
-		fprintf(page, ",%llu,%u,%u", (unsigned long long)event->request->serial, group,
-			number);
-		item_end();
 	}
 }
 
-static void on_sqe(const struct event *event, const char *line)
+static void on_sqe(const struct event *event)
 {
-	if (!event->request) {
-		note(event, line);
+	const struct request *request = event->request;
+
+	if (!request) {
+		note(event);
 		return;
 	}
 	total.sqes++;
-	progress_of(event->ring)->sq_tail++;
-	sqe_item(event, line);
+	progress_of(event->ring)->sq.tail++;
+	item(event->time, event->ring, "sqe", line.data, ",%llu,\"%s\",\"%s\",\"%s\"]",
+	     (unsigned long long)request->serial, operation_name(request->sqe.opcode),
+	     target_name(request->target).data, is_multishot(&request->sqe) ? "m" : "");
 	lend_buffers(event);
 }
 
 /* Those that register something are system calls of another kind: the sum is without them. */
 enum { CROSSES_UNCOUNTED = 2 };
 
-static void call_begins(const struct event *event, const char *line, int crosses)
+static void call_begins(const struct event *event, int crosses)
 {
 	call.open = true;
-	call.ring = event->ring->number;
+	call.ring = event->ring;
 	call.cq_tail = event->call->after.cq_tail;
 	call.time = event->time;
-	call.line.length = call.name.length = 0;
-	text_add(&call.line, "%s", line);
+	call.line = line;
+	call.name.length = 0;
 	add_call(&call.name, event);
-	if (item(event->began, event->ring, "call", call.name.data)) {
-		fputc(',', page);
-		write_string(call.name.data);
-		fprintf(page, ",%d", crosses);
-		item_end();
-	}
+	item(event->began, event->ring, "call", call.name.data, ",\"%s\",%d]", call.name.data,
+	     crosses);
 }
 
-static void on_call(const struct event *event, const char *line)
+static void on_call(const struct event *event)
 {
 	const struct call_record *record = event->call;
 	struct progress *progress;
 
 	if (!event->ring) {
-		note(event, line);
+		note(event);
 		return;
 	}
 	progress = progress_of(event->ring);
 	if (!(event->submits || event->waits)) {
-		call_begins(event, line, CROSSES_UNCOUNTED);
+		call_begins(event, CROSSES_UNCOUNTED);
 		return;
 	}
 	reaped(progress, event->began, record->before.cq_head);
@@ -492,60 +425,51 @@ static void on_call(const struct event *event, const char *line)
 	if (!event->enters && !event->handed_over && !record->arguments[0])
 		return; /* has only looked */
 
-	call_begins(event, line, event->enters);
+	call_begins(event, event->enters);
 	taken(progress, event->time, record->after.sq_head);
 }
 
 static struct buffer *buffer_of(unsigned number, unsigned group_number)
 {
-	struct group *group = &groups[group_number % BUFFERS];
+	struct group *group;
 
-	number %= BUFFERS;
-	if (group_number % BUFFERS >= group_count)
-		group_count = group_number % BUFFERS + 1;
-	if (number >= group->count) {
-		group->buffers = more_memory(group->buffers, (number + 1) * sizeof(struct buffer));
-		memset(group->buffers + group->count, 0,
-		       (number + 1 - group->count) * sizeof(struct buffer));
-		group->count = number + 1;
-	}
+	group_number %= GROUPS;
+	groups = grown(groups, &group_count, group_number + 1, sizeof(*groups));
+	group = &groups[group_number];
+	group->buffers = grown(group->buffers, &group->count, number + 1, sizeof(struct buffer));
 	return &group->buffers[number];
 }
 
 /* Completions that were there when a call returned came in that call, however late one looked. */
-static void on_cqe(const struct event *event, const char *line)
+static void on_cqe(const struct event *event)
 {
 	const struct io_uring_cqe *cqe = event->cqe;
-	bool picked = cqe->flags & IORING_CQE_F_BUFFER && event->request;
+	const struct request *request = event->request;
+	struct progress *progress = progress_of(event->ring);
 	uint64_t time = call.open && call.time < event->time ? call.time : event->time;
-	const struct target *target = event->request ? opens(event) : NULL;
-	struct buffer *buffer;
+	const struct target *target = request ? opens(event) : NULL;
+	int group = -1, buffer = -1;
 
 	total.cqes++;
-	reaped(progress_of(event->ring), time, event->cq_head);
-	progress_of(event->ring)->cq_tail++;
-	if (event->request)
-		closes(event);
-	if (picked && event->request->target) {
-		buffer = buffer_of(cqe->flags >> IORING_CQE_BUFFER_SHIFT,
-				   event->request->sqe.buf_group);
-		buffer->holder_kind = (int)event->request->target->kind;
-		buffer->holder_number = event->request->target->number;
+	reaped(progress, time, event->cq_head);
+	progress->cq.tail++;
+	if (request && request->sqe.opcode == IORING_OP_CLOSE && cqe->res == 0)
+		opened_remove(opened_find(event->ring, 0, request->target->kind,
+					  request->target->number));
+	if (request && cqe->flags & IORING_CQE_F_BUFFER) {
+		group = request->sqe.buf_group;
+		buffer = (int)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+		buffer_of((unsigned)buffer, (unsigned)group)->holder = *request->target;
 	}
-	if (!item(time, event->ring, "cqe", line))
-		return;
-	fprintf(page, ",%llu,%d,%d,%d,%d,",
-		event->request ? (unsigned long long)event->request->serial : 0, cqe->res,
-		!event->is_last, picked ? event->request->sqe.buf_group : -1,
-		picked ? (int)(cqe->flags >> IORING_CQE_BUFFER_SHIFT) : -1);
-	write_target(target ? (int)target->kind : TARGET_NONE, target ? target->number : 0);
-	item_end();
+	item(time, event->ring, "cqe", line.data, ",%llu,%d,%d,%d,%d,\"%s\"]",
+	     request ? (unsigned long long)request->serial : 0, cqe->res, !event->is_last, group,
+	     buffer, target_name(target).data);
 }
 
 /* Buffers that are given one after the other are one item. */
 static void on_buffers(const struct event *event)
 {
-	struct text line;
+	struct text words;
 	unsigned first, i;
 
 	for (i = 0; i < event->count; i++)
@@ -559,51 +483,44 @@ static void on_buffers(const struct event *event)
 		for (i = first + 1; i < event->count; i++)
 			if (event->buffers[i].bid != number + i - first)
 				break;
-		line.length = 0;
+		words.length = 0;
 		if (i - first == 1)
-			text_add(&line, "buffer %u is put into group %u", number, event->group);
+			text_add(&words, "buffer %u is put into group %u", number, event->group);
 		else
-			text_add(&line, "buffers %u to %u are put into group %u", number,
+			text_add(&words, "buffers %u to %u are put into group %u", number,
 				 number + i - first - 1, event->group);
-		if (item(event->time, event->ring, "give", line.data)) {
-			fprintf(page, ",%u,%u,%u", event->group, number, i - first);
-			item_end();
-		}
+		item(event->time, event->ring, "give", words.data, ",%u,%u,%u]", event->group,
+		     number, i - first);
 	}
 }
 
-static void on_warning(const struct event *event, const char *line)
+static void on_warning(const struct event *event)
 {
 	total.warnings++;
-	if (!item(event->time, event->ring, "warn", line)) {
-		if (outside_count == MOST_OUTSIDE)
-			return;
+	if (!item(event->time, event->ring, "warn", line.data, ",%llu]",
+		  event->request ? (unsigned long long)event->request->serial : 0) &&
+	    outside_count < MOST_OUTSIDE)
 		outside[outside_count++] = (struct outside){
 			.time = event->time,
 			.ring = event->ring ? event->ring->number : 0,
-			.line = strdup(line),
+			.line = strdup(line.data),
 		};
-		return;
-	}
-	fprintf(page, ",%llu", event->request ? (unsigned long long)event->request->serial : 0);
-	item_end();
 }
 
 static void on_ring_end(const struct event *event)
 {
 	struct progress *progress = progress_of(event->ring);
-	size_t i = 0;
+	unsigned i = 0;
 
 	while (i < opened_count)
 		if (opened[i].ring == event->ring)
-			opened_remove(i);
+			opened_remove(&opened[i]);
 		else
 			i++;
 	if (event->counters)
 		reaped(progress, event->time, event->counters->cq_head);
-	if (item(event->time, event->ring, "end",
-		 event->by_exit ? "the program ends, and its ring with it" : "closed"))
-		item_end();
+	item(event->time, event->ring, "end",
+	     event->by_exit ? "the program ends, and its ring with it" : "closed", "]");
 	progress->ring = NULL;
 }
 
@@ -611,11 +528,27 @@ static void on_ring_end(const struct event *event)
 
 static const char *separator;
 
-/* Between two parts of a list. */
-static void next_part(void)
+static void list_begin(const char *name)
 {
+	fprintf(page, "\"%s\":[", name);
+	separator = "";
+}
+
+/* Something always follows. */
+static void list_end(void)
+{
+	fputs("],", page);
+}
+
+__attribute__((format(printf, 1, 2))) static void list_part(const char *format, ...)
+{
+	va_list arguments;
+
 	fputs(separator, page);
 	separator = ",";
+	va_start(arguments, format);
+	vfprintf(page, format, arguments);
+	va_end(arguments);
 }
 
 static void write_request(const struct request *request)
@@ -629,107 +562,74 @@ static void write_request(const struct request *request)
 		.vector_count = request->vector_count,
 		.vectors_known = request->vectors_known,
 	};
-	struct text line = {.length = 0};
+	struct text words = {.length = 0};
 	unsigned group, number;
-	size_t i;
 
-	event_text(&line, &event);
-	next_part();
-	fprintf(page, "[%u,%llu,", request->ring->number, (unsigned long long)request->serial);
-	write_string(operation_name(request->sqe.opcode));
-	fputc(',', page);
-	write_target_of(request);
-	fprintf(page, ",\"%s\",", is_multishot(&request->sqe) ? "m" : "");
-	write_string(line.data);
+	event_text(&words, &event);
+	list_part("[%u,%llu,\"%s\",\"%s\",\"%s\",", request->ring->number,
+		  (unsigned long long)request->serial, operation_name(request->sqe.opcode),
+		  target_name(request->target).data, is_multishot(&request->sqe) ? "m" : "");
+	write_string(words.data);
 	fprintf(page, ",%u,[", request->answers);
 	separator = "";
-	for (i = 0; takes_memory(&request->sqe) && i < request->vectors_known; i++)
-		if (buffer_at((uint64_t)(uintptr_t)request->vectors[i].iov_base, &group, &number)) {
-			next_part();
-			fprintf(page, "[%u,%u]", group, number);
-		}
+	for (size_t i = 0; takes_memory(&request->sqe) && i < request->vectors_known; i++)
+		if (buffer_at((uint64_t)(uintptr_t)request->vectors[i].iov_base, &group, &number))
+			list_part("[%u,%u]", group, number);
 	fputs("]]", page);
 	separator = ",";
 }
 
-static void write_rings(void)
+static void write_state(void)
 {
-	unsigned i;
+	const struct progress *progress;
 
-	fputs("\"rings\":[", page);
-	for (i = 0; i < ring_count; i++) {
-		const struct progress *progress = &rings[i];
-
-		if (!progress->ring)
-			continue;
-		next_part();
-		fprintf(page, "[%u,%u,%u,%u,%u,%u,%u]", i + 1, progress->ring->opened.sq_entries,
-			progress->ring->opened.cq_entries, progress->sq_head, progress->sq_tail,
-			progress->cq_head, progress->cq_tail);
-	}
-	fputc(']', page);
-}
-
-static void write_buffers(void)
-{
-	unsigned group, number;
-
-	fputs(",\"buffers\":[", page);
-	for (group = 0; group < group_count; group++)
-		for (number = 0; number < groups[group].count; number++) {
+	list_begin("rings");
+	for (progress = rings; progress < rings + ring_count; progress++)
+		if (progress->ring)
+			list_part("[%u,%u,%u,%u,%u,%u,%u]", progress->ring->number,
+				  progress->ring->opened.sq_entries,
+				  progress->ring->opened.cq_entries, progress->sq.head,
+				  progress->sq.tail, progress->cq.head, progress->cq.tail);
+	list_end();
+	list_begin("requests");
+	for (progress = rings; progress < rings + ring_count; progress++)
+		for (const struct request *request = progress->ring ? progress->ring->oldest : NULL;
+		     request; request = request->newer)
+			write_request(request);
+	list_end();
+	list_begin("buffers");
+	for (unsigned group = 0; group < group_count; group++)
+		for (unsigned number = 0; number < groups[group].count; number++) {
 			const struct buffer *buffer = &groups[group].buffers[number];
 
-			if (!buffer->is_given)
-				continue;
-			next_part();
-			fprintf(page, "[%u,%u,", group, number);
-			write_target(buffer->holder_kind, buffer->holder_number);
-			fputc(']', page);
+			if (buffer->is_given)
+				list_part("[%u,%u,\"%s\"]", group, number,
+					  target_name(&buffer->holder).data);
 		}
-	fputc(']', page);
+	list_end();
+	list_begin("open");
+	for (unsigned i = 0; i < opened_count; i++)
+		list_part("[%u,\"%s\"]", opened[i].ring->number,
+			  target_name(&opened[i].target).data);
+	list_end();
 }
 
-static void write_opened(void)
+static void write_counts(const char *name)
 {
-	size_t i;
-
-	fputs(",\"open\":[", page);
-	for (i = 0; i < opened_count; i++) {
-		next_part();
-		fprintf(page, "[%u,", opened[i].ring->number);
-		write_target((int)opened[i].target.kind, opened[i].target.number);
-		fputc(']', page);
-	}
-	fputc(']', page);
+	fprintf(page, "\"%s\":{\"sqes\":%lu,\"calls\":%lu,\"cqes\":%lu,\"warnings\":%lu}", name,
+		total.sqes, total.calls, total.cqes, total.warnings);
 }
 
 static void begin(const struct event *event)
 {
-	const struct request *request;
-	unsigned i;
-
 	has_begun = true;
 	call.open = false;
 	if (!item(event->time < shown_from ? event->time : shown_from, event->ring, "begin",
-		  "the page begins here"))
+		  "the page begins here", ",{"))
 		return;
-	fputs(",{", page);
-	separator = "";
-	write_rings();
-	fputs(",\"requests\":[", page);
-	separator = "";
-	for (i = 0; i < ring_count; i++)
-		for (request = rings[i].ring ? rings[i].ring->oldest : NULL; request;
-		     request = request->newer)
-			write_request(request);
-	fputc(']', page);
-	separator = "";
-	write_buffers();
-	separator = "";
-	write_opened();
-	fprintf(page, ",\"counts\":{\"sqes\":%lu,\"calls\":%lu,\"cqes\":%lu,\"warnings\":%lu}}",
-		total.sqes, total.calls, total.cqes, total.warnings);
-	item_end();
+	write_state();
+	write_counts("counts");
+	fputs("}]", page);
 }
 
 /* ---- The page ---- */
@@ -772,33 +672,23 @@ void html_open(const char *path, const char *command)
 	has_begun = shown_from == 0;
 }
 
-static void write_outside(void)
-{
-	unsigned i;
-
-	fputs("\"outside\":[", page);
-	separator = "";
-	for (i = 0; i < outside_count; i++) {
-		next_part();
-		fprintf(page, "[%llu,%u,", (unsigned long long)outside[i].time, outside[i].ring);
-		write_string(outside[i].line ? outside[i].line : "");
-		fputc(']', page);
-		free(outside[i].line);
-	}
-	fputs("],\n", page);
-}
-
 static void html_close(const struct event *event)
 {
 	if (!has_begun || !written)
 		begin(event);
 	fputs("],\n", page);
-	write_outside();
-	fprintf(page,
-		"\"totals\":{\"sqes\":%lu,\"calls\":%lu,\"cqes\":%lu,\"warnings\":%lu},"
-		"\"left_out\":[%lu,%lu],\"ended\":%llu}",
-		total.sqes, total.calls, total.cqes, total.warnings, left_out_before,
-		left_out_after, (unsigned long long)event->time);
+	list_begin("outside");
+	for (unsigned i = 0; i < outside_count; i++) {
+		list_part("[%llu,%u,", (unsigned long long)outside[i].time, outside[i].ring);
+		write_string(outside[i].line ? outside[i].line : "");
+		fputc(']', page);
+		free(outside[i].line);
+	}
+	list_end();
+	fputc('\n', page);
+	write_counts("totals");
+	fprintf(page, ",\"left_out\":[%lu,%lu],\"ended\":%llu}", left_out_before, left_out_after,
+		(unsigned long long)event->time);
 	rest = write_up_to(rest, "{{js}}");
 	fputs(player_js, page);
 	fputs(rest, page);
@@ -806,15 +696,23 @@ static void html_close(const struct event *event)
 		error(EXIT_FAILURE, errno, "--html");
 }
 
+static void (*const handlers[])(const struct event *event) = {
+	[EVENT_RING] = on_ring,	      [EVENT_SQE] = on_sqe,	[EVENT_CALL] = on_call,
+	[EVENT_CQE] = on_cqe,	      [EVENT_MISSED] = note,	[EVENT_OVERFLOW] = note,
+	[EVENT_BUFFERS] = on_buffers, [EVENT_CLOSE] = on_close, [EVENT_RING_END] = on_ring_end,
+	[EVENT_WARNING] = on_warning, [EVENT_END] = html_close,
+};
+
 void html_event(const struct event *event)
 {
-	struct text line = {.length = 0};
 	bool is_prepared = event->kind == EVENT_SQE || event->kind == EVENT_BUFFERS;
-	bool in_call = call.open && event->kind == EVENT_CQE && event->ring->number == call.ring &&
+	bool in_call = call.open && event->kind == EVENT_CQE && event->ring == call.ring &&
 		       (int)(event->index - call.cq_tail) < 0;
 
-	if (!in_call)
-		call_ends();
+	if (call.open && !in_call) {
+		call.open = false;
+		item(call.time, call.ring, "return", call.line.data, ",\"%s\"]", call.name.data);
+	}
 	if (held.stream && !(is_prepared && event->ring == held.ring) &&
 	    event->kind != EVENT_WARNING)
 		let_go(event);
@@ -822,45 +720,10 @@ void html_event(const struct event *event)
 		begin(event);
 	if (is_prepared)
 		hold(event);
+	line.length = 0;
+	line.data[0] = '\0';
 	if ((has_begun && !is_full() && event->time <= shown_to) || event->kind == EVENT_WARNING)
 		event_text(&line, event);
-	switch (event->kind) {
-	case EVENT_RING:
-		on_ring(event, line.data);
-		break;
-	case EVENT_SQE:
-		on_sqe(event, line.data);
-		break;
-	case EVENT_CALL:
-		on_call(event, line.data);
-		break;
-	case EVENT_CQE:
-		on_cqe(event, line.data);
-		break;
-	case EVENT_BUFFERS:
-		on_buffers(event);
-		break;
-	case EVENT_WARNING:
-		on_warning(event, line.data);
-		break;
-	case EVENT_MISSED:
-	case EVENT_OVERFLOW:
-		note(event, line.data);
-		break;
-	case EVENT_RING_END:
-		on_ring_end(event);
-		break;
-	case EVENT_END:
-		html_close(event);
-		break;
-	case EVENT_CLOSE:
-		on_close(event);
-		break;
-	case EVENT_SHUTDOWN:
-	case EVENT_STREAM:
-	case EVENT_LEFT:
-	case EVENT_PROCESS:
-	case EVENT_EXIT:
-		break;
-	}
+	if (handlers[event->kind])
+		handlers[event->kind](event);
 }

@@ -4,7 +4,6 @@
  * more of them, its lanes, where several requests are outstanding on it at once: the spans of a
  * thread have to follow one another.
  */
-#include "tools/ringtrace/decode.h"
 #include "tools/ringtrace/lines.h"
 #include "tools/ringtrace/names.h"
 
@@ -63,55 +62,24 @@ static void name_lane(const struct request *request)
 	fprintf(file, ",\"name\":\"thread_name\",\"args\":{\"name\":\"%s\"}}", label.data);
 }
 
-/* Text in a JSON string: flags, names and numbers here, but a path may have any printable byte. */
-static void add_argument(const char *name, const struct text *text)
+/*
+ * One that is silent on success is an instant: nobody knows when it ends. In the text are flags,
+ * names and numbers, but a path may have any printable byte.
+ */
+static void part_of_span(const struct event *event, const char *phase, const char *suffix,
+			 const char *argument, const struct text *text)
 {
-	size_t i;
+	const struct request *request = event->request;
 
-	fprintf(file, ",\"args\":{\"%s\":\"", name);
-	for (i = 0; i < text->length; i++) {
+	start(phase, event->time, event->ring->number, lane_of(request));
+	fprintf(file, ",\"name\":\"%s%s\",\"args\":{\"%s\":\"", operation_name(request->sqe.opcode),
+		suffix, argument);
+	for (size_t i = 0; i < text->length; i++) {
 		if (text->data[i] == '"' || text->data[i] == '\\')
 			fputc('\\', file);
 		fputc(text->data[i], file);
 	}
 	fputs("\"}}", file);
-}
-
-/* Of one that is silent on success nobody knows when it ends. */
-static void request_begins(const struct event *event)
-{
-	const struct request *request = event->request;
-	struct text sqe = {.length = 0};
-
-	name_ring(event);
-	name_lane(request);
-	add_sqe(&sqe, event);
-	start(request->silent ? "i" : "B", event->time, event->ring->number, lane_of(request));
-	fprintf(file, ",\"name\":\"%s\"", operation_name(request->sqe.opcode));
-	add_argument("sqe", &sqe);
-}
-
-/* A completion that is not the last one of its request is an instant in its span. */
-static void request_answered(const struct event *event)
-{
-	const struct request *request = event->request;
-	struct text cqe = {.length = 0};
-
-	add_cqe(&cqe, event);
-	start(event->is_last ? "E" : "i", event->time, event->ring->number, lane_of(request));
-	fprintf(file, ",\"name\":\"%s%s\"", operation_name(request->sqe.opcode),
-		event->is_last ? "" : " CQE");
-	add_argument("cqe", &cqe);
-}
-
-static void request_left(const struct event *event)
-{
-	struct text none = {.length = 0};
-
-	text_add(&none, "none until the end");
-	start("E", event->time, event->ring->number, lane_of(event->request));
-	fprintf(file, ",\"name\":\"%s\"", operation_name(event->request->sqe.opcode));
-	add_argument("cqe", &none);
 }
 
 static void call(const struct event *event)
@@ -135,20 +103,28 @@ static void call(const struct event *event)
 
 void json_event(const struct event *event)
 {
-	if (!file)
-		return;
-	if (event->kind == EVENT_SQE && event->request)
-		request_begins(event);
-	else if (event->kind == EVENT_CQE && event->request && !event->request->silent)
-		request_answered(event);
-	else if (event->kind == EVENT_LEFT)
-		request_left(event);
-	else if (event->kind == EVENT_CALL && event->ring && event->enters)
+	const struct request *request = event->request;
+	struct text text = {.length = 0};
+
+	if (event->kind == EVENT_SQE && request) {
+		name_ring(event);
+		name_lane(request);
+		add_sqe(&text, event);
+		part_of_span(event, request->silent ? "i" : "B", "", "sqe", &text);
+	} else if (event->kind == EVENT_CQE && request && !request->silent) {
+		add_cqe(&text, event);
+		if (event->is_last)
+			part_of_span(event, "E", "", "cqe", &text);
+		else
+			part_of_span(event, "i", " CQE", "cqe", &text);
+	} else if (event->kind == EVENT_LEFT) {
+		text_add(&text, "none until the end");
+		part_of_span(event, "E", "", "cqe", &text);
+	} else if (event->kind == EVENT_CALL && event->ring && event->enters) {
 		call(event);
-	else if (event->kind == EVENT_END) {
+	} else if (event->kind == EVENT_END) {
 		fputs(*before == '[' ? "[]\n" : "\n]\n", file);
 		if (fclose(file) != 0)
 			error(0, errno, "--json: the file is not whole");
-		file = NULL;
 	}
 }

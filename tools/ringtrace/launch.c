@@ -61,12 +61,11 @@ static void find_interpreter(const char *path, char interpreter[PATH_MAX])
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	ElfW(Ehdr) header = {0};
 	ElfW(Phdr) segment;
-	size_t i;
 
 	if (fd < 0)
 		error(EXIT_FAILURE, errno, "%s", path);
 	check_header(path, &header, pread(fd, &header, sizeof(header), 0));
-	for (i = 0; i < header.e_phnum; i++) {
+	for (size_t i = 0; i < header.e_phnum; i++) {
 		if (pread(fd, &segment, sizeof(segment),
 			  (off_t)(header.e_phoff + i * header.e_phentsize)) != sizeof(segment))
 			break;

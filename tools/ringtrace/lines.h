@@ -4,8 +4,7 @@
 #ifndef TOOLS_RINGTRACE_LINES_H
 #define TOOLS_RINGTRACE_LINES_H
 
-#include "tools/ringtrace/events.h"
-#include "tools/ringtrace/text.h"
+#include "tools/ringtrace/decode.h"
 
 /* Where lines go; standard error at first. */
 extern int lines_fd;
@@ -18,6 +17,9 @@ extern int lines_fd;
 void line_add(const struct text *line);
 bool lines_flush(void);
 
+/* All of it, however often that has to be tried; false, with errno set, where that fails. */
+bool write_all(int fd, const void *data, size_t length);
+
 /* The beginning of a line: its time, thread and ring. */
 struct text line_start(const struct event *event);
 
@@ -26,14 +28,16 @@ void event_text(struct text *line, const struct event *event);
 
 /* --from and --to: of what happens outside of these times only mistakes are shown. */
 extern uint64_t shown_from, shown_to;
-bool is_in_shown_time(const struct event *event);
 
 void print_event(const struct event *event);
 void summarize_event(const struct event *event);
 void json_event(const struct event *event);
 void check_event(const struct event *event);
+void html_event(const struct event *event);
 unsigned check_count(void);
 void json_open(const char *path);
+/* The page shows the beginning of the run, as far as it has room for it, and says so. */
+void html_open(const char *path, const char *command);
 
 /* --only: marks the operations in the comma-separated list; false, with the wrong word, for others.
  */

@@ -26,8 +26,6 @@
 
 #include "common/options.h"
 #include "tools/ringtrace/channel.h"
-#include "tools/ringtrace/decode.h"
-#include "tools/ringtrace/html.h"
 #include "tools/ringtrace/launch.h"
 #include "tools/ringtrace/lines.h"
 
@@ -238,29 +236,14 @@ static int read_log(const char *path)
 
 /* A log that comes from the program */
 
-static bool log_write(const void *data, size_t length)
-{
-	size_t done = 0;
-	ssize_t result;
-
-	while (log_fd >= 0 && done < length) {
-		result = write(log_fd, (const char *)data + done, length - done);
-		if (result < 0 && errno != EINTR)
-			return false;
-		done += result > 0 ? (size_t)result : 0;
-	}
-	return true;
-}
-
 /* Gives the records to the consumers; true when they were the program's last ones. */
 static bool handle_records(const struct record *records, size_t length, int segment)
 {
 	const struct record *record;
 	const char *wrong;
 	bool ended = false;
-	size_t at;
 
-	for (at = 0; at < length; at += record->size) {
+	for (size_t at = 0; at < length; at += record->size) {
 		record = (const struct record *)((const char *)records + at);
 		events_read(record, &wrong);
 		ended |= record->kind == RECORD_EXIT && channel_is_at_its_end(segment);
@@ -275,14 +258,14 @@ static void set_status(struct channel *channel)
 		channel->status = EXIT_MISTAKES;
 }
 
-static int read_channel(struct channel *channel, int segment)
+static void read_channel(struct channel *channel, int segment)
 {
 	const struct record *records;
 	bool ended = false;
 	size_t length;
 
 	while (!ended && (length = channel_wait(channel, segment, &records))) {
-		if (!log_write(records, length)) {
+		if (log_fd >= 0 && !write_all(log_fd, records, length)) {
 			error(0, errno, "%s: the log ends here", log_to_write);
 			break;
 		}
@@ -297,7 +280,6 @@ static int read_channel(struct channel *channel, int segment)
 	lines_flush();
 	set_status(channel);
 	channel_stop(channel);
-	return EXIT_SUCCESS;
 }
 
 static struct log_start log_start_of(char **command)
@@ -371,12 +353,13 @@ static pid_t start_reader(struct channel *channel, int segment, const char *dire
 	}
 	if (fork() != 0)
 		_exit(EXIT_SUCCESS);
-	channel_begin_reading(channel);
+	pthread_mutex_lock(&channel->reader_lives);
 	become_reader(directory);
 	reader = getpid();
 	if (write(ready[1], &reader, sizeof(reader)) != sizeof(reader))
 		_exit(EXIT_FAILURE);
-	exit(read_channel(channel, segment));
+	read_channel(channel, segment);
+	exit(EXIT_SUCCESS);
 }
 
 int main(int argc, char **argv)
@@ -398,10 +381,11 @@ int main(int argc, char **argv)
 	program_find(argv[optind], &program);
 	start = log_start_of(argv + optind);
 	add_consumers(start.command);
-	if (log_to_write)
+	if (log_to_write) {
 		log_fd = open_file(log_to_write);
-	if (!log_write(&start, sizeof(start)))
-		error(EXIT_FAILURE, errno, "%s", log_to_write);
+		if (!write_all(log_fd, &start, sizeof(start)))
+			error(EXIT_FAILURE, errno, "%s", log_to_write);
+	}
 	channel = channel_create(&segment);
 	channel->marks = checks;
 	reader = start_reader(channel, segment, program.recorder);

@@ -1,7 +1,6 @@
 /*
  * ringtrace: events as lines.
  */
-#include "tools/ringtrace/decode.h"
 #include "tools/ringtrace/lines.h"
 #include "tools/ringtrace/names.h"
 
@@ -46,21 +45,29 @@ bool print_only(const char *list, char word[ONE_WORD_LENGTH])
 	}
 }
 
-bool lines_flush(void)
+bool write_all(int fd, const void *data, size_t length)
 {
-	struct pollfd writable = {.fd = lines_fd, .events = POLLOUT};
-	size_t done = 0;
+	struct pollfd writable = {.fd = fd, .events = POLLOUT};
+	const char *from = data;
 	ssize_t result;
 
-	while (done < buffered && !lines_failed) {
-		result = write(lines_fd, buffer + done, buffered - done);
-		if (result >= 0)
-			done += (size_t)result;
-		else if (errno == EAGAIN)
+	while (length > 0) {
+		result = write(fd, from, length);
+		if (result >= 0) {
+			from += result;
+			length -= (size_t)result;
+		} else if (errno == EAGAIN) {
 			poll(&writable, 1, -1);
-		else if (errno != EINTR)
-			lines_failed = true;
+		} else if (errno != EINTR) {
+			return false;
+		}
 	}
+	return true;
+}
+
+bool lines_flush(void)
+{
+	lines_failed = lines_failed || !write_all(lines_fd, buffer, buffered);
 	buffered = 0;
 	return !lines_failed;
 }
@@ -88,13 +95,6 @@ struct text line_start(const struct event *event)
 	else
 		text_add(&line, "ringtrace: ");
 	return line;
-}
-
-static bool is_shown(const struct event *event)
-{
-	if (event->kind == EVENT_SQE)
-		return shown[event->sqe->opcode];
-	return event->request && shown[event->request->sqe.opcode];
 }
 
 static void print_ring(struct text *line, const struct event *event)
@@ -154,16 +154,16 @@ static void add_sqes_taken(struct text *line, const struct event *event)
 static void print_call(struct text *line, const struct event *event)
 {
 	const struct call_record *call = event->call;
+	bool of_queues = (event->submits || event->waits) && event->ring;
 
 	add_call(line, event);
-	if (call->result < 0 || !(event->submits || event->waits) || !event->ring) {
+	if (call->result < 0) {
 		text_add(line, " = ");
-		if (call->result < 0)
-			add_error(line, -call->result);
-		else
-			text_add(line, "%d", call->result);
+		add_error(line, -call->result);
+	} else if (!of_queues) {
+		text_add(line, " = %d", call->result);
 	}
-	if (!(event->submits || event->waits) || !event->ring)
+	if (!of_queues)
 		return;
 	text_add(line, "%s  ", call->result < 0 ? "," : "");
 	add_sqes_taken(line, event);
@@ -201,17 +201,15 @@ static void note_left(const struct event *event)
 
 static void print_left(const struct event *event)
 {
-	struct text line;
-	size_t i;
+	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
+		struct left *reason = &left[i];
+		struct text line = line_start(event);
 
-	for (i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
-		if (!left[i].count)
-			continue;
-		line = line_start(event);
-		text_add(&line, "%s: %u%s", left[i].why, left[i].count, left[i].list.data);
-		line_add(&line);
-		left[i].count = 0;
-		left[i].list.length = 0;
+		text_add(&line, "%s: %u%s", reason->why, reason->count, reason->list.data);
+		if (reason->count)
+			line_add(&line);
+		reason->count = 0;
+		reason->list.length = 0;
 	}
 }
 
@@ -256,36 +254,28 @@ void event_text(struct text *line, const struct event *event)
 	}
 }
 
-bool is_in_shown_time(const struct event *event)
-{
-	return event->time >= shown_from && event->time <= shown_to;
-}
-
 static bool is_left_out(const struct event *event)
 {
-	if (!is_in_shown_time(event) && event->kind != EVENT_WARNING)
+	if (event->kind == EVENT_WARNING)
+		return false;
+	if (event->time < shown_from || event->time > shown_to)
 		return true;
 	switch (event->kind) {
 	case EVENT_SQE:
+		return only_some && !shown[event->sqe->opcode];
 	case EVENT_CQE:
-		return only_some && !is_shown(event);
+		return only_some && !(event->request && shown[event->request->sqe.opcode]);
 	case EVENT_CALL:
 		return !calls_shown || is_silent_call(event);
-	case EVENT_RING_END:
-		return event->by_exit;
-	case EVENT_RING:
-	case EVENT_MISSED:
-	case EVENT_OVERFLOW:
-	case EVENT_WARNING:
-		return false;
 	default:
-		return true;
+		return event->kind == EVENT_RING_END && event->by_exit;
 	}
 }
 
 void print_event(const struct event *event)
 {
 	struct text line;
+	size_t start;
 
 	if (event->kind == EVENT_LEFT)
 		note_left(event);
@@ -294,6 +284,8 @@ void print_event(const struct event *event)
 	if (is_left_out(event))
 		return;
 	line = line_start(event);
+	start = line.length;
 	event_text(&line, event);
-	line_add(&line);
+	if (line.length > start)
+		line_add(&line);
 }

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/param.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -175,6 +176,32 @@ static void record_write(enum record_kind kind, uint32_t ring, uint32_t number, 
 	record_end(record);
 }
 
+/* Begins a record of a ring's entries, with room for so many more bytes behind them. */
+static struct record *entries_begin(enum record_kind kind, const struct ring_state *state,
+				    uint32_t number, unsigned count, unsigned size, size_t more)
+{
+	struct entries entries = {.count = count, .entry_size = size};
+	struct record *record = record_begin(kind, state->number, number,
+					     sizeof(entries) + (size_t)count * size + more);
+
+	if (record)
+		memcpy(record + 1, &entries, sizeof(entries));
+	return record;
+}
+
+/* Copies the ring's entries from `index` on into the record; returns where they end there. */
+static char *entries_copy(struct record *record, const void *ring, unsigned index, unsigned mask)
+{
+	const struct entries entries = *(struct entries *)(record + 1);
+	char *to = (char *)(record + 1) + sizeof(entries);
+	unsigned last = index + entries.count;
+
+	for (; index != last; index++, to += entries.entry_size)
+		memcpy(to, (const char *)ring + (size_t)(index & mask) * entries.entry_size,
+		       entries.entry_size);
+	return to;
+}
+
 /* SQEs */
 
 /* Reads the program's memory like a system call would: an invalid address is not fatal. */
@@ -229,7 +256,7 @@ static const struct pointer {
 	[IORING_OP_GETXATTR] = {{ADDR, TEXT}, {ADDR3, TEXT}},
 };
 
-static bool points(const struct io_uring_sqe *sqe, struct pointer pointer)
+static bool points(const struct io_uring_sqe *sqe)
 {
 	switch (sqe->opcode) {
 	case IORING_OP_SEND:
@@ -242,18 +269,13 @@ static bool points(const struct io_uring_sqe *sqe, struct pointer pointer)
 		return sqe->timeout_flags & IORING_TIMEOUT_UPDATE_MASK &&
 		       !(sqe->timeout_flags & IMMEDIATE_ARG);
 	default:
-		return pointer.field != NO_FIELD;
+		return true;
 	}
-}
-
-static size_t at_most(size_t size, size_t most)
-{
-	return size < most ? size : most;
 }
 
 static size_t vectors_size(size_t count)
 {
-	return sizeof(struct iovec) * at_most(count, VECTORS_MOST);
+	return sizeof(struct iovec) * MIN(count, VECTORS_MOST);
 }
 
 static size_t pointed_size(const struct io_uring_sqe *sqe, unsigned size)
@@ -262,7 +284,7 @@ static size_t pointed_size(const struct io_uring_sqe *sqe, unsigned size)
 	case BY_LEN:
 		return vectors_size(sqe->len);
 	case BY_OFF:
-		return at_most(sqe->off, ADDRESS_MOST);
+		return MIN(sqe->off, ADDRESS_MOST);
 	case MESSAGE:
 		return sizeof(struct msghdr);
 	default:
@@ -294,7 +316,7 @@ static size_t copy_message(const struct io_uring_sqe *sqe, const struct memory *
 				      vectors_size(message->msg_iovlen), copy);
 	if (message->msg_name && sqe->opcode != IORING_OP_RECVMSG)
 		length += copy_memory((uintptr_t)message->msg_name,
-				      at_most(message->msg_namelen, ADDRESS_MOST), copy + length);
+				      MIN(message->msg_namelen, ADDRESS_MOST), copy + length);
 	return length;
 }
 
@@ -305,15 +327,14 @@ static size_t copy_message(const struct io_uring_sqe *sqe, const struct memory *
 static size_t copy_pointed(const struct io_uring_sqe *sqe, char *copy)
 {
 	size_t length = 0;
-	unsigned i;
 
 	if (sqe->opcode >= sizeof(pointers) / sizeof(pointers[0]))
 		return 0;
-	for (i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 2; i++) {
 		struct pointer pointer = pointers[sqe->opcode][i];
 		const struct memory *memory = (struct memory *)(copy + length);
 
-		if (pointer.field == NO_FIELD || !points(sqe, pointer))
+		if (pointer.field == NO_FIELD || !points(sqe))
 			break;
 		length += copy_memory(pointer.field == ADDR  ? sqe->addr
 				      : pointer.field == OFF ? sqe->off
@@ -332,9 +353,9 @@ static unsigned sqe_size(const struct io_uring *ring)
 
 static const struct io_uring_sqe *sqe_at(const struct io_uring *ring, unsigned index)
 {
-	unsigned shift = !!(ring->flags & IORING_SETUP_SQE128);
+	size_t place = (index & ring->sq.ring_mask) * (size_t)sqe_size(ring);
 
-	return &ring->sq.sqes[(index & ring->sq.ring_mask) << shift];
+	return (const struct io_uring_sqe *)((const char *)ring->sq.sqes + place);
 }
 
 /*
@@ -382,9 +403,7 @@ static void marks_begin(struct ring_state *state, const struct io_uring *ring)
 
 static void unmark_all(const struct ring_state *state, const struct io_uring *ring)
 {
-	unsigned i;
-
-	for (i = 0; state->user_data && i < ring->sq.ring_entries; i++)
+	for (unsigned i = 0; state->user_data && i < ring->sq.ring_entries; i++)
 		unmark(state, ring, i);
 }
 
@@ -425,23 +444,16 @@ static void mark_taken(struct ring_state *state, const struct io_uring *ring)
 
 /* One record: `count` SQEs from the place `index` on, and what the last of them points to. */
 static void record_sqes(struct ring_state *state, const struct io_uring *ring, unsigned index,
-			unsigned count, uint16_t flags, const char *pointed, size_t pointed_length)
+			unsigned count, uint16_t flags, const char *pointed, size_t length)
 {
-	struct entries entries = {.count = count, .entry_size = sqe_size(ring)};
 	struct record *record =
-		record_begin(RECORD_SQES, state->number, state->sqe_seen,
-			     sizeof(entries) + (size_t)count * entries.entry_size + pointed_length);
-	char *to;
+		entries_begin(RECORD_SQES, state, state->sqe_seen, count, sqe_size(ring), length);
 
 	state->sqe_seen += count;
 	if (!record)
 		return;
 	record->flags = flags;
-	to = memcpy(record + 1, &entries, sizeof(entries));
-	to += sizeof(entries);
-	for (; count > 0; count--, to += entries.entry_size)
-		memcpy(to, sqe_at(ring, index++), entries.entry_size);
-	memcpy(to, pointed, pointed_length);
+	memcpy(entries_copy(record, ring->sq.sqes, index, ring->sq.ring_mask), pointed, length);
 	record_end(record);
 }
 
@@ -512,38 +524,16 @@ static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, 
 
 /* CQEs */
 
-/* What was overwritten while it was copied, by CQEs that other threads' calls brought, is left out.
- */
-static unsigned copy_cqes(const struct io_uring *view, unsigned index, unsigned count, char *to,
-			  unsigned size)
-{
-	unsigned i, tail, overwritten;
-	unsigned shift = size / 2 / sizeof(struct io_uring_cqe);
-
-	for (i = 0; i < count; i++)
-		memcpy(to + (size_t)i * size,
-		       &view->cq.cqes[((index + i) & view->cq.ring_mask) << shift], size);
-	atomic_thread_fence(memory_order_acquire);
-	tail = IO_URING_READ_ONCE(*view->cq.ktail);
-	overwritten =
-		tail - index > view->cq.ring_entries ? tail - index - view->cq.ring_entries : 0;
-	if (overwritten > count)
-		overwritten = count;
-	memmove(to, to + (size_t)overwritten * size, (size_t)(count - overwritten) * size);
-	return overwritten;
-}
-
 /* The space is taken first and the CQEs after that: so they stand in the log in their order. */
 static bool record_cqes(struct ring_state *state, unsigned from, unsigned count)
 {
-	struct io_uring *view = &state->view;
+	const struct io_uring *view = &state->view;
 	unsigned size = (unsigned)sizeof(struct io_uring_cqe)
 			<< !!(view->flags & IORING_SETUP_CQE32);
-	struct record *record = record_begin(RECORD_CQES, state->number, from,
-					     sizeof(struct entries) + (size_t)count * size);
-	struct entries *entries;
-	unsigned missed = 0;
+	struct record *record = entries_begin(RECORD_CQES, state, from, count, size, 0);
+	unsigned overwritten;
 	int unseen = (int)(from - IO_URING_READ_ONCE(*view->cq.khead));
+	char *cqes;
 
 	if (!record)
 		return false;
@@ -552,16 +542,21 @@ static bool record_cqes(struct ring_state *state, unsigned from, unsigned count)
 		record_end(record);
 		return true;
 	}
-	entries = (struct entries *)(record + 1);
-	missed = copy_cqes(view, from, count, (char *)(entries + 1), size);
-	*entries = (struct entries){.count = count - missed, .entry_size = size};
-	record->number = from + missed;
-	unseen += (int)missed;
+	cqes = entries_copy(record, view->cq.cqes, from, view->cq.ring_mask) - (size_t)count * size;
+	/* What CQEs of other threads' calls have overwritten meanwhile is left out. */
+	atomic_thread_fence(memory_order_acquire);
+	overwritten = IO_URING_READ_ONCE(*view->cq.ktail) - from;
+	overwritten = overwritten > view->cq.ring_entries ? overwritten - view->cq.ring_entries : 0;
+	overwritten = MIN(overwritten, count);
+	memmove(cqes, cqes + (size_t)overwritten * size, (size_t)(count - overwritten) * size);
+	((struct entries *)(record + 1))->count -= overwritten;
+	record->number += overwritten;
+	unseen += (int)overwritten;
 	if (unseen > 0)
-		record->flags = (uint16_t)(unseen < UINT16_MAX ? unseen : UINT16_MAX);
+		record->flags = (uint16_t)MIN(unseen, UINT16_MAX);
 	record_end(record);
-	if (missed)
-		record_write(RECORD_MISSED, state->number, missed, 1, NULL, 0);
+	if (overwritten)
+		record_write(RECORD_MISSED, state->number, overwritten, 1, NULL, 0);
 	return true;
 }
 
@@ -580,7 +575,7 @@ static void look_at_cqes(struct ring_state *state)
 				record_write(RECORD_MISSED, state->number, count, 1, NULL, 0);
 			continue;
 		}
-		if (!count || !record_cqes(state, from, count < most ? count : most))
+		if (!count || !record_cqes(state, from, MIN(count, most)))
 			return;
 	}
 }
@@ -590,35 +585,22 @@ static void look_at_cqes(struct ring_state *state)
 static void look_at_buffer_ring(struct ring_state *state, struct buffer_ring *ring)
 {
 	uint16_t tail = IO_URING_READ_ONCE(ring->memory->tail);
-	uint16_t count = (uint16_t)(tail - ring->seen);
-	struct entries entries = {.entry_size = sizeof(struct io_uring_buf)};
+	unsigned size = sizeof(struct io_uring_buf), count;
 	struct record *record;
-	char *to;
 
-	while (count) {
-		entries.count = count < RECORD_MOST / 2 / sizeof(struct io_uring_buf)
-					? count
-					: RECORD_MOST / 2 / sizeof(struct io_uring_buf);
-		record =
-			record_begin(RECORD_BUFFERS, state->number, ring->group,
-				     sizeof(entries) + entries.count * sizeof(struct io_uring_buf));
+	for (; ring->seen != tail; ring->seen += (uint16_t)count) {
+		count = MIN((uint16_t)(tail - ring->seen), RECORD_MOST / 2 / size);
+		record = entries_begin(RECORD_BUFFERS, state, ring->group, count, size, 0);
 		if (!record)
 			return;
-		to = memcpy(record + 1, &entries, sizeof(entries));
-		to += sizeof(entries);
-		count -= (uint16_t)entries.count;
-		for (; entries.count > 0; entries.count--, to += sizeof(struct io_uring_buf))
-			memcpy(to, &ring->memory->bufs[ring->seen++ & (ring->entries - 1)],
-			       sizeof(struct io_uring_buf));
+		entries_copy(record, ring->memory->bufs, ring->seen, ring->entries - 1);
 		record_end(record);
 	}
 }
 
 static void look_at_buffers(struct ring_state *state)
 {
-	unsigned i;
-
-	for (i = 0; i < BUFFER_RINGS; i++)
+	for (unsigned i = 0; i < BUFFER_RINGS; i++)
 		if (state->buffer_rings[i].memory)
 			look_at_buffer_ring(state, &state->buffer_rings[i]);
 }
@@ -626,23 +608,18 @@ static void look_at_buffers(struct ring_state *state)
 void buffer_ring_registered(struct call *call, const void *address, unsigned entries,
 			    unsigned group)
 {
-	unsigned i;
+	struct buffer_ring ring = {.memory = address, .entries = entries, .group = group};
 
-	for (i = 0; call->state && address && i < BUFFER_RINGS; i++) {
-		struct buffer_ring *ring = &call->state->buffer_rings[i];
-
-		if (ring->memory)
-			continue;
-		*ring = (struct buffer_ring){.memory = address, .entries = entries, .group = group};
-		return;
-	}
+	for (unsigned i = 0; call->state && address && i < BUFFER_RINGS; i++)
+		if (!call->state->buffer_rings[i].memory) {
+			call->state->buffer_rings[i] = ring;
+			return;
+		}
 }
 
 static void buffer_ring_gone(struct ring_state *state, unsigned group)
 {
-	unsigned i;
-
-	for (i = 0; i < BUFFER_RINGS; i++)
+	for (unsigned i = 0; i < BUFFER_RINGS; i++)
 		if (state->buffer_rings[i].group == group)
 			state->buffer_rings[i].memory = NULL;
 }
@@ -685,8 +662,9 @@ static struct ring_state *ring_place(void)
 	return state;
 }
 
+/* `first` is the number of the SQE at the ring's first place, where it rewinds. */
 static struct ring_counters ring_counters(const struct ring_state *state,
-					  const struct io_uring *ring)
+					  const struct io_uring *ring, unsigned first)
 {
 	const struct io_uring *view = &state->view;
 	struct ring_counters counters = {
@@ -701,8 +679,8 @@ static struct ring_counters ring_counters(const struct ring_state *state,
 
 	/* The kernel counts from 0 again and again: the log does not. */
 	if (rewinds(ring)) {
-		counters.sq_head = counters.sq_tail = state->sqe_seen;
-		counters.sqe_tail += state->sqe_seen;
+		counters.sq_head = counters.sq_tail = first;
+		counters.sqe_tail += first;
 	}
 	return counters;
 }
@@ -771,7 +749,7 @@ static bool is_ring_memory(const void *address)
 	char *end;
 	bool found = false;
 
-	while (fd >= 0 && !found && maps_line(fd, line, sizeof(line))) {
+	while (fd >= 0 && maps_line(fd, line, sizeof(line))) {
 		uintptr_t from = strtoul(line, &end, 16);
 
 		if (*end == '-' && (uintptr_t)address >= from &&
@@ -798,9 +776,7 @@ static struct ring_state *ring_find(const struct io_uring *ring)
 
 struct io_uring *ring_of_descriptor(int fd, bool registered)
 {
-	struct ring_state *state;
-
-	for (state = states; state; state = state->next)
+	for (struct ring_state *state = states; state; state = state->next)
 		if (is_open(state) &&
 		    fd == (registered ? state->view.enter_ring_fd : state->view.ring_fd))
 			return &state->view;
@@ -836,7 +812,7 @@ static void ring_ends(struct ring_state *state, const struct io_uring *ring, boo
 	look_at_cqes(state);
 	/* What was prepared since the last call, and stays so. */
 	look_at_sqes(state, ring, true);
-	end.counters = ring_counters(state, ring);
+	end.counters = ring_counters(state, ring, state->sqe_seen);
 	end.counters.looks = state->looks;
 	record_write(RECORD_RING_END, state->number, by_exit, 0, &end, sizeof(end));
 	marks_end(state);
@@ -851,11 +827,6 @@ bool opening_begin(void)
 		return false;
 	inside = true;
 	return true;
-}
-
-void passing_end(void)
-{
-	inside = false;
 }
 
 void opening_end(unsigned entries, struct io_uring *ring, const struct io_uring_params *params,
@@ -873,15 +844,24 @@ void opening_end(unsigned entries, struct io_uring *ring, const struct io_uring_
 	errno = saved_errno;
 }
 
-void closing_begin(struct io_uring *ring)
+bool closing_begin(struct io_uring *ring)
 {
-	struct ring_state *state = ring_known(ring);
+	struct ring_state *state;
 	int saved_errno = errno;
 
+	if (!opening_begin())
+		return false;
+	state = ring_known(ring);
 	if (state)
 		ring_ends(state, ring, false);
 	wake_reader();
 	errno = saved_errno;
+	return true;
+}
+
+void closing_end(void)
+{
+	inside = false;
 }
 
 /* The ring's memory is another one now, with the same numbers of entries seen. */
@@ -896,6 +876,7 @@ static void ring_resized(struct call *call)
 bool call_begin(struct call *call)
 {
 	int saved_errno = errno;
+	unsigned first;
 
 	if (!opening_begin()) {
 		if (call->kind == CALL_SUBMITS && call->ring && ring_known(call->ring))
@@ -911,16 +892,12 @@ bool call_begin(struct call *call)
 		look_at_cqes(call->state);
 		if (call->kind != CALL_REGISTERS)
 			look_at_buffers(call->state);
+		first = call->state->sqe_seen;
 		if (call->kind == CALL_SUBMITS)
 			look_at_sqes(call->state, call->ring, false);
 		if (call->id == CALL_unregister_buf_ring || call->id == CALL_free_buf_ring)
 			buffer_ring_gone(call->state, call->record.arguments[0]);
-		call->record.before = ring_counters(call->state, call->ring);
-		if (call->kind == CALL_SUBMITS && rewinds(call->ring)) {
-			call->record.before.sq_head -= call->ring->sq.sqe_tail;
-			call->record.before.sq_tail -= call->ring->sq.sqe_tail;
-			call->record.before.sqe_tail -= call->ring->sq.sqe_tail;
-		}
+		call->record.before = ring_counters(call->state, call->ring, first);
 	}
 	call->record.began = clock_ns(CLOCK_MONOTONIC);
 	errno = saved_errno;
@@ -970,21 +947,20 @@ static void record_call(struct call *call, int result)
 {
 	struct ring_state *state = call->state;
 
-	if (state)
-		call->record.spun = has_spun(call);
-	if (state && is_vain_look(call)) {
-		state->looks++;
-		if (!call->record.spun)
-			return;
-	}
 	call->record.result = result;
 	if (state) {
+		call->record.spun = has_spun(call);
+		if (is_vain_look(call)) {
+			state->looks++;
+			if (!call->record.spun)
+				return;
+		}
 		call->record.before.looks = state->looks;
 		state->looks = 0;
 		state->program = call->ring;
 		state->view.sq.sqe_head = call->ring->sq.sqe_head;
 		state->view.sq.sqe_tail = call->ring->sq.sqe_tail;
-		call->record.after = ring_counters(state, call->ring);
+		call->record.after = ring_counters(state, call->ring, state->sqe_seen);
 		if (call->kind == CALL_SUBMITS && rewinds(call->ring))
 			call->record.after.sq_head =
 				call->record.before.sq_head + (result > 0 ? (unsigned)result : 0);
@@ -1048,11 +1024,10 @@ static uint16_t prepared_with(const struct ring_state *state, int fd)
 void descriptor_closing(int fd)
 {
 	int saved_errno = errno;
-	struct ring_state *state;
 	uint16_t flags = 0;
 
 	if (process_is_recorded && getpid() == process && opening_begin()) {
-		for (state = states; state; state = state->next) {
+		for (struct ring_state *state = states; state; state = state->next) {
 			if (!is_open(state))
 				continue;
 			look_at_cqes(state);
@@ -1072,8 +1047,6 @@ void descriptor_closing(int fd)
 
 static void after_fork_in_child(void)
 {
-	struct ring_state *state;
-
 	process = getpid();
 	thread = 0;
 	process_is_recorded = false;
@@ -1084,7 +1057,7 @@ static void after_fork_in_child(void)
 			channel->stopped = true;
 	}
 	/* A child that goes on using its parent's ring, whose memory they share, finds it. */
-	for (state = states; state; state = state->next) {
+	for (struct ring_state *state = states; state; state = state->next) {
 		if (is_open(state) && state->user_data && is_ring_memory(state->view.sq.sqes))
 			unmark_all(state, &state->view);
 		marks_end(state);
@@ -1142,10 +1115,9 @@ static bool is_there(const struct io_uring *view)
 
 static void rings_at_exit(void)
 {
-	struct ring_state *state;
 	struct io_uring last;
 
-	for (state = states; state; state = state->next) {
+	for (struct ring_state *state = states; state; state = state->next) {
 		if (is_open(state) && is_there(&state->view)) {
 			last = last_view(state);
 			ring_ends(state, &last, true);
@@ -1153,20 +1125,11 @@ static void rings_at_exit(void)
 	}
 }
 
-static void wait_until_read(uint64_t position)
-{
-	uint64_t consumed;
-
-	atomic_fetch_add(&channel->exiting, 1);
-	while ((consumed = channel->consumed) < position && !channel->stopped)
-		wait_for_reader(consumed);
-	atomic_fetch_sub(&channel->exiting, 1);
-}
-
 /* A child of vfork(2) has its parent's memory, and is not what ends here. */
 __attribute__((destructor)) void recorder_finish(void)
 {
 	int saved_errno = errno;
+	uint64_t position, consumed;
 
 	if (!is_recording() || !process_is_recorded || process != getpid())
 		return;
@@ -1178,7 +1141,11 @@ __attribute__((destructor)) void recorder_finish(void)
 	inside = true;
 	rings_at_exit();
 	record_write(RECORD_EXIT, 0, 0, 0, NULL, 0);
-	wait_until_read(channel->reserved);
+	position = channel->reserved;
+	atomic_fetch_add(&channel->exiting, 1);
+	while ((consumed = channel->consumed) < position && !channel->stopped)
+		wait_for_reader(consumed);
+	atomic_fetch_sub(&channel->exiting, 1);
 	finished = true;
 	/* What the program has printed may still be in its buffers. */
 	if (channel->status && process == channel->program) {

@@ -32,8 +32,8 @@ void call_end(struct call *call, int result);
 bool opening_begin(void);
 void opening_end(unsigned entries, struct io_uring *ring, const struct io_uring_params *params,
 		 int result);
-void closing_begin(struct io_uring *ring);
-void passing_end(void);
+bool closing_begin(struct io_uring *ring);
+void closing_end(void);
 
 void buffer_ring_registered(struct call *call, const void *address, unsigned entries,
 			    unsigned group);

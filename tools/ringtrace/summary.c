@@ -1,7 +1,6 @@
 /*
  * ringtrace: the counts of each process, and their table when it ends.
  */
-#include "tools/ringtrace/decode.h"
 #include "tools/ringtrace/lines.h"
 #include "tools/ringtrace/names.h"
 
@@ -15,29 +14,15 @@
 struct counts {
 	pid_t process;
 	struct counts *next;
-	uint64_t sqes[OPERATIONS], cqes[OPERATIONS], silent[OPERATIONS], unfinished[OPERATIONS],
-		untaken[OPERATIONS], unsubmitted[OPERATIONS];
-	uint32_t errors[OPERATIONS][ERRORS];
-	uint64_t calls[CALL_COUNT];
-	uint64_t all_cqes, unknown_cqes, rings, overflows, lost, missed_cqes, missed_sqes;
-	uint64_t registers, submits_without_system_call, others_without_system_call;
+	unsigned long long sqes[OPERATIONS], cqes[OPERATIONS], silent[OPERATIONS],
+		unfinished[OPERATIONS], untaken[OPERATIONS], unsubmitted[OPERATIONS];
+	unsigned long long errors[OPERATIONS][ERRORS];
+	unsigned long long calls[CALL_COUNT];
+	unsigned long long all_cqes, unknown_cqes, rings, overflows, lost, missed_cqes, missed_sqes;
+	unsigned long long registers, submits_without_system_call, others_without_system_call;
 };
 
 static struct counts *all;
-
-static struct counts *counts_of(pid_t process)
-{
-	struct counts **link = &all;
-
-	while (*link && (*link)->process != process)
-		link = &(*link)->next;
-	if (!*link) {
-		*link = calloc(1, sizeof(**link));
-		if (*link)
-			(*link)->process = process;
-	}
-	return *link;
-}
 
 static void count_sqe(struct counts *counts, const struct event *event)
 {
@@ -79,44 +64,52 @@ static void count_call(struct counts *counts, const struct event *event)
 		counts->others_without_system_call++;
 }
 
+static unsigned long long sum(const unsigned long long *numbers, unsigned count)
+{
+	unsigned long long total = 0;
+
+	while (count > 0)
+		total += numbers[--count];
+	return total;
+}
+
+/* "submit 1, wait_cqe 1", of those that are not 0. */
+static void add_by_name(struct text *line, const char *before, const unsigned long long *numbers,
+			unsigned count, const char *(*name)(unsigned))
+{
+	for (unsigned i = 0; i < count; i++) {
+		if (!numbers[i])
+			continue;
+		text_add(line, "%s%s %llu", before, name(i), numbers[i]);
+		before = ", ";
+	}
+}
+
+static const char *error_name(unsigned error)
+{
+	return error ? strerrorname_np((int)error) : "other";
+}
+
 static void print_operation(const struct counts *counts, unsigned opcode)
 {
 	struct text line = {.length = 0};
-	const char *before = "  ";
-	int error;
 
 	if (!counts->sqes[opcode] && !counts->cqes[opcode])
 		return;
-	text_add(&line, "  %-16s %9llu %9llu", operation_name(opcode),
-		 (unsigned long long)counts->sqes[opcode],
-		 (unsigned long long)counts->cqes[opcode]);
-	for (error = 0; error < ERRORS; error++) {
-		if (!counts->errors[opcode][error])
-			continue;
-		text_add(&line, "%s%s %u", before, error ? strerrorname_np(error) : "other",
-			 counts->errors[opcode][error]);
-		before = ", ";
-	}
+	text_add(&line, "  %-16s %9llu %9llu", operation_name(opcode), counts->sqes[opcode],
+		 counts->cqes[opcode]);
+	add_by_name(&line, "  ", counts->errors[opcode], ERRORS, error_name);
 	line_add(&line);
 }
 
-static void print_by_operation(const char *what, const uint64_t number[OPERATIONS], bool always)
+static void print_by_operation(const char *what, const unsigned long long numbers[OPERATIONS],
+			       bool always)
 {
 	struct text line = {.length = 0};
-	const char *before = " (";
-	uint64_t total = 0;
-	unsigned i;
+	unsigned long long total = sum(numbers, OPERATIONS);
 
-	for (i = 0; i < OPERATIONS; i++)
-		total += number[i];
-	text_add(&line, "  %s: %llu", what, (unsigned long long)total);
-	for (i = 0; i < OPERATIONS; i++) {
-		if (!number[i])
-			continue;
-		text_add(&line, "%s%s %llu", before, operation_name(i),
-			 (unsigned long long)number[i]);
-		before = ", ";
-	}
+	text_add(&line, "  %s: %llu", what, total);
+	add_by_name(&line, " (", numbers, OPERATIONS, operation_name);
 	text_add(&line, "%s", total ? ")" : "");
 	if (total || always)
 		line_add(&line);
@@ -125,24 +118,13 @@ static void print_by_operation(const char *what, const uint64_t number[OPERATION
 static void print_system_calls(const struct counts *counts)
 {
 	struct text line = {.length = 0};
-	const char *before = " (";
-	uint64_t total = 0;
-	unsigned i;
+	unsigned long long total = sum(counts->calls, CALL_COUNT);
 
-	for (i = 0; i < CALL_COUNT; i++)
-		total += counts->calls[i];
-	text_add(&line, "  calls that entered the kernel: %llu", (unsigned long long)total);
-	for (i = 0; i < CALL_COUNT; i++) {
-		if (!counts->calls[i])
-			continue;
-		text_add(&line, "%s%s %llu", before, call_name(i),
-			 (unsigned long long)counts->calls[i]);
-		before = ", ";
-	}
+	text_add(&line, "  calls that entered the kernel: %llu", total);
+	add_by_name(&line, " (", counts->calls, CALL_COUNT, call_name);
 	if (total)
-		text_add(&line, "); %llu.%02llu completions a call",
-			 (unsigned long long)(counts->all_cqes / total),
-			 (unsigned long long)(counts->all_cqes * 100 / total % 100));
+		text_add(&line, "); %llu.%02llu completions a call", counts->all_cqes / total,
+			 counts->all_cqes * 100 / total % 100);
 	line_add(&line);
 }
 
@@ -150,69 +132,60 @@ __attribute__((format(printf, 1, 2))) static void print_line(const char *format,
 {
 	struct text line = {.length = 0};
 	va_list arguments;
-	int length;
 
 	va_start(arguments, format);
-	length = vsnprintf(line.data, sizeof(line.data), format, arguments);
+	vsnprintf(line.data, sizeof(line.data), format, arguments);
 	va_end(arguments);
-	line.length = (size_t)length < sizeof(line.data) ? (size_t)length : sizeof(line.data) - 1;
+	line.length = strlen(line.data);
 	line_add(&line);
 }
 
 static void print_summary(const struct event *event, const struct counts *counts)
 {
 	struct text line = line_start(event);
-	unsigned i;
 
 	if (!counts->rings) {
 		text_add(&line, "the program has opened no ring through liburing");
 		line_add(&line);
 		return;
 	}
-	text_add(&line, "summary, rings: %llu%s", (unsigned long long)counts->rings,
+	text_add(&line, "summary, rings: %llu%s", counts->rings,
 		 event->killed ? "; the program was killed, or replaced by another" : "");
 	line_add(&line);
 	print_line("  operation             SQEs      CQEs  errors");
-	for (i = 0; i < OPERATIONS; i++)
+	for (unsigned i = 0; i < OPERATIONS; i++)
 		print_operation(counts, i);
 	if (counts->unknown_cqes)
-		print_line("  CQEs of no certain operation: %llu",
-			   (unsigned long long)counts->unknown_cqes);
+		print_line("  CQEs of no certain operation: %llu", counts->unknown_cqes);
 	print_system_calls(counts);
 	print_line("  calls that did not: %llu to submit, %llu to look or wait; to register: %llu",
-		   (unsigned long long)counts->submits_without_system_call,
-		   (unsigned long long)counts->others_without_system_call,
-		   (unsigned long long)counts->registers);
+		   counts->submits_without_system_call, counts->others_without_system_call,
+		   counts->registers);
 	print_line("  CQ overflows: %llu; CQEs lost: %llu; CQEs missed by ringtrace: %llu",
-		   (unsigned long long)counts->overflows, (unsigned long long)counts->lost,
-		   (unsigned long long)counts->missed_cqes);
+		   counts->overflows, counts->lost, counts->missed_cqes);
 	if (counts->missed_sqes)
-		print_line("  SQEs missed by ringtrace: %llu",
-			   (unsigned long long)counts->missed_sqes);
+		print_line("  SQEs missed by ringtrace: %llu", counts->missed_sqes);
 	print_by_operation("with CQE_SKIP_SUCCESS, a CQE only on failure", counts->silent, false);
 	print_by_operation("SQEs prepared, and never submitted", counts->unsubmitted, false);
 	print_by_operation("SQEs never taken by the kernel", counts->untaken, false);
 	print_by_operation("requests still without completion", counts->unfinished, true);
 }
 
-static void process_ends(const struct event *event)
-{
-	struct counts **link = &all, *counts;
-
-	while ((*link)->process != event->process)
-		link = &(*link)->next;
-	counts = *link;
-	print_summary(event, counts);
-	*link = counts->next;
-	free(counts);
-}
-
 void summarize_event(const struct event *event)
 {
-	struct counts *counts = event->kind == EVENT_END ? NULL : counts_of(event->process);
+	struct counts **place = &all, *counts;
 
-	if (!counts)
+	if (event->kind == EVENT_END)
 		return;
+	while (*place && (*place)->process != event->process)
+		place = &(*place)->next;
+	if (!*place) {
+		*place = calloc(1, sizeof(**place));
+		if (!*place)
+			return;
+		(*place)->process = event->process;
+	}
+	counts = *place;
 	switch (event->kind) {
 	case EVENT_RING:
 		counts->rings += event->how == RING_OPENED || event->how == RING_FOUND;
@@ -242,7 +215,9 @@ void summarize_event(const struct event *event)
 			counts->others_without_system_call += event->counters->looks;
 		break;
 	case EVENT_EXIT:
-		process_ends(event);
+		print_summary(event, counts);
+		*place = counts->next;
+		free(counts);
 		break;
 	default:
 		break;

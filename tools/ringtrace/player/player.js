@@ -52,23 +52,22 @@
 		calls: 0, sqes: 0, cqes: 0, warnings: 0,
 	});
 
-	const openRing = () => ({
-		sq: [], cq: [], sqHead: 0, sqTail: 0, cqHead: 0, cqTail: 0, open: true,
-	});
+	/* What lies in a queue is the requests' numbers, from its head to its tail. */
+	const queue = (size, head = 0, tail = 0, requests = []) => ({ size, head, tail, requests });
 
 	/* What a page that begins in the midst of a run has to know. Of what lies unread in a completion queue, it
 	 * is not known whose it is. */
 	const beginAt = (state, begin) => {
-		const prepared = new Map();
-		for (const [number, sqEntries, cqEntries, sqHead, sqTail, cqHead, cqTail] of begin.rings) {
-			state.rings.set(number, { ...openRing(), sqEntries, cqEntries, sqHead, sqTail, cqHead, cqTail,
-				cq: Array(cqTail - cqHead).fill(0) });
-			prepared.set(number, begin.requests.filter(([ring]) => ring === number).slice(sqHead - sqTail || Infinity)
-				.map(([, request]) => request));
-			state.rings.get(number).sq = prepared.get(number);
+		for (const [number, sqSize, cqSize, sqHead, sqTail, cqHead, cqTail] of begin.rings) {
+			const requests = begin.requests.filter(([ring]) => ring === number).map(([, request]) => request);
+			state.rings.set(number, {
+				open: true,
+				sq: queue(sqSize, sqHead, sqTail, requests.slice(sqHead - sqTail || Infinity)),
+				cq: queue(cqSize, cqHead, cqTail, Array(cqTail - cqHead).fill(0)),
+			});
 		}
 		for (const [ring, request, , , , , given] of begin.requests)
-			if (!prepared.get(ring)?.includes(request))
+			if (!state.rings.get(ring)?.sq.requests.includes(request))
 				state.flight.set(request, { cell: state.flight.size, given, ring });
 		for (const [number, buffer, holder] of begin.buffers)
 			group(state, number).set(buffer, holder ? { holder } : {});
@@ -102,26 +101,29 @@
 	};
 
 	const step = {
-		ring: (state, ring, [sqEntries, cqEntries], number) =>
-			state.rings.set(number, Object.assign(ring ?? openRing(), { sqEntries, cqEntries })),
-		sqe: (state, ring, [request]) => {
-			ring.sq.push(request);
-			ring.sqTail++;
+		ring: (state, ring, [sqSize, cqSize], number) => state.rings.set(number, {
+			open: true,
+			sq: { ...queue(), ...ring?.sq, size: sqSize },
+			cq: { ...queue(), ...ring?.cq, size: cqSize },
+		}),
+		sqe: (state, { sq }, [request]) => {
+			sq.requests.push(request);
+			sq.tail++;
 			state.sqes++;
 		},
 		call: (state, ring, [name, crosses]) => {
 			state.call = { name, crosses };
 			state.calls += crosses === 1 ? 1 : 0;
 		},
-		take: (state, ring, [count], number) => {
-			for (const request of ring.sq.splice(0, count))
+		take: (state, { sq }, [count], number) => {
+			for (const request of sq.requests.splice(0, count))
 				state.flight.set(request, { cell: lowestFree(state.flight), given: 0, ring: number });
-			ring.sqHead += count;
+			sq.head += count;
 		},
-		cqe: (state, ring, [request, , more, groupNumber, buffer], number, run) => {
+		cqe: (state, { cq }, [request, , more, groupNumber, buffer], number, run) => {
 			const entry = state.flight.get(request);
-			ring.cq.push(request);
-			ring.cqTail++;
+			cq.requests.push(request);
+			cq.tail++;
 			state.cqes++;
 			if (entry) entry.given++;
 			if (buffer >= 0)
@@ -132,22 +134,20 @@
 			}
 		},
 		return: (state) => { state.call = null; },
-		reap: (state, ring, [count]) => {
-			ring.cq.splice(0, count);
-			ring.cqHead += count;
+		reap: (state, { cq }, [count]) => {
+			cq.requests.splice(0, count);
+			cq.head += count;
 		},
 		give: (state, ring, [number, first, count]) => {
 			for (let i = 0; i < count; i++) group(state, number).set(first + i, {});
 		},
 		lend: (state, ring, [request, number, buffer]) => lend(state, number, buffer, request),
-		shut: () => {},
 		warn: (state) => { state.warnings++; },
 		end: (state, ring, rest, number) => {
 			if (ring) ring.open = false;
 			for (const [request, entry] of state.flight)
 				if (entry.ring === number) state.flight.delete(request);
 		},
-		note: () => {},
 		begin: (state, ring, [begin]) => beginAt(state, begin),
 	};
 
@@ -188,7 +188,7 @@
 			if (kind === "sqe") {
 				this.addRequest(number, rest, line, i);
 			} else if (kind === "take") {
-				for (const request of state.rings.get(number).sq.slice(0, rest[0]))
+				for (const request of state.rings.get(number).sq.requests.slice(0, rest[0]))
 					this.requests.get(request).taken = i;
 			} else if (kind === "cqe") {
 				this.noteCompletion(this.requests.get(rest[0]), rest, i);
@@ -267,7 +267,7 @@
 		apply(state, i) {
 			const [, number, kind, , ...rest] = this.events[i];
 			if (number) state.shownRing = number;
-			step[kind](state, state.rings.get(number), rest, number, this);
+			step[kind]?.(state, state.rings.get(number), rest, number, this);
 		}
 
 		stateAfter(i) {
@@ -279,14 +279,7 @@
 
 		/* The last event whose place is not after the given one. */
 		indexAt(place) {
-			let low = 0;
-			let high = this.events.length - 1;
-			while (low < high) {
-				const middle = (low + high + 1) >> 1;
-				if (this.at[middle] <= place) low = middle;
-				else high = middle - 1;
-			}
-			return low;
+			return Math.max(0, this.at.findLastIndex((at) => at <= place));
 		}
 
 		requestOf(i) {
@@ -356,7 +349,6 @@
 		shut: (run, [target]) => `The program closes ${target} with close(2), without the ring.`,
 		warn: () => "A warning.",
 		end: () => "The ring is closed. What was in flight ends with it.",
-		note: () => "",
 		begin: (run) => run.left_out[0] + run.left_out[1] === 0 ? "The program has opened no ring."
 			: run.events.length === 1 ? "Nothing happened in the time that the page is about."
 				: "The page begins in the midst of a run. This is what was the case then.",
@@ -366,8 +358,7 @@
 
 	const SVG = "http://www.w3.org/2000/svg";
 
-	const add = (parent, name, attributes = {}, text) => {
-		const element = document.createElementNS(SVG, name);
+	const put = (element, parent, attributes, text) => {
 		for (const [key, value] of Object.entries(attributes))
 			if (value !== undefined) element.setAttribute(key, value);
 		if (text !== undefined) element.textContent = text;
@@ -375,14 +366,11 @@
 		return element;
 	};
 
-	const html = (parent, name, attributes = {}, text) => {
-		const element = document.createElement(name);
-		for (const [key, value] of Object.entries(attributes))
-			if (value !== undefined) element.setAttribute(key, value);
-		if (text !== undefined) element.textContent = text;
-		parent.append(element);
-		return element;
-	};
+	const add = (parent, name, attributes = {}, text) =>
+		put(document.createElementNS(SVG, name), parent, attributes, text);
+
+	const html = (parent, name, attributes = {}, text) =>
+		put(document.createElement(name), parent, attributes, text);
 
 	const polar = (x, y, radius, turn) => {
 		const angle = 2 * Math.PI * turn - Math.PI / 2;
@@ -406,7 +394,7 @@
 			this.moving = add(svg, "g");
 			this.thread = add(svg, "g", { class: "thread" });
 			this.threadShape = add(this.thread, "rect", { rx: 15, height: 30 });
-			this.threadText = add(this.thread, "text", { y: 5, "text-anchor": "middle" });
+			this.threadText = add(this.thread, "text", { y: 5 });
 			this.flights = add(svg, "g", { "aria-hidden": "true" });
 			svg.addEventListener("click", (event) => {
 				const number = event.target.closest("[data-request]")?.dataset.request;
@@ -439,9 +427,9 @@
 		}
 
 		/* Where an entry of a queue is drawn. */
-		place(queue, ring, index) {
-			const places = Math.min(MOST_PLACES, queue === "sq" ? ring.sqEntries : ring.cqEntries);
-			return polar(this.x[queue], this.border, this.radius - 13, ((index % places) + 0.5) / places);
+		place(x, { size }, index) {
+			const places = Math.min(MOST_PLACES, size);
+			return polar(x, this.border, this.radius - 13, ((index % places) + 0.5) / places);
 		}
 
 		draw(state, picked) {
@@ -450,8 +438,8 @@
 			this.moving.replaceChildren();
 			this.drawBands(state);
 			if (ring) {
-				this.drawQueue("sq", ring, ring.sq, ring.sqHead, ring.sqTail, ring.sqEntries, picked);
-				this.drawQueue("cq", ring, ring.cq, ring.cqHead, ring.cqTail, ring.cqEntries, picked);
+				this.drawQueue("submission queue", this.x.sq, ring.sq, ring.open, picked);
+				this.drawQueue("completion queue", this.x.cq, ring.cq, ring.open, picked);
 			}
 			this.drawFlight(state, picked);
 			this.drawThread(state);
@@ -461,8 +449,8 @@
 		describe(state, ring) {
 			const where = state.call?.crosses ? `The thread is in the kernel: ${state.call.name}.`
 				: "The thread is in the program.";
-			return ring ? `Ring ${state.shownRing}: ${ring.sq.length} of ${ring.sqEntries} places of the ` +
-				`submission queue and ${ring.cq.length} of ${ring.cqEntries} places of the completion queue ` +
+			return ring ? `Ring ${state.shownRing}: ${ring.sq.requests.length} of ${ring.sq.size} places of the ` +
+				`submission queue and ${ring.cq.requests.length} of ${ring.cq.size} places of the completion queue ` +
 				`are taken, ${many(state.flight.size, "request")} in flight. ${where}` : `No ring yet. ${where}`;
 		}
 
@@ -477,33 +465,28 @@
 					`ring ${state.shownRing} of ${state.rings.size}`);
 		}
 
-		drawQueue(name, ring, entries, head, tail, size, picked) {
+		drawQueue(name, x, { requests, head, tail, size }, open, picked) {
 			const { still, radius, border } = this;
-			const x = this.x[name];
 			const places = Math.min(MOST_PLACES, size);
-			const group = add(still, "g", { class: ring.open ? "queue" : "queue closed" });
+			const group = add(still, "g", { class: open ? "queue" : "queue closed" });
 			const gap = 0.06 / places;
+			const arc = (place) => segment(x, border, radius - 26, radius, place / places + gap, (place + 1) / places - gap);
 
-			for (let i = 0; i < places; i++)
-				add(group, "path", { class: "place",
-					d: segment(x, border, radius - 26, radius, i / places + gap, (i + 1) / places - gap) });
-			entries.slice(-places).forEach((number, i, shown) => {
-				const place = (head + entries.length - shown.length + i) % places;
+			for (let i = 0; i < places; i++) add(group, "path", { class: "place", d: arc(i) });
+			requests.slice(-places).forEach((number, i, shown) => {
+				const place = (head + requests.length - shown.length + i) % places;
 				const request = this.run.requests.get(number);
 				const operation = request?.operation ?? "?";
 				add(group, "path", { class: `entry ${family(operation)}`, "data-request": number,
-					"data-picked": picked?.number === number ? "" : undefined,
-					d: segment(x, border, radius - 26, radius, place / places + gap, (place + 1) / places - gap) });
+					"data-picked": picked?.number === number ? "" : undefined, d: arc(place) });
 				if (places > 16) return;
 				const [letterX, letterY] = polar(x, border, radius - 13, (place + 0.5) / places);
-				add(group, "text", { class: "letter", x: letterX, y: letterY + 4, "text-anchor": "middle" },
-					operation[0].toUpperCase());
+				add(group, "text", { class: "letter", x: letterX, y: letterY + 4 }, operation[0].toUpperCase());
 			});
 			this.drawPointer(group, x, head / places, "head", radius - 30, -1);
 			this.drawPointer(group, x, tail / places, "tail", radius + 4, 1);
-			add(group, "text", { class: "count", x, y: border + 8, "text-anchor": "middle" }, entries.length);
-			add(group, "text", { class: "name", x, y: border + radius + 50, "text-anchor": "middle" },
-				name === "sq" ? "submission queue" : "completion queue");
+			add(group, "text", { class: "count", x, y: border + 8 }, requests.length);
+			add(group, "text", { class: "name", x, y: border + radius + 50 }, name);
 			add(group, "text", { class: "small", x, y: border + radius + 67, "text-anchor": "middle" },
 				(size > places ? `${places} of ${size} places` : `${size} places`) +
 				(this.radius < 80 ? "" : `, head ${head}, tail ${tail}`));
@@ -520,22 +503,16 @@
 			add(group, "path", { class: `pointer ${name}`, d: `M${tip}L${left}L${right}Z` });
 			if (this.radius < 80) return;
 			const label = polar(x, border, radius + 22 * outward, turn);
-			add(group, "text", { class: "small", x: label[0], y: label[1] + 4,
-				"text-anchor": "middle" }, name);
+			add(group, "text", { class: "small", x: label[0], y: label[1] + 4, "text-anchor": "middle" }, name);
 		}
 
 		drawFlight(state, picked) {
-			const visible = this.rows * this.columns;
-			let hidden = 0;
+			const shown = [...state.flight].filter(([, { cell }]) => cell < this.rows * this.columns);
+			const hidden = state.flight.size - shown.length;
 			const { moving } = this;
 
-			for (const [number, { cell, given }] of state.flight) {
-				if (cell >= visible) {
-					hidden++;
-					continue;
-				}
+			for (const [number, { cell, given }] of shown)
 				this.drawChip(this.cell(cell), this.run.requests.get(number), given, picked);
-			}
 			if (hidden > 0)
 				add(moving, "text", { class: "small", x: this.width - 16, y: this.height - 12, "text-anchor": "end" },
 					`and ${hidden} more in flight`);
@@ -551,15 +528,14 @@
 				"data-picked": picked === request ? "" : undefined });
 
 			/* One that goes on giving is a stack. */
-			if (request.multishot) {
+			if (request.multishot)
 				add(chip, "rect", { class: "behind", x: 6, y: -5, width: width - 12, height: 34, rx: 7 });
-			}
 			add(chip, "rect", { class: "card", width, height: 34, rx: 7 });
 			add(chip, "rect", { class: "mark", x: 6, y: 7, width: 5, height: 20, rx: 2.5 });
 			const name = add(chip, "text", { class: "operation", x: 18, y: 22 }, request.label);
 			add(name, "tspan", { class: "target", dx: 6 }, request.target);
 			if (request.multishot)
-				add(chip, "text", { class: "given", x: width - 8, y: 22, "text-anchor": "end" }, `×${given}`);
+				add(chip, "text", { class: "given", x: width - 8, y: 22 }, `×${given}`);
 		}
 
 		drawThread(state) {
@@ -573,7 +549,7 @@
 
 			add(this.still, "line", { class: inside ? "crossing now" : "crossing", x1: this.x.thread, x2: this.x.thread,
 				y1: this.border - (narrow ? this.radius + 22 : 68), y2: this.border + (narrow ? this.radius + 8 : 54) });
-			add(this.still, "text", { class: "count", x: this.x.thread, y: this.border - 12, "text-anchor": "middle" },
+			add(this.still, "text", { class: "count", x: this.x.thread, y: this.border - 12 },
 				state.calls).setAttribute("data-name", "calls");
 			add(this.still, "text", { class: "small on-kernel", x: this.x.thread, y: this.border + 20, "text-anchor": "middle" },
 				narrow ? "calls" : "system calls");
@@ -590,18 +566,18 @@
 			const ring = state.rings.get(number);
 			if (!ring) return [];
 			if (kind === "sqe")
-				return [[[this.x.sq, this.border - this.radius - 40], this.place("sq", ring, ring.sqTail), rest[0]]];
+				return [[[this.x.sq, this.border - this.radius - 40], this.place(this.x.sq, ring.sq, ring.sq.tail), rest[0]]];
 			if (kind === "take")
-				return ring.sq.slice(0, Math.min(rest[0], MOST_PLACES)).map((request, i) =>
-					[this.place("sq", ring, ring.sqHead + i), [this.x.sq, this.cellsTop + 12], request]);
+				return ring.sq.requests.slice(0, Math.min(rest[0], MOST_PLACES)).map((request, i) =>
+					[this.place(this.x.sq, ring.sq, ring.sq.head + i), [this.x.sq, this.cellsTop + 12], request]);
 			if (kind === "cqe") {
 				const cell = state.flight.get(rest[0])?.cell ?? this.columns - 1;
 				const [x, y] = this.cell(Math.min(cell, this.rows * this.columns - 1));
-				return [[[x + 40, y + 17], this.place("cq", ring, ring.cqTail), rest[0]]];
+				return [[[x + 40, y + 17], this.place(this.x.cq, ring.cq, ring.cq.tail), rest[0]]];
 			}
 			if (kind === "reap")
-				return ring.cq.slice(0, Math.min(rest[0], MOST_PLACES)).map((request, i) =>
-					[this.place("cq", ring, ring.cqHead + i), [this.x.cq, this.border - this.radius - 40], request]);
+				return ring.cq.requests.slice(0, Math.min(rest[0], MOST_PLACES)).map((request, i) =>
+					[this.place(this.x.cq, ring.cq, ring.cq.head + i), [this.x.cq, this.border - this.radius - 40], request]);
 			return [];
 		}
 
@@ -704,7 +680,7 @@
 					hidden++;
 					continue;
 				}
-				add(svg, "text", { class: "lane", x: left - 8, y: y + 13, "text-anchor": "end" }, lane.name);
+				add(svg, "text", { class: "lane", x: left - 8, y: y + 13 }, lane.name);
 				add(field, "line", { class: "rule", x1: left, x2: width, y1: y - 0.5, y2: y - 0.5 });
 				for (const [begin, end] of spans) this.drawOpen(field, lane.name, begin, end, y, rows * Lanes.ROW);
 				for (const request of visible) this.drawSpan(field, request, y + request.row * Lanes.ROW, picked);
@@ -743,19 +719,18 @@
 		}
 
 		drawThread(field, from, to) {
-			add(this.svg, "text", { class: "lane", x: this.left - 8, y: 36, "text-anchor": "end" },
+			add(this.svg, "text", { class: "lane", x: this.left - 8, y: 36 },
 				this.width < 620 ? "kernel" : "in the kernel");
 			for (let i = from; i <= to; i++) {
 				const [, , kind, , name, crosses] = this.run.events[i];
 				if (kind === "call" && !crosses)
 					add(field, "line", { class: "tick", x1: this.x(i), x2: this.x(i), y1: 24, y2: 40 });
 			}
-			/* A call may have begun long before what is shown. */
-			let call = this.run.crossings.findLastIndex((i) => i <= from);
-			for (call = Math.max(0, call); call < this.run.crossings.length; call++) {
-				const begin = this.run.crossings[call];
-				if (begin > to) break;
+			for (const [call, begin] of this.run.crossings.entries()) {
 				const next = this.run.crossings[call + 1] ?? this.run.events.length;
+				/* A call may have begun long before what is shown. */
+				if (next <= from) continue;
+				if (begin > to) break;
 				let end = begin;
 				while (end < next - 1 && this.run.events[end][2] !== "return") end++;
 				const width = Math.max(4, this.x(end) - this.x(begin));
@@ -767,8 +742,7 @@
 				const left = Math.max(this.left, this.x(begin));
 				const right = Math.min(this.width, this.x(begin) + width);
 				if (sleeps && right - left > 62)
-					add(field, "text", { class: "inside slept", x: (left + right) / 2, y: 36, "text-anchor": "middle" },
-						duration(took));
+					add(field, "text", { class: "inside slept", x: (left + right) / 2, y: 36 }, duration(took));
 			}
 		}
 
@@ -1043,7 +1017,7 @@
 			says.replaceChildren();
 			says.setAttribute("aria-live", this.playing ? "off" : "polite");
 			says.classList.toggle("warned", kind === "warn");
-			html(says, "p", { class: "sentence" }, sentences[kind](run, rest, line) || line);
+			html(says, "p", { class: "sentence" }, sentences[kind]?.(run, rest, line) ?? line);
 			html(says, "code", {}, line);
 			if (this.choice) this.drawChoice();
 			if (hadFocus) (says.querySelector("[aria-current]") ?? this.root).focus({ preventScroll: true });
