@@ -363,11 +363,39 @@ newer() {
 
 @test "ringtrace: bundles of buffers, and MORE without a multishot" {
 	newer bundle
-	in_order 'SQE  recv .*group 5  BUFFER_SELECT  BUNDLE ' 'CQE  recv     = [0-9]+  buffer 0 and those after it '
+	in_order 'SQE  recv .*group 5  BUFFER_SELECT  BUNDLE ' 'CQE  recv     = [0-9]+  buffers 0 to [12]  '
 	newer send-bundle
 	in_order 'SQE  send .*group 5  BUFFER_SELECT  BUNDLE ' \
-		'CQE  send     = 256  buffer 0 and those after it  MORE  user_data 0x1  after' \
-		'CQE  send     = 44  buffer 256 and those after it  user_data 0x1  after' '^  send +1 +2$'
+		'CQE  send     = 256  buffers 0 to 255  MORE  user_data 0x1  after' \
+		'CQE  send     = 44  buffers 256 to 299  user_data 0x1  after' '^  send +1 +2$'
+	newer bundle-inc
+	in_order 'CQE  recv     = 20  buffer 0 and perhaps others after it  '
+}
+
+@test "ringtrace: the buffers of a bundle, in the order in which they lie in their ring" {
+	newer bundles
+	# "buffers 5 to 6, 0" written out.
+	sed -nE 's/.*CQE  recv     = ([0-9]+)  buffers? ([^ ]+( to [0-9]+)?(, [0-9]+( to [0-9]+)?)*)  .*/\1: \2/p' "$TRACE" |
+		awk '{
+			gsub(",", "")
+			list = $1
+			for (i = 2; i <= NF; i += $(i + 1) == "to" ? 3 : 1)
+				for (number = $i; number <= ($(i + 1) == "to" ? $(i + 2) : $i); number++)
+					list = list " " number
+			print list
+		}' >"$BATS_TEST_TMPDIR/lists"
+	head -n "$(wc -l <"$BATS_TEST_TMPDIR/plain")" "$BATS_TEST_TMPDIR/lists" | diff "$BATS_TEST_TMPDIR/plain" -
+	in_order 'buffers [0-9]+, [0-9]+'
+}
+
+@test "ringtrace --check: the buffers of a bundle that are given back, and one of them twice" {
+	newer bundles
+	checked build/tests/foreign/newer bundles
+	((status == 0))
+	in_order 'mistakes that --check has found: 0'
+	checked build/tests/foreign/newer bundle-twice
+	((status == 3))
+	in_order 'mistakes that --check has found: 1$' 'MISTAKE  buffer 1 of group 5 is put into its ring, where it already is'
 }
 
 @test "ringtrace: a message's completion in the other ring" {
