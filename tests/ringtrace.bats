@@ -743,6 +743,12 @@ wrong() {
 	((status == 1))
 	[[ $output == *"opened: fd "* ]]
 	[[ $stderr == *"the log is cut off"* ]]
+	# An older version's: its records have the same sizes, and other meanings.
+	printf '\2' | dd of="$BATS_TEST_TMPDIR/log" bs=1 seek=8 conv=notrunc status=none
+	run --separate-stderr ./ringtrace -r "$BATS_TEST_TMPDIR/log"
+	((status == 1))
+	[ -z "$output" ]
+	[[ $stderr == *"/log: at byte 0: of another version of ringtrace: record again with this one" ]]
 	run ./ringtrace -r /dev/null
 	((status == 1))
 	[[ $output == *"/dev/null: at byte 0: no log of ringtrace"* ]]
