@@ -551,6 +551,13 @@ has_summary() {
 		'ring 2  CQE  \?        = 12  user_data 0xabc  \(msg_ring of ring 1\)'
 }
 
+@test "ringtrace: every operation's line" {
+	build/tests/foreign/calls operations >"$BATS_TEST_TMPDIR/lines"
+	./ringtrace -o "$TRACE" build/tests/foreign/calls operations >/dev/null
+	sed -n 's/.*  SQE  //p' "$TRACE" | diff "$BATS_TEST_TMPDIR/lines" -
+	(($(wc -l <"$BATS_TEST_TMPDIR/lines") >= 65))
+}
+
 @test "ringtrace: where the log has no room the trace ends, and the program goes on" {
 	[ -w /dev/full ] || skip "needs /dev/full"
 	run --separate-stderr ./ringtrace -o /dev/full ./day01/setup
