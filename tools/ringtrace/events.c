@@ -180,39 +180,37 @@ static struct group **group_of(struct ring *ring, uint64_t user_data)
 	return link;
 }
 
-static uint32_t kind_of(const struct request *request)
+/* Multishot, zero copy, or unknown: it can have several CQEs. */
+static bool repeats(const struct io_uring_sqe *sqe)
 {
-	const struct io_uring_sqe *sqe = &request->sqe;
-	bool repeats;
-
 	switch (sqe->opcode) {
 	case IORING_OP_ACCEPT:
-		repeats = sqe->ioprio & IORING_ACCEPT_MULTISHOT;
-		break;
+		return sqe->ioprio & IORING_ACCEPT_MULTISHOT;
 	case IORING_OP_RECV:
 	case IORING_OP_RECVMSG:
-		repeats = sqe->ioprio & IORING_RECV_MULTISHOT;
-		break;
+		return sqe->ioprio & IORING_RECV_MULTISHOT;
 	case IORING_OP_SEND:
-		repeats = sqe->ioprio & TRANSFER_BUNDLE;
-		break;
+		return sqe->ioprio & TRANSFER_BUNDLE;
 	case IORING_OP_POLL_ADD:
-		repeats = sqe->len & IORING_POLL_ADD_MULTI;
-		break;
+		return sqe->len & IORING_POLL_ADD_MULTI;
 	case IORING_OP_TIMEOUT:
-		repeats = sqe->timeout_flags & TIMEOUT_MULTISHOT;
-		break;
+		return sqe->timeout_flags & TIMEOUT_MULTISHOT;
 	case IORING_OP_URING_CMD:
 	case IORING_OP_SEND_ZC:
 	case IORING_OP_SENDMSG_ZC:
 	case OP_READ_MULTISHOT:
 	case OP_RECV_ZC:
-		repeats = true;
-		break;
+		return true;
 	default:
-		repeats = !operation(sqe->opcode);
+		return !operation(sqe->opcode);
 	}
-	return sqe->opcode | (repeats ? KIND_REPEATS : 0) |
+}
+
+static uint32_t kind_of(const struct request *request)
+{
+	const struct io_uring_sqe *sqe = &request->sqe;
+
+	return sqe->opcode | (repeats(sqe) ? KIND_REPEATS : 0) |
 	       (sqe->flags & IOSQE_BUFFER_SELECT ? KIND_SELECTS : 0) |
 	       (request->silent ? KIND_SILENT : 0) | (request->notified ? KIND_NOTIFIES : 0);
 }
@@ -926,6 +924,13 @@ static void targets_free(struct ring *ring)
 	ring->targets = NULL;
 }
 
+static void ring_forget(struct ring *ring)
+{
+	groups_free(ring);
+	targets_free(ring);
+	pools_free(ring);
+}
+
 /* `counters` is NULL where the end of the ring was not seen. */
 static void ring_ends(struct event *event, struct ring *ring, const struct ring_counters *counters)
 {
@@ -936,9 +941,7 @@ static void ring_ends(struct event *event, struct ring *ring, const struct ring_
 	if (counters)
 		mark_taken(ring, counters->sq_head);
 	leave_requests(event, ring);
-	groups_free(ring);
-	targets_free(ring);
-	pools_free(ring);
+	ring_forget(ring);
 	event->kind = EVENT_RING_END;
 	event->counters = counters;
 	events_emit(event);
@@ -1022,6 +1025,14 @@ static bool is_whole(const struct record *record)
 	       entries->count <= (length - sizeof(*entries)) / entries->entry_size;
 }
 
+/* Of a record whose number says all, or most. */
+static void number_event(struct event *event, enum event_kind kind, const struct record *record)
+{
+	event->kind = kind;
+	event->count = record->number;
+	events_emit(event);
+}
+
 static void read_record(struct event *event, const struct record *record)
 {
 	switch (record->kind) {
@@ -1048,12 +1059,10 @@ static void read_record(struct event *event, const struct record *record)
 		read_cqes(event, record);
 		break;
 	case RECORD_MISSED:
-		event->kind = EVENT_MISSED;
-		event->count = record->number;
 		event->of_cqes = record->flags;
 		if (event->of_cqes)
 			pools_lose(event->ring);
-		events_emit(event);
+		number_event(event, EVENT_MISSED, record);
 		break;
 	case RECORD_CALL:
 		read_call(event, record);
@@ -1062,21 +1071,15 @@ static void read_record(struct event *event, const struct record *record)
 		read_buffers(event, record);
 		break;
 	case RECORD_CLOSE:
-		event->kind = EVENT_CLOSE;
-		event->count = record->number;
 		event->fails = record->flags & CLOSE_FAILS;
 		event->opcode = record->flags & CLOSE_PREPARED ? record->flags >> CLOSE_OPCODE : -1;
-		events_emit(event);
+		number_event(event, EVENT_CLOSE, record);
 		break;
 	case RECORD_STREAM:
-		event->kind = EVENT_STREAM;
-		event->count = record->number;
-		events_emit(event);
+		number_event(event, EVENT_STREAM, record);
 		break;
 	case RECORD_SHUTDOWN:
-		event->kind = EVENT_SHUTDOWN;
-		event->count = record->number;
-		events_emit(event);
+		number_event(event, EVENT_SHUTDOWN, record);
 		break;
 	}
 }
@@ -1137,9 +1140,7 @@ void events_end(void)
 	events_emit(&event);
 	while ((ring = rings)) {
 		rings = ring->next;
-		groups_free(ring);
-		targets_free(ring);
-		pools_free(ring);
+		ring_forget(ring);
 		free(ring);
 	}
 }
