@@ -3,7 +3,8 @@
  * The numbers are written out, since older headers lack them.
  *
  * Run: build/tests/foreign/newer rewind|sqe-mixed|cqe-mixed|no-mmap|resize|buffers-inc|vectorized|
- *                                immediate|bundle|send-bundle|message-flags|enter2|later-calls
+ *                                immediate|bundle|bundle-inc|bundles|bundle-twice|send-bundle|
+ *                                message-flags|enter2|later-calls
  * The exit status is 77 where the kernel or liburing is too old, with the reason on standard
  * output.
  */
@@ -49,6 +50,8 @@ enum number {
 
 static struct io_uring ring;
 static int ends[2];
+static struct io_uring_buf_ring *buffers;
+static char memory[1024]; /* of the buffers */
 
 __attribute__((format(printf, 1, 2), noreturn)) static void too_old(const char *format, ...)
 {
@@ -223,18 +226,13 @@ static void resize(void)
 /* A buffer ring of `count` buffers of `size` bytes in group 5. */
 static void give_buffers(unsigned count, unsigned size, unsigned flags, const char *what)
 {
-	struct io_uring_buf_ring *buffers =
-		mmap(NULL, 1 << 14, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	static char memory[1024];
-	struct io_uring_buf_reg reg = {
-		.ring_addr = (unsigned long)buffers,
-		.ring_entries = 512,
-		.bgid = 5,
-	};
+	struct io_uring_buf_reg reg = {.ring_entries = 512, .bgid = 5};
 	unsigned short given = (unsigned short)flags;
 	unsigned i;
 	int result;
 
+	buffers = mmap(NULL, 1 << 14, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	reg.ring_addr = (unsigned long)buffers;
 	/* reg.flags, or its padding in older headers, whose function passes no flags on */
 	memcpy((char *)&reg.bgid + sizeof(reg.bgid), &given, sizeof(given));
 	result = io_uring_register_buf_ring(&ring, &reg, 0);
@@ -281,15 +279,82 @@ static void use_a_buffer_in_pieces(void)
 }
 
 /* One receive fills several buffers. */
-static void receive_a_bundle(void)
+static void receive_a_bundle_of(unsigned size, unsigned flags, const char *what)
 {
 	open_ring(0, "io_uring");
 	open_sockets();
-	give_buffers(8, 8, 0, "buffer rings of Linux 5.19");
+	give_buffers(8, size, flags, what);
 	send_bytes(20);
 	prepare_receive(0, BUNDLE);
 	if (complete(1) == -EINVAL)
 		too_old("needs IORING_RECVSEND_BUNDLE of Linux 6.10");
+}
+
+static void receive_a_bundle(void)
+{
+	receive_a_bundle_of(8, 0, "buffer rings of Linux 5.19");
+}
+
+static void receive_a_bundle_in_pieces(void)
+{
+	receive_a_bundle_of(32, BUFFERS_INC, "IOU_PBUF_RING_INC of Linux 6.12");
+}
+
+static void give_one_back(unsigned number, unsigned size)
+{
+	io_uring_buf_ring_add(buffers, memory + (size_t)number * size, size, (unsigned short)number,
+			      511, 0);
+	io_uring_buf_ring_advance(buffers, 1);
+}
+
+/*
+ * One receive fills many bundles, of buffers of several sizes; what each has filled is given back
+ * last one first. Prints which those are, as the program has to find out.
+ */
+static void receive_bundles(void)
+{
+	static const unsigned sizes[8] = {8, 16, 8, 24, 8, 8, 16, 40};
+	unsigned order[1024], head = 0, tail = 0, round = 0, awaited = 0, first, left;
+	struct io_uring_cqe *cqe;
+
+	open_ring(0, "io_uring");
+	open_sockets();
+	give_buffers(0, 0, 0, "buffer rings of Linux 5.19");
+	for (; tail < 8; tail++) {
+		order[tail] = 7 - tail;
+		give_one_back(order[tail], sizes[order[tail]]);
+	}
+	prepare_receive(0, BUNDLE | IORING_RECV_MULTISHOT);
+	while (round < 30) {
+		if (!awaited)
+			send_bytes(awaited = ++round * 2);
+		io_uring_submit_and_wait(&ring, 1);
+		if (io_uring_peek_cqe(&ring, &cqe) < 0 || cqe->res <= 0)
+			too_old("needs IORING_RECVSEND_BUNDLE of Linux 6.10");
+		awaited -= (unsigned)cqe->res;
+		first = head;
+		for (left = (unsigned)cqe->res; left > 0; head++)
+			left -= left < sizes[order[head]] ? left : sizes[order[head]];
+		printf("%d:", cqe->res);
+		for (left = first; left < head; left++)
+			printf(" %u", order[left]);
+		printf("\n");
+		io_uring_cqe_seen(&ring, cqe);
+		for (left = head; left > first; tail++) {
+			order[tail] = order[--left];
+			give_one_back(order[tail], sizes[order[tail]]);
+		}
+	}
+}
+
+static void give_twice_of_a_bundle(void)
+{
+	receive_a_bundle();
+	give_one_back(0, 8);
+	give_one_back(1, 8);
+	give_one_back(1, 8);
+	prepare_nop(2);
+	complete(1);
 }
 
 /* More buffers than the kernel takes at once: a request that is no multishot, with MORE. */
@@ -426,6 +491,9 @@ int main(int argc, char **argv)
 		{"vectorized", send_vectors},
 		{"immediate", wait_without_timespec},
 		{"bundle", receive_a_bundle},
+		{"bundle-inc", receive_a_bundle_in_pieces},
+		{"bundles", receive_bundles},
+		{"bundle-twice", give_twice_of_a_bundle},
 		{"send-bundle", send_a_bundle},
 		{"message-flags", pass_flags},
 		{"enter2", enter},

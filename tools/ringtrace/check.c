@@ -609,18 +609,22 @@ static bool is_of_a_lost_peer(int result)
 
 static void check_buffers(const struct event *event, const struct request *request)
 {
+	bool brings = event->cqe->flags & IORING_CQE_F_BUFFER;
 	struct group *group;
 	struct file *file;
+	unsigned i;
 
 	if (!(request->sqe.flags & IOSQE_BUFFER_SELECT))
 		return;
 	group = group_of(event->ring, request->sqe.buf_group);
-	if (request->sqe.ioprio & TRANSFER_BUNDLE || event->cqe->flags & CQE_BUFFER_MORE)
+	/* A bundle that was sent may have taken more than it has sent. */
+	if (event->cqe->flags & CQE_BUFFER_MORE || (brings && !event->count) ||
+	    (is_bundle(&request->sqe) && is_send(request->sqe.opcode)))
 		group->unclear = true;
 	group->without = NULL;
-	if (event->cqe->flags & IORING_CQE_F_BUFFER) {
-		group->buffers[event->cqe->flags >> IORING_CQE_BUFFER_SHIFT].given--;
-	} else {
+	for (i = 0; i < event->count; i++)
+		group->buffers[event->buffers[i].bid].given--;
+	if (!brings) {
 		group->without = operation_name(request->sqe.opcode);
 		group->without_result = event->cqe->res;
 	}

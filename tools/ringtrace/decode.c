@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #define LARGEST_ERROR 4095 /* -4095 to -1 are errors, what is less is something else */
+#define RUNS_MOST     16   /* of buffers with numbers in a row, of one CQE */
 #define COUNT(array)  (sizeof(array) / sizeof((array)[0]))
 
 bool decimal_user_data;
@@ -473,17 +474,41 @@ static void add_result(struct text *text, const struct event *event)
 		text_add(text, "%d", result);
 }
 
+/* "buffer 3", "buffers 3 to 7, 0": in the order of the bytes. */
+static void add_picked(struct text *text, const struct event *event)
+{
+	const struct io_uring_buf *buffers = event->buffers;
+	unsigned i, first = 0, runs = 0;
+
+	if (!event->count)
+		text_add(text, "  buffer %u", event->cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+	if (!event->count && event->request && is_bundle(&event->request->sqe))
+		text_add(text, " and perhaps others after it");
+	for (i = 0; i < event->count && runs <= RUNS_MOST; i++) {
+		if (i + 1 < event->count && buffers[i + 1].bid == buffers[i].bid + 1)
+			continue;
+		if (runs++ == RUNS_MOST)
+			text_add(text, " ...");
+		else if (i == first)
+			text_add(text, "%s %u",
+				 event->count == 1 ? "  buffer"
+				 : runs == 1	   ? "  buffers"
+						   : ",",
+				 buffers[i].bid);
+		else
+			text_add(text, "%s %u to %u", runs == 1 ? "  buffers" : ",",
+				 buffers[first].bid, buffers[i].bid);
+		first = i + 1;
+	}
+}
+
 void add_cqe(struct text *text, const struct event *event)
 {
 	uint32_t flags = event->cqe->flags;
-	const struct request *request = event->request;
 
 	add_result(text, event);
 	if (flags & IORING_CQE_F_BUFFER) {
-		text_add(text, "  buffer %u", flags >> IORING_CQE_BUFFER_SHIFT);
-		if (request && request->sqe.ioprio & TRANSFER_BUNDLE &&
-		    (is_send(request->sqe.opcode) || is_receive(request->sqe.opcode)))
-			text_add(text, " and those after it");
+		add_picked(text, event);
 		flags &= (1U << IORING_CQE_BUFFER_SHIFT) - 1;
 	}
 	add_flags(text, cqe_flags, flags & ~IORING_CQE_F_BUFFER, "  ");

@@ -18,6 +18,7 @@
 #define MOST_CONSUMERS 8
 #define MOST_SILENT    65536
 #define MOST_RINGS     100000 /* a damaged log shall not take all memory */
+#define BUFFERS	       65536  /* numbers of buffers are 16 bits, and a buffer ring has fewer */
 
 /* Requests with the same user_data that no CQE could tell apart. */
 struct family {
@@ -179,39 +180,37 @@ static struct group **group_of(struct ring *ring, uint64_t user_data)
 	return link;
 }
 
-static uint32_t kind_of(const struct request *request)
+/* Multishot, zero copy, or unknown: it can have several CQEs. */
+static bool repeats(const struct io_uring_sqe *sqe)
 {
-	const struct io_uring_sqe *sqe = &request->sqe;
-	bool repeats;
-
 	switch (sqe->opcode) {
 	case IORING_OP_ACCEPT:
-		repeats = sqe->ioprio & IORING_ACCEPT_MULTISHOT;
-		break;
+		return sqe->ioprio & IORING_ACCEPT_MULTISHOT;
 	case IORING_OP_RECV:
 	case IORING_OP_RECVMSG:
-		repeats = sqe->ioprio & IORING_RECV_MULTISHOT;
-		break;
+		return sqe->ioprio & IORING_RECV_MULTISHOT;
 	case IORING_OP_SEND:
-		repeats = sqe->ioprio & TRANSFER_BUNDLE;
-		break;
+		return sqe->ioprio & TRANSFER_BUNDLE;
 	case IORING_OP_POLL_ADD:
-		repeats = sqe->len & IORING_POLL_ADD_MULTI;
-		break;
+		return sqe->len & IORING_POLL_ADD_MULTI;
 	case IORING_OP_TIMEOUT:
-		repeats = sqe->timeout_flags & TIMEOUT_MULTISHOT;
-		break;
+		return sqe->timeout_flags & TIMEOUT_MULTISHOT;
 	case IORING_OP_URING_CMD:
 	case IORING_OP_SEND_ZC:
 	case IORING_OP_SENDMSG_ZC:
 	case OP_READ_MULTISHOT:
 	case OP_RECV_ZC:
-		repeats = true;
-		break;
+		return true;
 	default:
-		repeats = !operation(sqe->opcode);
+		return !operation(sqe->opcode);
 	}
-	return sqe->opcode | (repeats ? KIND_REPEATS : 0) |
+}
+
+static uint32_t kind_of(const struct request *request)
+{
+	const struct io_uring_sqe *sqe = &request->sqe;
+
+	return sqe->opcode | (repeats(sqe) ? KIND_REPEATS : 0) |
 	       (sqe->flags & IOSQE_BUFFER_SELECT ? KIND_SELECTS : 0) |
 	       (request->silent ? KIND_SILENT : 0) | (request->notified ? KIND_NOTIFIES : 0);
 }
@@ -446,6 +445,152 @@ static void become_unsure(struct found *found)
 	found->group->opcode = found->opcode;
 }
 
+/* Buffers of buffer rings */
+
+/*
+ * A group's buffers in the order in which they were given, which is the one in which the kernel
+ * takes them. A place is counted from the beginning, as the ring's tail is.
+ */
+struct pool {
+	struct pool *next;
+	unsigned group;
+	bool in_pieces; /* what is left of a buffer is not followed */
+	uint32_t tail;
+	uint32_t known_from; /* what is at the places before it may have been taken, or not */
+	struct io_uring_buf order[BUFFERS];
+	struct {
+		uint32_t place; /* the latest */
+		bool is_given;
+	} buffers[BUFFERS];
+};
+
+/* NULL where no buffer ring of the group is known. */
+static struct pool *pool_known(const struct ring *ring, unsigned group)
+{
+	struct pool *pool = ring->pools;
+
+	while (pool && pool->group != group)
+		pool = pool->next;
+	return pool;
+}
+
+static struct pool *pool_of(struct ring *ring, unsigned group)
+{
+	struct pool *pool = pool_known(ring, group);
+
+	if (!pool) {
+		pool = allocate(sizeof(*pool));
+		pool->group = group;
+		pool->next = ring->pools;
+		ring->pools = pool;
+	}
+	return pool;
+}
+
+static void pools_free(struct ring *ring)
+{
+	struct pool *pool;
+
+	while ((pool = ring->pools)) {
+		ring->pools = pool->next;
+		free(pool);
+	}
+}
+
+/* Until the next call: see pools_find(). */
+static void pools_lose(struct ring *ring)
+{
+	struct pool *pool;
+
+	for (pool = ring->pools; pool; pool = pool->next)
+		pool->known_from = UINT32_MAX;
+}
+
+/*
+ * A CQE is recorded before the buffers that were given since the call before it, though it may have
+ * taken some of those. What is given after the next call has not been taken by then.
+ */
+static void pools_find(struct ring *ring)
+{
+	struct pool *pool;
+
+	for (pool = ring->pools; pool; pool = pool->next)
+		if (pool->known_from == UINT32_MAX)
+			pool->known_from = pool->tail;
+}
+
+static void read_buffers(struct event *event, const struct record *record)
+{
+	const struct entries *entries = (const struct entries *)(record + 1);
+	const struct io_uring_buf *given = (const struct io_uring_buf *)(entries + 1);
+	struct pool *pool = pool_of(event->ring, record->number);
+	unsigned i;
+
+	for (i = 0; i < entries->count; i++) {
+		pool->buffers[given[i].bid].place = pool->tail;
+		pool->buffers[given[i].bid].is_given = true;
+		pool->order[pool->tail++ % BUFFERS] = given[i];
+	}
+	event->kind = EVENT_BUFFERS;
+	event->group = record->number;
+	event->count = entries->count;
+	event->buffers = given;
+	events_emit(event);
+}
+
+/* After a call that has succeeded. */
+static void note_buffer_ring(const struct event *event)
+{
+	struct pool *pool;
+
+	switch (event->call_id) {
+	case CALL_register_buf_ring:
+	case CALL_setup_buf_ring:
+		pool = pool_of(event->ring, event->call->arguments[0]);
+		pool->in_pieces = event->call->arguments[2] & BUFFER_RING_INC;
+		pool->known_from = pool->tail;
+		break;
+	case CALL_register:
+		pools_lose(event->ring);
+		break;
+	default:
+		if (event->submits || event->waits)
+			pools_find(event->ring);
+	}
+}
+
+/*
+ * Says in the event which buffers were picked: one, or, by a bundle, as many as its bytes fill. A
+ * bundle that is sent may have taken more, if it was cut short.
+ */
+static void find_picked(struct event *event)
+{
+	static struct io_uring_buf picked[BUFFERS];
+	const struct io_uring_sqe *sqe = &event->request->sqe;
+	struct pool *pool = pool_known(event->ring, sqe->buf_group);
+	unsigned first = event->cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+	uint32_t place = pool ? pool->buffers[first].place : 0;
+	bool is_one = !is_bundle(sqe);
+	int64_t left = is_one ? 1 : event->cqe->res;
+
+	event->buffers = picked;
+	event->count = 0;
+	if (pool && pool->buffers[first].is_given && !pool->in_pieces &&
+	    place >= pool->known_from && pool->tail - place <= BUFFERS) {
+		for (; left > 0 && place != pool->tail; place++, event->count++) {
+			picked[event->count] = pool->order[place % BUFFERS];
+			pool->buffers[picked[event->count].bid].is_given = false;
+			left -= is_one ? 1 : picked[event->count].len;
+		}
+	}
+	if (event->count && left <= 0)
+		return;
+	if (pool)
+		pool->known_from = UINT32_MAX;
+	picked[0] = (struct io_uring_buf){.bid = (uint16_t)first};
+	event->count = is_one;
+}
+
 static void cqe_event(struct event *event, struct ring *ring, const struct io_uring_cqe *cqe)
 {
 	struct found found = find(ring, cqe);
@@ -460,6 +605,11 @@ static void cqe_event(struct event *event, struct ring *ring, const struct io_ur
 	event->opcode = found.opcode;
 	event->is_last = !(cqe->flags & IORING_CQE_F_MORE);
 	event->sender = found.count ? NULL : message_sender(ring, cqe->user_data);
+	event->count = 0;
+	if (cqe->flags & IORING_CQE_F_BUFFER && event->sure)
+		find_picked(event);
+	else if (cqe->flags & IORING_CQE_F_BUFFER)
+		pools_lose(ring);
 	if (request)
 		request->answers++;
 	events_emit(event);
@@ -677,8 +827,11 @@ static void read_call(struct event *event, const struct record *record)
 			mark_taken(event->ring, event->call->after.sq_head);
 	}
 	events_emit(event);
-	if (event->ring)
-		look_for_overflow(event, &event->call->after);
+	if (!event->ring)
+		return;
+	look_for_overflow(event, &event->call->after);
+	if (event->call->result >= 0 || event->submits || event->waits)
+		note_buffer_ring(event);
 }
 
 /* Rings */
@@ -771,6 +924,13 @@ static void targets_free(struct ring *ring)
 	ring->targets = NULL;
 }
 
+static void ring_forget(struct ring *ring)
+{
+	groups_free(ring);
+	targets_free(ring);
+	pools_free(ring);
+}
+
 /* `counters` is NULL where the end of the ring was not seen. */
 static void ring_ends(struct event *event, struct ring *ring, const struct ring_counters *counters)
 {
@@ -781,8 +941,7 @@ static void ring_ends(struct event *event, struct ring *ring, const struct ring_
 	if (counters)
 		mark_taken(ring, counters->sq_head);
 	leave_requests(event, ring);
-	groups_free(ring);
-	targets_free(ring);
+	ring_forget(ring);
 	event->kind = EVENT_RING_END;
 	event->counters = counters;
 	events_emit(event);
@@ -866,10 +1025,16 @@ static bool is_whole(const struct record *record)
 	       entries->count <= (length - sizeof(*entries)) / entries->entry_size;
 }
 
+/* Of a record whose number says all, or most. */
+static void number_event(struct event *event, enum event_kind kind, const struct record *record)
+{
+	event->kind = kind;
+	event->count = record->number;
+	events_emit(event);
+}
+
 static void read_record(struct event *event, const struct record *record)
 {
-	const struct entries *entries = (const struct entries *)(record + 1);
-
 	switch (record->kind) {
 	case RECORD_PROCESS:
 		process_remember(event->process);
@@ -894,37 +1059,27 @@ static void read_record(struct event *event, const struct record *record)
 		read_cqes(event, record);
 		break;
 	case RECORD_MISSED:
-		event->kind = EVENT_MISSED;
-		event->count = record->number;
 		event->of_cqes = record->flags;
-		events_emit(event);
+		if (event->of_cqes)
+			pools_lose(event->ring);
+		number_event(event, EVENT_MISSED, record);
 		break;
 	case RECORD_CALL:
 		read_call(event, record);
 		break;
 	case RECORD_BUFFERS:
-		event->kind = EVENT_BUFFERS;
-		event->group = record->number;
-		event->count = entries->count;
-		event->buffers = (const struct io_uring_buf *)(entries + 1);
-		events_emit(event);
+		read_buffers(event, record);
 		break;
 	case RECORD_CLOSE:
-		event->kind = EVENT_CLOSE;
-		event->count = record->number;
 		event->fails = record->flags & CLOSE_FAILS;
 		event->opcode = record->flags & CLOSE_PREPARED ? record->flags >> CLOSE_OPCODE : -1;
-		events_emit(event);
+		number_event(event, EVENT_CLOSE, record);
 		break;
 	case RECORD_STREAM:
-		event->kind = EVENT_STREAM;
-		event->count = record->number;
-		events_emit(event);
+		number_event(event, EVENT_STREAM, record);
 		break;
 	case RECORD_SHUTDOWN:
-		event->kind = EVENT_SHUTDOWN;
-		event->count = record->number;
-		events_emit(event);
+		number_event(event, EVENT_SHUTDOWN, record);
 		break;
 	}
 }
@@ -985,8 +1140,7 @@ void events_end(void)
 	events_emit(&event);
 	while ((ring = rings)) {
 		rings = ring->next;
-		groups_free(ring);
-		targets_free(ring);
+		ring_forget(ring);
 		free(ring);
 	}
 }

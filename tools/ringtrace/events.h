@@ -32,7 +32,8 @@ enum event_kind {
 	EVENT_RING,	/* `how` it became known: opened, found, resized, failed */
 	EVENT_SQE,	/* handed over: `request`; or never, where `request` is NULL */
 	EVENT_CALL,	/* a call into liburing: from `call->began` to `time` */
-	EVENT_CQE,	/* `request` is what it answers, where `sure`, or else one of several */
+	EVENT_CQE,	/* `request` is what it answers, where `sure`, or else one of several;
+			   `count` `buffers` were picked, or, with 0, none, or unknown ones */
 	EVENT_MISSED,	/* `count` SQEs or, with `of_cqes`, CQEs were not seen */
 	EVENT_OVERFLOW, /* the CQ is full; with a `count`, CQEs are lost */
 	EVENT_BUFFERS,	/* `count` `buffers` of `group` are the kernel's now */
@@ -70,6 +71,7 @@ struct ring {
 	/* events.c's own */
 	struct group **groups;
 	struct target *targets;
+	struct pool *pools;
 	unsigned overflow, previous_chain, silent;
 	bool previous_links, skip_entry;
 };

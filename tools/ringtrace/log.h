@@ -1,5 +1,5 @@
 /*
- * ringtrace's log, version 2: what the recorder writes and the reader reads, in memory that they
+ * ringtrace's log, version 3: what the recorder writes and the reader reads, in memory that they
  * share while the program runs, and in the file of -w.
  *
  * A log is a struct log_start and then records, one after the other. A record is a struct record,
@@ -47,7 +47,7 @@
 #include <stdint.h>
 
 #define LOG_MAGIC   "ringtrc"
-#define LOG_VERSION 2
+#define LOG_VERSION 3
 
 struct log_start {
 	char magic[8];

@@ -197,7 +197,7 @@ static const char *read_records(const char *log, size_t size, size_t *at)
 	if (size < sizeof(*start) || memcmp(start->magic, LOG_MAGIC, sizeof(start->magic)) != 0)
 		return "no log of ringtrace";
 	if (start->version != LOG_VERSION || start->size != sizeof(*start))
-		return "of another version of ringtrace";
+		return "of another version of ringtrace: record again with this one";
 	snprintf(command, sizeof(command), "%.*s", (int)sizeof(command) - 1, start->command);
 	add_consumers(command);
 	for (*at = sizeof(*start); *at < size; *at += record->size) {

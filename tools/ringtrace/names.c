@@ -266,6 +266,11 @@ bool is_receive(unsigned opcode)
 	return opcode == IORING_OP_RECV || opcode == IORING_OP_RECVMSG || opcode == OP_RECV_ZC;
 }
 
+bool is_bundle(const struct io_uring_sqe *sqe)
+{
+	return (is_send(sqe->opcode) || is_receive(sqe->opcode)) && sqe->ioprio & TRANSFER_BUNDLE;
+}
+
 bool points_to_vectors(const struct io_uring_sqe *sqe)
 {
 	const struct operation *known = operation(sqe->opcode);

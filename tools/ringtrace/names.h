@@ -79,6 +79,8 @@ const char *operation_name(unsigned opcode);
 int operation_number(const char *name);
 bool is_send(unsigned opcode);
 bool is_receive(unsigned opcode);
+/* Picks several buffers at once. */
+bool is_bundle(const struct io_uring_sqe *sqe);
 /* The SQE, or the message that it points to, has a list of struct iovec instead of one buffer. */
 bool points_to_vectors(const struct io_uring_sqe *sqe);
 /* Makes a descriptor. */
