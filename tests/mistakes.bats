@@ -181,9 +181,9 @@ begin() {
 }
 
 # is_shown PATCH: the test that the patch names fails with it, or takes three times as long as it has taken with the
-# right program, and passes without.
+# right program (10 seconds at most), and passes without.
 is_shown() {
-	local right wrong begun took
+	local right wrong begun took patience
 
 	sanitized && skip "the tests that it runs do so themselves"
 	WORK=$BATS_TEST_TMPDIR
@@ -205,8 +205,9 @@ is_shown() {
 
 	wait "$right" || true
 	took=$(($(now_ms) - begun))
+	patience=$((took < 3333 ? 3 * took : 10000))
 	begun=$(now_ms)
-	until has_ended "$wrong" || (($(now_ms) - begun > 3 * took)); do
+	until has_ended "$wrong" || (($(now_ms) - begun > patience)); do
 		sleep 0.02
 	done
 	kill -TERM "$wrong" 2>/dev/null || true
