@@ -658,6 +658,7 @@ static void read_cqes(struct event *event, const struct record *record)
 		event->index = record->number + i;
 		cqe_event(event, ring, &cqe);
 	}
+	event->cqe = NULL;
 }
 
 /* SQEs */

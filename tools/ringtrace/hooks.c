@@ -37,8 +37,9 @@ static void *next_function(const char *name)
 	return function;
 }
 
-/* The macros' arguments are names, types and lists, which take no parentheses.
- * NOLINTBEGIN(bugprone-macro-parentheses) */
+/* The macros' arguments are names, types and lists, which take no parentheses. Newer headers than
+ * liburing 2.3's declare these functions, too, and name some parameters otherwise.
+ * NOLINTBEGIN(bugprone-macro-parentheses,bugprone-reserved-identifier,readability-*) */
 #define NEXT(function)                                                                             \
 	({                                                                                         \
 		static __typeof__(&function) found;                                                \
@@ -311,7 +312,7 @@ struct io_uring_buf_ring *io_uring_setup_buf_ring(struct io_uring *ring, unsigne
 	return result;
 }
 
-/* NOLINTEND(bugprone-macro-parentheses) */
+/* NOLINTEND(bugprone-macro-parentheses,bugprone-reserved-identifier,readability-*) */
 
 /* libc's functions */
 

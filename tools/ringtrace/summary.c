@@ -158,9 +158,9 @@ static void print_summary(const struct event *event, const struct counts *counts
 	if (counts->unknown_cqes)
 		print_line("  CQEs of no certain operation: %llu", counts->unknown_cqes);
 	print_system_calls(counts);
-	print_line("  calls that did not: %llu to submit, %llu to look or wait; to register: %llu",
-		   counts->submits_without_system_call, counts->others_without_system_call,
-		   counts->registers);
+	print_line("  calls that did not: %llu to submit, %llu to look or wait",
+		   counts->submits_without_system_call, counts->others_without_system_call);
+	print_line("  calls to register: %llu", counts->registers);
 	print_line("  CQ overflows: %llu; CQEs lost: %llu; CQEs missed by ringtrace: %llu",
 		   counts->overflows, counts->lost, counts->missed_cqes);
 	if (counts->missed_sqes)
