@@ -71,10 +71,11 @@ struct buffer {
 	bool is_given;
 	struct target holder;
 };
-static struct group {
+struct group {
 	struct buffer *buffers;
 	unsigned count;
-} * groups;
+};
+static struct group *groups;
 static unsigned group_count;
 
 /* Descriptors and slots that the rings have opened, and not closed. */
