@@ -36,7 +36,7 @@ static void enter(unsigned count)
 static void try_operations(void)
 {
 	static const char path[] = "/no/such/\033";
-	static const char other[] = "/no/other";
+	static const char other_path[] = "/no/other";
 	static const char attribute[] = "user.name";
 	const struct __kernel_timespec soon = {.tv_nsec = 1000};
 	const struct sockaddr_in6 address6 = {
@@ -256,7 +256,7 @@ static void try_operations(void)
 		  .fd = AT_FDCWD,
 		  .addr = (uintptr_t)path,
 		  .len = 99,
-		  .off = (uintptr_t)other}},
+		  .off = (uintptr_t)other_path}},
 		{"unlinkat cwd '/no/such/?'",
 		 {.opcode = IORING_OP_UNLINKAT, .fd = AT_FDCWD, .addr = (uintptr_t)path}},
 		{"mkdirat  cwd '/no/such/?' mode 0700",
@@ -268,13 +268,13 @@ static void try_operations(void)
 		 {.opcode = IORING_OP_SYMLINKAT,
 		  .fd = AT_FDCWD,
 		  .addr = (uintptr_t)path,
-		  .off = (uintptr_t)other}},
+		  .off = (uintptr_t)other_path}},
 		{"linkat   fd 99 '/no/such/?' to cwd '/no/other'",
 		 {.opcode = IORING_OP_LINKAT,
 		  .fd = 99,
 		  .addr = (uintptr_t)path,
 		  .len = (unsigned)AT_FDCWD,
-		  .off = (uintptr_t)other}},
+		  .off = (uintptr_t)other_path}},
 		{"msg_ring fd -1 is the ring to tell: a slot with user_data 0xabc  CQE_SKIP",
 		 {.opcode = IORING_OP_MSG_RING,
 		  .fd = -1,
