@@ -16,7 +16,7 @@
 #include "tools/ringtrace/log.h"
 
 #define LARGEST (1 << 20)
-#define PAGE	4096
+#define PAGE	4096L
 #define INTACT	(long)sizeof(struct log_start) /* only some seeds change it */
 
 /* A number that lies about how much there is, or about where. */
