@@ -41,6 +41,22 @@ wait_until() {
 	done
 }
 
+# two_at_a_time FUNCTION ARG...: calls the function with each of the arguments, in two processes that share them.
+# Fails when a call fails.
+two_at_a_time() {
+	local function=$1 first
+
+	shift
+	for first in 1 2; do
+		while ((first <= $#)); do
+			"$function" "${!first}"
+			((first += 2))
+		done 3>&- &
+	done
+	wait -n
+	wait -n
+}
+
 # stop_server SIGNAL: ends the server started last and leaves its exit status in `status`.
 stop_server() {
 	kill -s "$1" "$PID"

@@ -602,19 +602,19 @@ checked() {
 		[second-thread-submits]='a second thread submits to a ring of IORING_SETUP_SINGLE_ISSUER'
 		[two-sends]='two sends in flight on fd [0-9]+, not linked'
 	)
-	local mistake
 
 	# There a look that finds nothing calls nobody.
 	! pkg-config --atleast-version=2.15 liburing || unset 'said[peek-with-defer]'
-	for mistake in "${!said[@]}"; do
-		checked "mistakes/$mistake"
+	finds_mistake() {
+		TRACE=$BATS_TEST_TMPDIR/$1
+		checked "mistakes/$1"
 		((status == 3))
-		in_order "MISTAKE .*${said[$mistake]}.* \\(.+\\)$" 'mistakes that --check has found: [1-9]' \
-			"MISTAKE .*${said[$mistake]}"
-		checked "mistakes/$mistake" --cured
+		in_order "MISTAKE .*${said[$1]}.* \\(.+\\)$" 'mistakes that --check has found: [1-9]' "MISTAKE .*${said[$1]}"
+		checked "mistakes/$1" --cured
 		((status == 0))
 		in_order 'mistakes that --check has found: 0'
-	done
+	}
+	two_at_a_time finds_mistake "${!said[@]}"
 }
 
 # wrong WHAT PATTERN...: what build/tests/foreign/wrong does under this name is warned of in these words, and no
@@ -795,26 +795,34 @@ wrong() {
 }
 
 @test "ringtrace: a damaged log is read as far as it goes, or refused in a line" {
-	local sources seed program programs=(links threads large overflow calls messages 'newer bundles')
+	local sources program programs=(links threads large overflow calls messages 'newer bundles')
 
 	# The reader with what finds its errors, whatever the rest was built with.
 	sources=(tools/ringtrace/*.c common/options.c common/output.c)
 	sources=("${sources[@]/*\/recorder.c/}")
 	sources=("${sources[@]/*\/hooks.c/}")
-	# shellcheck disable=SC2068 # the two that are left out have become nothing
-	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O0 -w -I. -fsanitize=address,undefined \
-		-fno-sanitize-recover=undefined -o "$BATS_TEST_TMPDIR/reader" ${sources[@]} ||
+	compile() {
+		"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O0 -w -I. -fsanitize=address,undefined -fno-sanitize-recover=undefined "$@"
+	}
+	compile_object() {
+		compile -c -o "$BATS_TEST_TMPDIR/$(basename "$1").o" "$1"
+	}
+	compile -o "$BATS_TEST_TMPDIR/nothing" -x c - <<<'int main(void) { return 0; }' ||
 		skip "needs a compiler with sanitizers"
+	# shellcheck disable=SC2068 # the two that are left out have become nothing
+	two_at_a_time compile_object ${sources[@]}
+	compile -o "$BATS_TEST_TMPDIR/reader" "$BATS_TEST_TMPDIR"/*.c.o
 	for program in "${programs[@]}"; do
 		# shellcheck disable=SC2086 # a program and its argument, which may be too new here
 		./ringtrace -w "$BATS_TEST_TMPDIR/$program" build/tests/foreign/$program >/dev/null || (($? == 77))
 	done
-	for ((seed = 1; seed <= 84; seed++)); do
-		build/tests/damage "$BATS_TEST_TMPDIR/${programs[seed % 7]}" $seed >"$BATS_TEST_TMPDIR/damaged"
-		run --separate-stderr timeout 20 "$BATS_TEST_TMPDIR/reader" -r "$BATS_TEST_TMPDIR/damaged" --check \
+	read_damaged() {
+		build/tests/damage "$BATS_TEST_TMPDIR/${programs[$1 % 7]}" "$1" >"$BATS_TEST_TMPDIR/$1"
+		run --separate-stderr timeout 20 "$BATS_TEST_TMPDIR/reader" -r "$BATS_TEST_TMPDIR/$1" --check \
 			-o /dev/null --json /dev/null --html /dev/null
-		echo "seed $seed: $status $stderr"
+		echo "seed $1: $status $stderr"
 		((status <= 1))
 		((${#stderr_lines[@]} <= 1))
-	done
+	}
+	two_at_a_time read_damaged {1..84}
 }

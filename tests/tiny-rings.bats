@@ -62,8 +62,9 @@ was_tight() {
 	for entries in 1 2; do
 		build_with day04-event-loop/event-loop.c RING_ENTRIES=$entries COMPLETION_ENTRIES=$entries
 		start_server "$PROGRAM" 0
+		launch_peers random --acks --connections 50 --seconds 1
 		peer stream --acks --connections 100 --bytes 20000 --chunk 1000
-		peer random --acks --connections 50 --seconds 1
+		finish_peers
 		start_peers absent --acks --small --connections 1
 		stop_clean
 		was_tight 'completion queue overflowed'
@@ -74,8 +75,9 @@ was_tight() {
 	for entries in 1 2; do
 		build_with day05-echo/echo.c RING_ENTRIES=$entries COMPLETION_ENTRIES=$entries
 		start_server "$PROGRAM" 0
+		launch_peers random --connections 50 --seconds 1
 		peer stream --connections 100 --bytes "$(scaled 300000)"
-		peer random --connections 50 --seconds 1
+		finish_peers
 		start_peers absent --small --connections 30
 		stop_clean
 		was_tight 'completion queue overflowed'
