@@ -184,9 +184,8 @@ static void open_without_mmap(void)
 	too_old("needs liburing 2.9, for io_uring_queue_init_mem()");
 #else
 	struct io_uring_params params = {.flags = NO_MMAP};
-	void *memory =
-		mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	int result = io_uring_queue_init_mem(4, &ring, &params, memory, 2 << 20);
+	void *own = mmap(NULL, 2 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int result = io_uring_queue_init_mem(4, &ring, &params, own, 2 << 20);
 
 	if (result == -EINVAL)
 		too_old("needs IORING_SETUP_NO_MMAP of Linux 6.5");
@@ -451,8 +450,8 @@ static void call_later_functions(void)
 #else
 	struct io_uring from;
 	struct io_uring_sqe sqe = {.opcode = IORING_OP_MSG_RING, .len = 12, .off = 0xabc};
-	static char memory[4096];
-	struct iovec vector = {memory, sizeof(memory)};
+	static char bytes[4096];
+	struct iovec vector = {bytes, sizeof(bytes)};
 	struct io_uring_cqe *cqe;
 	uint16_t head = 99;
 
