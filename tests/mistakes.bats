@@ -41,7 +41,7 @@ cured() {
 # checked NAME: ringtrace --check says of the wrong one what the text says it does, or, where the text has
 # nothing, nothing; and nothing of the cured one.
 checked() {
-	local says list status=0 trace=$BATS_TEST_TMPDIR/trace
+	local says list status=0 trace=$BATS_TEST_TMPDIR/$1.trace
 
 	says=$(awk -v heading="### $1" '/^### / { inside = $0 == heading } inside && sub(/^> /, "")' \
 		mistakes/README.md)
@@ -61,21 +61,23 @@ checked() {
 	! grep MISTAKE "$trace"
 }
 
-mistakes() {
-	local name checking
+mistake() {
+	local checking
 
-	for name in "$@"; do
-		# Both the recorder and the sanitizers want to be the first that is loaded.
-		sanitized || checked "$name" >"$BATS_TEST_TMPDIR/checked" 2>&1 &
-		checking=$!
-		seen "$name"
-		cured "$name"
-		wait "$checking" || {
-			echo "ringtrace --check, $name:"
-			cat "$BATS_TEST_TMPDIR/checked"
-			return 1
-		}
-	done
+	# Both the recorder and the sanitizers want to be the first that is loaded.
+	sanitized || checked "$1" >"$BATS_TEST_TMPDIR/$1.checked" 2>&1 &
+	checking=$!
+	seen "$1"
+	cured "$1"
+	wait "$checking" || {
+		echo "ringtrace --check, $1:"
+		cat "$BATS_TEST_TMPDIR/$1.checked"
+		return 1
+	}
+}
+
+mistakes() {
+	two_at_a_time mistake "$@"
 }
 
 # older_liburing VERSION: what the programs are built with is older than that.

@@ -63,7 +63,7 @@ was_tight() {
 		build_with day04-event-loop/event-loop.c RING_ENTRIES=$entries COMPLETION_ENTRIES=$entries
 		start_server "$PROGRAM" 0
 		launch_peers random --acks --connections 50 --seconds 1
-		peer stream --acks --connections 100 --bytes 20000 --chunk 1000
+		peer stream --acks --connections 100 --bytes 10000 --chunk 1000
 		finish_peers
 		start_peers absent --acks --small --connections 1
 		stop_clean
@@ -76,7 +76,7 @@ was_tight() {
 		build_with day05-echo/echo.c RING_ENTRIES=$entries COMPLETION_ENTRIES=$entries
 		start_server "$PROGRAM" 0
 		launch_peers random --connections 50 --seconds 1
-		peer stream --connections 100 --bytes "$(scaled 300000)"
+		peer stream --connections 100 --bytes "$(scaled 100000)"
 		finish_peers
 		start_peers absent --small --connections 30
 		stop_clean
