@@ -330,7 +330,7 @@ links() {
 			fi
 			count=$((count + 1))
 		done < <(links "$file")
-	done < <(git ls-files -co --exclude-standard '*.md')
+	done < <(find . -name '*.md' ! -path './build/*' ! -path './my/*' ! -path '*/node_modules/*' -printf '%P\n')
 	((failed == 0 && count > 100))
 	for file in day0[1-5]-*/; do
 		grep -qF "](${file}" README.md
