@@ -582,19 +582,20 @@ static void write_request(const struct request *request)
 
 static void write_state(void)
 {
-	const struct progress *progress;
-
 	list_begin("rings");
-	for (progress = rings; progress < rings + ring_count; progress++)
+	for (unsigned i = 0; i < ring_count; i++) {
+		const struct progress *progress = &rings[i];
+
 		if (progress->ring)
 			list_part("[%u,%u,%u,%u,%u,%u,%u]", progress->ring->number,
 				  progress->ring->opened.sq_entries,
 				  progress->ring->opened.cq_entries, progress->sq.head,
 				  progress->sq.tail, progress->cq.head, progress->cq.tail);
+	}
 	list_end();
 	list_begin("requests");
-	for (progress = rings; progress < rings + ring_count; progress++)
-		for (const struct request *request = progress->ring ? progress->ring->oldest : NULL;
+	for (unsigned i = 0; i < ring_count; i++)
+		for (const struct request *request = rings[i].ring ? rings[i].ring->oldest : NULL;
 		     request; request = request->newer)
 			write_request(request);
 	list_end();
