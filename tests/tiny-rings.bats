@@ -65,7 +65,7 @@ was_tight() {
 		launch_peers random --acks --connections 50 --seconds 1
 		peer stream --acks --connections 100 --bytes 10000 --chunk 1000
 		finish_peers
-		start_peers absent --acks --small --connections 1
+		((entries > 1)) || start_peers absent --acks --small --connections 1
 		stop_clean
 		was_tight 'completion queue overflowed'
 	done
@@ -78,7 +78,7 @@ was_tight() {
 		launch_peers random --connections 50 --seconds 1
 		peer stream --connections 100 --bytes "$(scaled 100000)"
 		finish_peers
-		start_peers absent --small --connections 30
+		((entries > 1)) || start_peers absent --small --connections 30
 		stop_clean
 		was_tight 'completion queue overflowed'
 	done
