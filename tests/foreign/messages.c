@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 
 #define MANY	20	     /* vectors: more than a log has */
-#define NOWHERE ((void *)8L) /* an address where nothing is */
+#define NOWHERE ((void *)0x8) /* an address where nothing is */
 
 static struct io_uring ring;
 
