@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-#define MANY	20	     /* vectors: more than a log has */
+#define MANY	20	      /* vectors: more than a log has */
 #define NOWHERE ((void *)0x8) /* an address where nothing is */
 
 static struct io_uring ring;
