@@ -44,7 +44,7 @@ wait_until() {
 # two_at_a_time FUNCTION ARG...: calls the function with each of the arguments, in two processes that share them.
 # Fails when a call fails.
 two_at_a_time() {
-	local function=$1 first
+	local function=$1 first halves=()
 
 	shift
 	for first in 1 2; do
@@ -52,9 +52,10 @@ two_at_a_time() {
 			"$function" "${!first}"
 			((first += 2))
 		done 3>&- &
+		halves+=("$!")
 	done
-	wait -n
-	wait -n
+	wait "${halves[0]}"
+	wait "${halves[1]}"
 }
 
 # stop_server SIGNAL: ends the server started last and leaves its exit status in `status`.
