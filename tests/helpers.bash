@@ -9,7 +9,7 @@ SERVERS=()
 # start_server COMMAND [ARG]... 0: starts a server on a free port and waits until it listens. Sets PID,
 # PORT, and LOG, the file that gets its standard output; its standard error goes to $LOG.err.
 start_server() {
-	LOG=$BATS_TEST_TMPDIR/server.${#SERVERS[@]}
+	LOG=$BATS_TEST_TMPDIR/server.$BASHPID.${#SERVERS[@]}
 	: >"$LOG"
 	"$@" >"$LOG" 2>"$LOG.err" 3>&- &
 	PID=$!

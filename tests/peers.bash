@@ -16,7 +16,7 @@ start_peers() {
 
 # launch_peers KIND [OPTION]...: the same, but does not wait.
 launch_peers() {
-	PEERS_LOG=$BATS_TEST_TMPDIR/peers.${#SERVERS[@]}
+	PEERS_LOG=$BATS_TEST_TMPDIR/peers.$BASHPID.${#SERVERS[@]}
 	"$PEER" "$@" "$PORT" >"$PEERS_LOG" 2>&1 3>&- &
 	PEERS=$!
 	SERVERS+=("$PEERS")
