@@ -6,7 +6,7 @@
 
 #include "common/ring.h"
 
-#define ROOM_FOR_ALL (2 * SOMAXCONN) /* who waits, and who comes while those are accepted */
+#define ROOM_FOR_ALL (2 * SOMAXCONN) /* more than the completion queue holds */
 #define MOST_ACCEPTS 8		     /* in flight, of those that accept one peer */
 #define PAUSE_MS     100	     /* after an accept that failed for want of resources */
 

@@ -1,10 +1,11 @@
 /*
  * Accepting for the servers after day 3, in a way that turns nobody away. Day 3's multishot accept
  * takes every peer that comes, also one for which there is no slot, and closes that one at once.
- * So one multishot accept serves all only while twice as many slots are free as peers can wait in
- * the listen backlog (twice, for those who come while these are accepted). When fewer are free it
- * is cancelled, and each request accepts one peer; no more of them are in flight than there are
- * free slots, and whoever comes when the table is full waits in the backlog until a slot is free.
+ * So one multishot accept serves all only while more slots are free than it can fill before it is
+ * cancelled: in one turn of the loop that is what the completion queue holds, because a full one
+ * ends the request. When fewer are free each request accepts one peer; no more of them are in
+ * flight than there are free slots, and whoever comes when the table is full waits in the backlog
+ * until a slot is free.
  */
 #ifndef COMMON_ACCEPTOR_H
 #define COMMON_ACCEPTOR_H
@@ -13,7 +14,7 @@
 #include <stdbool.h>
 
 struct acceptor {
-	struct io_uring *ring;
+	struct io_uring *ring; /* with a completion queue of fewer than twice SOMAXCONN entries */
 	int listen_fd;	       /* its backlog is at most SOMAXCONN */
 	unsigned slots;	       /* in the ring's table */
 	__u64 user_data;       /* of its requests */

@@ -58,7 +58,7 @@ static void open_ring(unsigned entries)
 
 /*
  * The kernel moves the submission queue's head and the completion queue's tail, maybe right now: so
- * these two are read with a barrier. The other two are this program's own.
+ * these two are read with acquire. The other two are this program's own.
  */
 static void show_queues(void)
 {

@@ -249,7 +249,7 @@ static void prepare_cancel_recv(unsigned slot)
 	io_uring_prep_cancel64(sqe, user_data_pack(RECV, slot), 0);
 	io_uring_sqe_set_data64(sqe, user_data_pack(IGNORED, slot));
 	connections[slot].cancelled = true;
-	count.pauses++;
+	count.pauses += !stopping;
 }
 
 /* The peer gets its end-of-file: no more is to come. */
