@@ -355,8 +355,17 @@ is_traced() {
 	peer ping --connections 3 --count 10 --chunk 1000
 	kill -USR1 "$PID"
 	wait_until has_lines "$LOG" '^bytes: 30000, buffer ring empty: 0, pauses: 0$' 1
-	stop_clean
-	has_lines "$LOG" '^connections: 3, completions: [0-9]+, waits: [0-9]+' 2
+
+	# A receive that is cancelled because the program ends is no pause.
+	exec {peer}<>"/dev/tcp/127.0.0.1/$PORT"
+	echo hello >&"$peer"
+	read -r -t 10 -u "$peer"
+	kill -TERM "$PID"
+	timeout 10 cat <&"$peer"
+	exec {peer}>&-
+	ends_with_status_0
+	has_lines "$LOG" '^connections: 4, completions: [0-9]+, waits: [0-9]+' 1
+	has_lines "$LOG" '^bytes: 30006, buffer ring empty: 0, pauses: 0$' 1
 }
 
 @test "day 5: 64 peers that do not read cost four streams next to nothing; the reserves serve them" {
