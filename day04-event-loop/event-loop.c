@@ -11,8 +11,8 @@
  *        kill -USR1 $(pidof event-loop) (prints what has happened so far)
  *
  * Three kinds of functions matter. A prepare_ function prepares a request. The request's completion
- * brings an on_ function, which only notes what has happened to the connection. And advance()
- * decides what the connection needs next, from what has been noted.
+ * brings an on_ function, which notes what has happened to the connection, and calls advance().
+ * That alone decides what the connection needs next, from what has been noted.
  */
 #include <assert.h>
 #include <errno.h>
@@ -50,7 +50,7 @@ enum operation { IGNORED, ACCEPT, RECV, SEND, SHUTDOWN, CLOSE, SIGNAL, GRACE };
 struct connection {
 	bool open;
 	bool receiving; /* a receive is in flight */
-	bool cancelled; /* it is asked to end */
+	bool cancelled; /* the receive is asked to end */
 	bool sending;	/* a send is in flight, or, at last, the shutdown */
 	bool at_end;	/* nothing more is received */
 	bool told;	/* the shutdown is prepared: what the peer still sends is discarded */

@@ -64,8 +64,8 @@ struct buffer {
 struct connection {
 	bool open;
 	bool receiving; /* a receive is in flight */
-	bool starved;	/* it found no buffer in the ring: the next one uses the own */
-	bool cancelled; /* it is asked to end */
+	bool starved;	/* it found no buffer in the ring: the next one takes the reserve */
+	bool cancelled; /* the receive is asked to end */
 	bool sending;	/* a send is in flight, or, at last, the shutdown */
 	bool at_end;	/* nothing more is received */
 	bool told;	/* the shutdown is prepared: what the peer still sends is discarded */
@@ -173,7 +173,7 @@ static void prepare_recv(unsigned slot)
 	connections[slot].receiving = true;
 }
 
-/* As on day 4. */
+/* Day 4's receive, into the reserve. */
 static void prepare_recv_own(unsigned slot)
 {
 	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
