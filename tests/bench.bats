@@ -331,7 +331,7 @@ bench_run() {
 # up to 10,000 busy ones, take long.
 measured() {
 	ulimit -n 1300
-	bench/run --quick --rounds 1 --round-ms 20 --results "$BATS_TEST_TMPDIR/${1%%,*}" --only "$1" >"$BATS_TEST_TMPDIR/${1%%,*}.out"
+	bench_run --round-ms 20 --results "$BATS_TEST_TMPDIR/${1%%,*}" --only "$1"
 }
 
 # The hogs mostly wait until they are stuck.

@@ -44,7 +44,7 @@ wait_until() {
 # two_at_a_time FUNCTION ARG...: calls the function with each of the arguments, in two processes that share them.
 # Fails when a call fails.
 two_at_a_time() {
-	local function=$1 first halves=()
+	local function=$1 first halves=() failed=0
 
 	shift
 	for first in 1 2; do
@@ -54,8 +54,10 @@ two_at_a_time() {
 		done 3>&- &
 		halves+=("$!")
 	done
-	wait "${halves[0]}"
-	wait "${halves[1]}"
+	# Both have ended before the test does: otherwise one could start a server after its teardown.
+	wait "${halves[0]}" || failed=1
+	wait "${halves[1]}" || failed=1
+	return "$failed"
 }
 
 # stop_server SIGNAL: ends the server started last and leaves its exit status in `status`.
