@@ -76,9 +76,9 @@ $(SNIPPETS): %: build/%.o
 .PHONY: snippets
 
 # What people get wrong: mistakes/name.c becomes mistakes/name, which needs liburing only.
-mistakes: $(MISTAKES) ## build what people get wrong: ./mistakes/NAME, and with --cured
+mistakes: $(MISTAKES) ## build what people get wrong: ./mistakes/NAME, and with --fixed
 $(MISTAKES): %: build/%.o
-mistake: $(if $(M),mistakes/$(M)) ## M=NAME: run a mistake, wrong and cured, and ask ringtrace about it
+mistake: $(if $(M),mistakes/$(M)) ## M=NAME: run a mistake, wrong and fixed, and ask ringtrace about it
 ifeq ($(M),)
 	@echo 'make mistake M=NAME, where NAME is one of:' $(notdir $(MISTAKES))
 else

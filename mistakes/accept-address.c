@@ -29,8 +29,8 @@ int main(int argc, char **argv)
 	open_ring(&ring, 8, 0);
 	listener = open_listener();
 	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_multishot_accept(sqe, listener, cured ? NULL : (struct sockaddr *)&address,
-				       cured ? NULL : &length, 0);
+	io_uring_prep_multishot_accept(sqe, listener, fixed ? NULL : (struct sockaddr *)&address,
+				       fixed ? NULL : &length, 0);
 	io_uring_sqe_set_data64(sqe, 1);
 	submit(&ring);
 
@@ -38,12 +38,12 @@ int main(int argc, char **argv)
 		peer[i] = connect_peer(listener);
 	for (int i = 0; i < CLIENTS; i++) {
 		server = reap(&ring).res;
-		logged = cured ? port_of(server) : ntohs(address.sin_port);
+		logged = fixed ? port_of(server) : ntohs(address.sin_port);
 		printf("client from port %d, logged: port %d\n",
 		       ntohs(address_of(peer[i]).sin_port), logged);
 		right += logged == ntohs(address_of(peer[i]).sin_port);
 	}
-	if (cured)
+	if (fixed)
 		return shown(right == CLIENTS, "each has its own");
 	return shown(right == 1, "only the last address is right");
 }

@@ -21,7 +21,7 @@ int main(int argc, char **argv)
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_openat_direct(sqe, AT_FDCWD, "/dev/null", O_RDONLY, 0,
 				    IORING_FILE_INDEX_ALLOC);
-	if (cured)
+	if (fixed)
 		sqe->file_index = IORING_FILE_INDEX_ALLOC; /* the value as it is */
 	io_uring_sqe_set_data64(sqe, 1);
 	submit(&ring);
@@ -30,7 +30,7 @@ int main(int argc, char **argv)
 	printf("openat into any free slot: %d, %s\n", result,
 	       is_descriptor ? "a descriptor of this process" : "a slot");
 
-	if (cured)
+	if (fixed)
 		return shown(result == 0 && !is_descriptor, "slot 0");
 	return shown(is_descriptor, "no slot, but a descriptor that nobody will close");
 }

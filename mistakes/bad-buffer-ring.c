@@ -24,7 +24,7 @@ int main(int argc, char **argv)
 
 	begin(argc, argv);
 	open_ring(&ring, 4, 0);
-	if (cured)
+	if (fixed)
 		return shown(register_ring(&ring, memory, 8) == 0, "8 entries, at a page");
 	/* malloc() gives memory like the first, which is aligned to 16 bytes. */
 	return shown(register_ring(&ring, memory + 16, 8) == -EINVAL &&

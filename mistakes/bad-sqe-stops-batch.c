@@ -26,7 +26,7 @@ int main(int argc, char **argv)
 	int server, peer, null, submitted, completed = 0;
 
 	begin(argc, argv);
-	open_ring(&ring, 4, cured ? IORING_SETUP_SUBMIT_ALL : 0);
+	open_ring(&ring, 4, fixed ? IORING_SETUP_SUBMIT_ALL : 0);
 	connect_pair(&server, &peer);
 	null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	for (int number = 1; number <= 4; number++)
@@ -39,7 +39,7 @@ int main(int argc, char **argv)
 		printf("request %d: %s\n", (int)completion.user_data,
 		       completion.res < 0 ? strerror(-completion.res) : "Success");
 
-	if (cured)
+	if (fixed)
 		return shown(completed == 4, "IORING_SETUP_SUBMIT_ALL: all four have completed");
 	return shown(submitted == 2 && completed == 2, "requests 3 and 4 were not submitted");
 }

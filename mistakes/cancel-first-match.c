@@ -26,7 +26,7 @@ int main(int argc, char **argv)
 	submit(&ring);
 
 	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_cancel64(sqe, CONNECTION, cured ? IORING_ASYNC_CANCEL_ALL : 0);
+	io_uring_prep_cancel64(sqe, CONNECTION, fixed ? IORING_ASYNC_CANCEL_ALL : 0);
 	io_uring_sqe_set_data64(sqe, 1);
 	submit(&ring);
 	while (reaped(&ring, &completion)) {
@@ -36,7 +36,7 @@ int main(int argc, char **argv)
 			printf("result of the cancel: %d\n", completion.res);
 	}
 	printf("requests with user_data %d: 2, cancelled: %d\n", CONNECTION, ended);
-	if (cured)
+	if (fixed)
 		return shown(ended == 2, "both have ended");
 	return shown(ended == 1, "the other one is still in flight");
 }

@@ -18,13 +18,13 @@ int main(int argc, char **argv)
 	connect_peer(listener);
 
 	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_accept_direct(sqe, listener, NULL, NULL, cured ? 0 : SOCK_CLOEXEC, 0);
+	io_uring_prep_accept_direct(sqe, listener, NULL, NULL, fixed ? 0 : SOCK_CLOEXEC, 0);
 	io_uring_sqe_set_data64(sqe, 1);
 	submit(&ring);
 	result = reap(&ring).res;
 	printf("accept into slot 0: %s\n", strerror(-result));
 
-	if (cured)
+	if (fixed)
 		return shown(result == 0, "without SOCK_CLOEXEC it is accepted");
 	return shown(result == -EINVAL, "nobody is accepted");
 }

@@ -23,14 +23,14 @@ int main(int argc, char **argv)
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_send(sqe, server, "secret", 6, MSG_NOSIGNAL);
 	io_uring_sqe_set_data64(sqe, 1);
-	if (cured) {
+	if (fixed) {
 		submit(&ring);
 		(void)reap(&ring);
 	}
 	close(server);
 	printf("descriptor %d is closed, and given to the next client: %d\n", server,
 	       accept(listener, NULL, NULL));
-	if (!cured) {
+	if (!fixed) {
 		submit(&ring);
 		(void)reap(&ring);
 	}
@@ -39,7 +39,7 @@ int main(int argc, char **argv)
 	heard_second = peer_hears(second, bytes, sizeof(bytes));
 	printf("bytes for the first client: %d, for the second: %d\n", heard_first,
 	       heard_second > 0 ? heard_second : 0);
-	if (cured)
+	if (fixed)
 		return shown(heard_first == 6 && heard_second == -1, "closed after the completion");
 	return shown(heard_first == 0 && heard_second == 6,
 		     "the second client has read the secret");

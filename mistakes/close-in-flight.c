@@ -23,7 +23,7 @@ int main(int argc, char **argv)
 	io_uring_sqe_set_data64(sqe, 1);
 	submit(&ring);
 
-	if (cured) {
+	if (fixed) {
 		shutdown(server, SHUT_RDWR);
 		(void)reap(&ring); /* the receive: it has completed with 0 */
 	}
@@ -31,7 +31,7 @@ int main(int argc, char **argv)
 	heard = peer_hears(peer, bytes, sizeof(bytes));
 	printf("the server has closed; the peer hears %s\n",
 	       heard == 0 ? "end-of-file" : "nothing");
-	if (cured)
+	if (fixed)
 		return shown(heard == 0, "first shutdown(2), then the completion, then close(2)");
 
 	/* It is still a connection: what the peer sends now is received. */

@@ -29,7 +29,7 @@ int main(int argc, char **argv)
 	must(reap(&ring).res, "accept");
 	printf("the listener is descriptor %d, the client is in slot %u\n", listener, slot);
 
-	if (cured) {
+	if (fixed) {
 		sqe = io_uring_get_sqe(&ring);
 		io_uring_prep_close_direct(sqe, slot);
 		io_uring_sqe_set_data64(sqe, 2);
@@ -43,7 +43,7 @@ int main(int argc, char **argv)
 	listens = try_connect(socket(AF_INET, SOCK_STREAM, 0), address);
 	printf("the client hears %s, the next client is %s\n",
 	       heard == 0 ? "end-of-file" : "nothing", listens ? "welcome" : "refused");
-	if (cured)
+	if (fixed)
 		return shown(heard == 0 && listens, "io_uring_prep_close_direct closes the slot");
 	return shown(heard == -1 && !listens, "the listener is closed, the client is not");
 }

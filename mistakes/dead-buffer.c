@@ -12,7 +12,7 @@ __attribute__((noinline)) static void arm_receive(int server)
 	char local[256];
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
 
-	io_uring_prep_recv(sqe, server, cured ? lasting : hidden(local), sizeof(local), 0);
+	io_uring_prep_recv(sqe, server, fixed ? lasting : hidden(local), sizeof(local), 0);
 	io_uring_sqe_set_data64(sqe, 1);
 	submit(&ring);
 }
@@ -43,7 +43,7 @@ int main(int argc, char **argv)
 	changed = count_changes(peer);
 	printf("the peer sent 5 bytes; %d bytes of an array of zeros have changed\n", changed);
 
-	if (cured)
+	if (fixed)
 		return shown(changed == 0, "the bytes are in a buffer that lasts");
 	return shown(changed == 5, "the kernel has written into somebody else's array");
 }

@@ -17,7 +17,7 @@ __attribute__((noinline)) static void write_hello(void)
 	static char hello[5] = "hello";
 	static struct iovec lasting;
 	struct iovec local[8]; /* the first, which is deep enough in the stack */
-	struct iovec *part = cured ? &lasting : hidden(local);
+	struct iovec *part = fixed ? &lasting : hidden(local);
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
 
 	*part = (struct iovec){.iov_base = hello, .iov_len = sizeof(hello)};
@@ -48,7 +48,7 @@ int main(int argc, char **argv)
 	}
 	printf("%d of %d writes sent their 5 bytes\n", right, ROUNDS);
 
-	if (cured)
+	if (fixed)
 		return shown(right == ROUNDS, "every write was right");
 	return shown(right < ROUNDS, "the thread read the iovec too late");
 }

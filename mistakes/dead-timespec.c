@@ -12,7 +12,7 @@ __attribute__((noinline)) static void prepare_timeout(struct io_uring *ring)
 {
 	static struct __kernel_timespec lasting;
 	struct __kernel_timespec local[8]; /* the first, which is deep enough in the stack */
-	struct __kernel_timespec *pause = cured ? &lasting : hidden(local);
+	struct __kernel_timespec *pause = fixed ? &lasting : hidden(local);
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
 	*pause = (struct __kernel_timespec){.tv_nsec = ASKED_MS * 1000000LL};
@@ -44,7 +44,7 @@ int main(int argc, char **argv)
 	took = now_ms() - begin_ms;
 	printf("a timeout of %d ms, after %ld ms: %s\n", ASKED_MS, took, strerror(-completion.res));
 
-	if (cured)
+	if (fixed)
 		return shown(completion.res == -ETIME && took >= ASKED_MS, "it lasted as asked");
 	return shown(completion.res != -ETIME || took < ASKED_MS,
 		     "not the time that was asked for");

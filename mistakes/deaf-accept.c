@@ -49,7 +49,7 @@ int main(int argc, char **argv)
 	       completion.flags & IORING_CQE_F_MORE ? "" : " (no MORE: the accept has ended)");
 
 	close_slot(0);
-	if (cured && !(completion.flags & IORING_CQE_F_MORE))
+	if (fixed && !(completion.flags & IORING_CQE_F_MORE))
 		arm_accept();
 	for (int client = 3; client <= 4; client++) {
 		connect_peer(listener);
@@ -60,7 +60,7 @@ int main(int argc, char **argv)
 		if (accepted)
 			close_slot(0);
 	}
-	if (cured)
+	if (fixed)
 		return shown(served == 2, "armed again when a slot was free");
 	return shown(served == 0, "a slot is free, and nobody accepts");
 }

@@ -21,7 +21,7 @@ int main(int argc, char **argv)
 
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_close_direct(sqe, 0);
-	if (!cured)
+	if (!fixed)
 		sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data64(sqe, 1);
 	submit(&ring);
@@ -30,7 +30,7 @@ int main(int argc, char **argv)
 	printf("close of slot 0: %s; the peer hears %s\n", strerror(-result),
 	       heard == 0 ? "end-of-file" : "nothing");
 
-	if (cured)
+	if (fixed)
 		return shown(result == 0 && heard == 0, "without the flag the slot is closed");
 	return shown(result == -EBADF && heard == -1, "nothing was closed");
 }

@@ -35,9 +35,9 @@ int main(int argc, char **argv)
 	peer_sends(peer[0], "for zero");
 	peer_sends(peer[1], "for one");
 
-	must(receive(server[0], cured, bytes, sizeof(bytes) - 1), "receive");
+	must(receive(server[0], fixed, bytes, sizeof(bytes) - 1), "receive");
 	printf("received from slot %d, where connection 1 is: %s\n", server[0], bytes);
-	if (cured)
+	if (fixed)
 		return shown(strcmp(bytes, "for one") == 0, "connection 1's own bytes");
 	return shown(strcmp(bytes, "for zero") == 0, "the bytes of connection 0");
 }

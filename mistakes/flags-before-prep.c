@@ -22,10 +22,10 @@ int main(int argc, char **argv)
 	peer_sends(peer, "hello");
 
 	sqe = io_uring_get_sqe(&ring);
-	if (!cured)
+	if (!fixed)
 		sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_prep_recv(sqe, 0, bytes, sizeof(bytes), 0);
-	if (cured)
+	if (fixed)
 		sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data64(sqe, 1);
 	submit(&ring);
@@ -33,7 +33,7 @@ int main(int argc, char **argv)
 	printf("a receive on slot 0: %s\n",
 	       completion.res < 0 ? strerror(-completion.res) : "bytes came");
 
-	if (cured)
+	if (fixed)
 		return shown(completion.res == 5, "5 bytes, from slot 0");
 	return shown(completion.res == -EBADF,
 		     "the flag was lost: descriptor 0 was meant, not slot 0");

@@ -42,7 +42,7 @@ int main(int argc, char **argv)
 	submit(&ring);
 
 	prepare_cancel();
-	if (!cured)
+	if (!fixed)
 		give_memory_to_another();
 	peer_sends(peer, "LATE"); /* before the cancel has reached the kernel */
 	submit(&ring);
@@ -52,11 +52,11 @@ int main(int argc, char **argv)
 		printf("the %s: result %d\n", completion.user_data == 1 ? "receive" : "cancel",
 		       completion.res);
 	}
-	if (cured)
+	if (fixed)
 		give_memory_to_another();
 	printf("the memory: \"%s\"\n", memory);
 
-	if (cured)
+	if (fixed)
 		return shown(strcmp(memory, "another's own words") == 0,
 			     "freed when the receive had completed");
 	return shown(strcmp(memory, "LATEher's own words") == 0,

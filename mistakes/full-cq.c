@@ -31,7 +31,7 @@ static int accept_clients(int listener)
 		if (completion.flags & IORING_CQE_F_MORE)
 			continue;
 		printf("accepted: %d, and that was the last: no MORE\n", accepted);
-		if (cured)
+		if (fixed)
 			arm_accept(listener);
 	}
 	return accepted;
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 	accepted += accept_clients(listener);
 	printf("another one, in peace; accepted: %d\n", accepted);
 
-	if (cured)
+	if (fixed)
 		return shown(accepted == CLIENTS + 1, "armed again each time, it accepts them all");
 	return shown(accepted < CLIENTS, "the accept has ended, the others wait for ever");
 }

@@ -20,7 +20,7 @@ static int run(void)
 	for (int i = 1; i <= REQUESTS; i++) {
 		sqe = io_uring_get_sqe(&ring);
 		printf("request %d of %d: %s\n", i, REQUESTS, sqe ? "an SQE" : "NULL");
-		while (cured && !sqe) { /* submitting makes room */
+		while (fixed && !sqe) { /* submitting makes room */
 			submit(&ring);
 			sqe = io_uring_get_sqe(&ring);
 		}
@@ -43,7 +43,7 @@ int main(int argc, char **argv)
 		_exit(run());
 	}
 	wait(&status);
-	if (cured)
+	if (fixed)
 		return shown(WIFEXITED(status) && WEXITSTATUS(status) == REQUESTS,
 			     "all %d requests have completed", REQUESTS);
 	/* A sanitizer reports the crash and exits instead. */

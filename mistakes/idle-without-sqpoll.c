@@ -13,14 +13,14 @@ int main(int argc, char **argv)
 	int before, after;
 
 	begin(argc, argv);
-	if (cured)
+	if (fixed)
 		params.flags = IORING_SETUP_SQPOLL;
 	before = count_threads();
 	must(io_uring_queue_init_params(4, &ring, &params), "io_uring_queue_init_params");
 	after = count_threads();
 	printf("opening the ring: Success; threads before: %d, after: %d\n", before, after);
 
-	if (cured)
+	if (fixed)
 		return shown(after == before + 1, "a thread that polls the submission queue");
 	return shown(after == before, "no thread, and so nothing that could be idle");
 }

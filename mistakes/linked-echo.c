@@ -51,14 +51,14 @@ int main(int argc, char **argv)
 	open_ring(&ring, 4, 0);
 	connect_pair(&server, &peer);
 	peer_sends(peer, "hi");
-	if (cured)
+	if (fixed)
 		echo_in_two_steps(server);
 	else
 		echo_linked(server);
 
 	heard = peer_hears(peer, answer, sizeof(answer));
 	printf("the peer sent \"hi\" and gets %d bytes: \"%.*s\"\n", heard, heard, answer);
-	if (cured)
+	if (fixed)
 		return shown(heard == 2 && memcmp(answer, "hi", 2) == 0, "what came, no more");
 	return shown(heard == sizeof(answer), "the peer reads what was left in the buffer");
 }

@@ -23,7 +23,7 @@ int main(int argc, char **argv)
 
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_read(sqe, file, bytes, sizeof(bytes), 0);
-	sqe->flags |= cured ? IOSQE_IO_HARDLINK : IOSQE_IO_LINK;
+	sqe->flags |= fixed ? IOSQE_IO_HARDLINK : IOSQE_IO_LINK;
 	io_uring_sqe_set_data64(sqe, 1);
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_nop(sqe); /* whatever comes next */
@@ -34,7 +34,7 @@ int main(int argc, char **argv)
 	printf("a read of %d bytes: %d; the next request: %s\n", (int)sizeof(bytes), read,
 	       strerror(-next));
 
-	if (cured)
+	if (fixed)
 		return shown(read == 10 && next == 0, "the chain goes on after a short read");
 	return shown(read == 10 && next == -ECANCELED, "the short read has cancelled the rest");
 }

@@ -33,7 +33,7 @@ int main(int argc, char **argv)
 	io_uring_sqe_set_data64(sqe, 1);
 	submit(&ring);
 
-	if (cured) {
+	if (fixed) {
 		sqe = io_uring_get_sqe(&ring);
 		io_uring_prep_cancel64(sqe, 1, 0);
 		io_uring_sqe_set_data64(sqe, 2);
@@ -48,7 +48,7 @@ int main(int argc, char **argv)
 	printf("the listener is closed; the port is %s, a client is %s\n",
 	       is_free ? "free" : "in use", accepted ? "accepted" : "refused");
 
-	if (cured)
+	if (fixed)
 		return shown(is_free && !accepted, "closed when nothing holds it");
 	return shown(!is_free && accepted, "closed, and it goes on accepting");
 }

@@ -1,6 +1,6 @@
 /*
  * What the programs of this folder share: a ring, a peer on loopback, waiting that ends, and the
- * last line. Each runs wrong by default, and with --cured the way it should be.
+ * last line. Each runs wrong by default, and with --fixed the way it should be.
  */
 #ifndef MISTAKES_MISTAKE_H
 #define MISTAKES_MISTAKE_H
@@ -23,7 +23,8 @@
 #define WATCHDOG_SECONDS 3   /* no program runs longer */
 #define PATIENCE_MS	 500 /* what has not happened by then does not happen */
 
-static bool cured;
+static bool fixed;
+static const char *outcome = "seen"; /* the word that begins the last line */
 
 static inline void give_up(int signal_number)
 {
@@ -38,9 +39,12 @@ static inline void give_up(int signal_number)
 /* Every main() calls this first, and every child process that it starts. */
 static inline void begin(int argc, char **argv)
 {
-	cured = argc == 2 && strcmp(argv[1], "--cured") == 0;
-	if (argc > 1 && !cured) {
-		fprintf(stderr, "Usage: %s [--cured]\n", argv[0]);
+	/* --cured is what the option was called in the first edition. */
+	fixed = argc == 2 && (strcmp(argv[1], "--fixed") == 0 || strcmp(argv[1], "--cured") == 0);
+	if (fixed)
+		outcome = argv[1] + 2;
+	if (argc > 1 && !fixed) {
+		fprintf(stderr, "Usage: %s [--fixed]\n", argv[0]);
 		exit(2);
 	}
 	signal(SIGALRM, give_up);
@@ -53,7 +57,7 @@ __attribute__((format(printf, 2, 3))) static inline int shown(bool seen, const c
 {
 	va_list arguments;
 
-	printf("%s%s: ", seen ? "" : "NOT ", cured ? "cured" : "seen");
+	printf("%s%s: ", seen ? "" : "NOT ", outcome);
 	va_start(arguments, format);
 	vprintf(format, arguments);
 	va_end(arguments);

@@ -21,7 +21,7 @@ int main(int argc, char **argv)
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_recv(sqe, server, bytes, sizeof(bytes), 0);
 	io_uring_sqe_set_data64(sqe, 1);
-	if (cured)
+	if (fixed)
 		submit(&ring);
 
 	peer_sends(peer, "hello");
@@ -29,7 +29,7 @@ int main(int argc, char **argv)
 	printf("the peer has sent; %s, SQEs not submitted: %u\n",
 	       came ? "a completion came" : "no completion came", io_uring_sq_ready(&ring));
 
-	if (cured)
+	if (fixed)
 		return shown(came && completion.res == 5, "the receive has completed: 5 bytes");
 	return shown(!came && io_uring_sq_ready(&ring) == 1,
 		     "io_uring_wait_cqe() would wait for ever");

@@ -65,7 +65,7 @@ int main(int argc, char **argv)
 	end = receive(server[1]);
 	printf("peer B has ended: result %d, %s\n", end.res,
 	       end.flags & IORING_CQE_F_BUFFER ? "with a buffer" : "no buffer");
-	if (!cured || end.flags & IORING_CQE_F_BUFFER)
+	if (!fixed || end.flags & IORING_CQE_F_BUFFER)
 		give_back(end.flags >> IORING_CQE_BUFFER_SHIFT);
 
 	hear_from_c(server[2], peer[2]);
@@ -76,7 +76,7 @@ int main(int argc, char **argv)
 	memcpy(bytes_of_a, from_a, BYTES);
 	give_back(buffer_of_a);
 	hear_from_c(server[2], peer[2]);
-	if (cured)
+	if (fixed)
 		return shown(strcmp(bytes_of_a, "from A") == 0, "A's buffer was A's all the time");
 	return shown(strcmp(bytes_of_a, "from C") == 0, "A's bytes have become C's");
 }

@@ -53,7 +53,7 @@ int main(int argc, char **argv)
 	arm(server);
 	failures += reap(&ring).res == -ENOBUFS;
 
-	if (!cured) {
+	if (!fixed) {
 		arm_at_once(server);
 		printf("ENOBUFS: %d times in %d ms, bytes received: 0\n", failures, SPIN_MS);
 		return shown(failures > 100, "100%% CPU without a byte of progress");

@@ -24,10 +24,10 @@ int main(int argc, char **argv)
 		printf("a completion: request %d\n", (int)cqe->user_data);
 		looks++;
 		firsts += cqe->user_data == 1;
-		if (cured)
+		if (fixed)
 			io_uring_cqe_seen(&ring, cqe);
 	}
-	if (cured)
+	if (fixed)
 		return shown(firsts == 1, "each request once");
 	return shown(firsts == 3, "request 1 each time; 2 and 3 are never reached");
 }

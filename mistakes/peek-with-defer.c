@@ -31,14 +31,14 @@ int main(int argc, char **argv)
 	peer_sends(peer, "hello");
 
 	while (!there && now_ms() < end_ms) {
-		if (cured)
+		if (fixed)
 			must(io_uring_get_events(&ring), "io_uring_get_events");
 		there = io_uring_peek_cqe(&ring, &cqe) == 0;
 		looks++;
 	}
 	printf("the peer has sent; looks at the queue: %lu, completions: %d\n", looks, there);
 
-	if (cured)
+	if (fixed)
 		return shown(there && cqe->res == 5, "there when the kernel is asked");
 
 	must(io_uring_get_events(&ring), "io_uring_get_events");

@@ -29,10 +29,10 @@ int main(int argc, char **argv)
 		do {
 			count = recv(server, bytes, sizeof(bytes), MSG_DONTWAIT);
 			received += count > 0 ? (int)count : 0;
-		} while (cured && count > 0);
+		} while (fixed && count > 0);
 	}
 	printf("sent: 10 bytes, read: %d, events: %d\n", received, events);
-	if (cured)
+	if (fixed)
 		return shown(received == 10, "read until there was no more");
 	return shown(received == sizeof(bytes) && events == 1, "no event for what is still there");
 }

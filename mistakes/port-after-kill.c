@@ -60,14 +60,14 @@ int main(int argc, char **argv)
 	begin(argc, argv);
 	for (int round = 0; round < ROUNDS; round++) {
 		address = kill_a_server();
-		for (tries = cured ? 100 : 1; tries > 0 && !can_bind(address); tries--)
+		for (tries = fixed ? 100 : 1; tries > 0 && !can_bind(address); tries--)
 			usleep(10000);
 		in_use += tries == 0;
 	}
 	printf("a server killed and started again, %d times: %d times the port was in use\n",
 	       ROUNDS, in_use);
 
-	if (cured)
+	if (fixed)
 		return shown(in_use == 0, "tried for a second, it was free each time");
 	return shown(in_use > 0, "the port outlives the process for a moment");
 }

@@ -26,7 +26,7 @@ int main(int argc, char **argv)
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_recv(sqe, server, bytes, sizeof(bytes), 0);
 	io_uring_sqe_set_data64(sqe, 1);
-	if (cured) {
+	if (fixed) {
 		sqe->flags |= IOSQE_IO_LINK;
 		sqe = io_uring_get_sqe(&ring);
 		io_uring_prep_link_timeout(sqe, &limit, 0);
@@ -39,7 +39,7 @@ int main(int argc, char **argv)
 		completion = reap(&ring);
 	printf("a limit of 100 ms, and nothing comes: %s\n",
 	       ended ? strerror(-completion.res) : "it still waits after 500 ms");
-	if (cured)
+	if (fixed)
 		return shown(ended && completion.res == -ECANCELED,
 			     "the linked timeout has ended it");
 	return shown(!ended, "SO_RCVTIMEO does nothing here");

@@ -15,7 +15,7 @@ static void *submit_one(void *argument)
 	int *result = (int *)argument;
 	struct io_uring_sqe *sqe;
 
-	if (cured)
+	if (fixed)
 		open_ring(&ring, 4, IORING_SETUP_SINGLE_ISSUER);
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_nop(sqe);
@@ -30,14 +30,14 @@ int main(int argc, char **argv)
 	int result = 0;
 
 	begin(argc, argv);
-	if (!cured)
+	if (!fixed)
 		open_ring(&ring, 4, IORING_SETUP_SINGLE_ISSUER);
 	must(-pthread_create(&thread, NULL, submit_one, &result), "pthread_create");
 	pthread_join(thread, NULL);
-	printf("opened by the %s thread, submitted by the second: %s\n", cured ? "second" : "first",
+	printf("opened by the %s thread, submitted by the second: %s\n", fixed ? "second" : "first",
 	       result < 0 ? strerror(-result) : "one request taken");
 
-	if (cured)
+	if (fixed)
 		return shown(result == 1, "the thread has a ring of its own");
 	return shown(result == -EEXIST, "nothing is submitted");
 }

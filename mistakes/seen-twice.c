@@ -29,12 +29,12 @@ int main(int argc, char **argv)
 		for (unsigned i = 0; i < count; i++) {
 			printf("a completion: request %d\n", (int)batch[i]->user_data);
 			handled++;
-			if (!cured)
+			if (!fixed)
 				io_uring_cqe_seen(&ring, batch[i]);
 		}
 		io_uring_cq_advance(&ring, count);
 	}
-	if (cured)
+	if (fixed)
 		return shown(handled == REQUESTS, "all %d", REQUESTS);
 	return shown(handled == BATCH, "%d of %d completions; the others are gone", BATCH,
 		     REQUESTS);

@@ -51,7 +51,7 @@ int main(int argc, char **argv)
 	sent = send_from(&ring, server, 0);
 	/* Not before: a peer that reads as fast as we write could make room for all of it. */
 	must(-pthread_create(&reader, NULL, read_all, &peer), "pthread_create");
-	while (cured && sent < BYTES)
+	while (fixed && sent < BYTES)
 		sent += send_from(&ring, server, sent);
 	/* The next request: it does not come. */
 	sqe = io_uring_get_sqe(&ring);
@@ -63,7 +63,7 @@ int main(int argc, char **argv)
 	pthread_join(reader, &read);
 	printf("an answer of %d bytes: %d sent, %ld read\n", BYTES, sent, *(long *)read);
 
-	if (cured)
+	if (fixed)
 		return shown(sent == BYTES && *(long *)read == BYTES,
 			     "sent until nothing was left");
 	return shown(sent < BYTES && *(long *)read == sent, "the peer waits for %d bytes more",

@@ -19,7 +19,7 @@ static int answer_a_peer_that_left(void)
 	close(peer);
 	for (int i = 0; i < 2; i++) {
 		sqe = io_uring_get_sqe(&ring);
-		if (cured)
+		if (fixed)
 			io_uring_prep_send(sqe, server, "hello", 5, 0);
 		else
 			io_uring_prep_write(sqe, server, "hello", 5, 0);
@@ -42,7 +42,7 @@ int main(int argc, char **argv)
 	wait(&status);
 	printf("a server answers a peer that has left: %s\n",
 	       WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : strerror(WEXITSTATUS(status)));
-	if (cured)
+	if (fixed)
 		return shown(WIFEXITED(status) && WEXITSTATUS(status) == EPIPE,
 			     "a send fails with EPIPE, and the server goes on");
 	return shown(WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE, "the server was killed");

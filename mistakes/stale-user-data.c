@@ -33,10 +33,10 @@ int main(int argc, char **argv)
 
 	printf("the first request has completed: user_data %d\n", complete(true, FIRST));
 	printf("the second request has completed: user_data %d\n", complete(true, SECOND));
-	last = complete(cured, THIRD);
+	last = complete(fixed, THIRD);
 	printf("the third request has completed: user_data %d\n", last);
 
-	if (cured)
+	if (fixed)
 		return shown(last == THIRD, "each completion names its own request");
 	return shown(last == SECOND, "the third completion names the second request");
 }

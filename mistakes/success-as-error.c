@@ -58,9 +58,9 @@ int main(int argc, char **argv)
 	result = io_uring_wait_cqe(&ring, &cqe);
 	errno_is_set = errno != 0;
 	/* strerror(errno) is what perror() prints. */
-	printf("io_uring_wait_cqe: %s\n", strerror(cured ? -result : errno));
+	printf("io_uring_wait_cqe: %s\n", strerror(fixed ? -result : errno));
 	stop_sending_signals(sender);
-	if (!cured)
+	if (!fixed)
 		return shown(result == -EINTR && !errno_is_set && cqe == NULL,
 			     "an error called Success, and cqe is NULL: its first use crashes");
 

@@ -17,7 +17,7 @@ int main(int argc, char **argv)
 	begin(argc, argv);
 	open_ring(&ring, 4, 0);
 	sqe = io_uring_get_sqe(&ring);
-	io_uring_prep_timeout(sqe, &minute, cured ? 0 : 1, 0);
+	io_uring_prep_timeout(sqe, &minute, fixed ? 0 : 1, 0);
 	io_uring_sqe_set_data64(sqe, 1);
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_nop(sqe);
@@ -28,7 +28,7 @@ int main(int argc, char **argv)
 		printf("another request has completed\n");
 	printf("the timeout of a minute %s\n",
 	       fired ? "has fired at once, with result 0" : "goes on");
-	if (cured)
+	if (fixed)
 		return shown(!fired, "count 0: only the time counts");
 	return shown(fired && completion.res == 0, "it has fired at the next completion");
 }

@@ -55,12 +55,12 @@ int main(int argc, char **argv)
 	memset(text[0], 'A', BYTES);
 	memset(text[1], 'B', BYTES);
 	prepare_send(server, 0);
-	if (!cured)
+	if (!fixed)
 		prepare_send(server, 1);
 	submit(&ring);
 	must(-pthread_create(&reader, NULL, count_runs, &peer), "pthread_create");
 	must(reap(&ring).res, "send");
-	if (cured) {
+	if (fixed) {
 		prepare_send(server, 1);
 		submit(&ring);
 	}
@@ -68,7 +68,7 @@ int main(int argc, char **argv)
 	pthread_join(reader, &runs);
 	printf("sent: all A, then all B; the peer has read %ld runs of letters\n", *(long *)runs);
 
-	if (cured)
+	if (fixed)
 		return shown(*(long *)runs == 2, "A, then B");
 	return shown(*(long *)runs > 2, "pieces of A and B alternate");
 }

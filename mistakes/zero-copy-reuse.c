@@ -67,18 +67,18 @@ int main(int argc, char **argv)
 	first = reap(&ring);
 	printf("first completion: %d bytes sent%s\n", first.res,
 	       first.flags & IORING_CQE_F_MORE ? ", IORING_CQE_F_MORE: another follows" : "");
-	if (cured) {
+	if (fixed) {
 		as = count_as(peer, BYTES);
 		while (!(reap(&ring).flags & IORING_CQE_F_NOTIF))
 			;
 	}
 	prepare_send(server, 'B'); /* in the same buffer */
 	(void)reap(&ring);
-	as += count_as(peer, cured ? BYTES : 2 * BYTES);
+	as += count_as(peer, fixed ? BYTES : 2 * BYTES);
 	printf("sent: %d times A, then %d times B; the peer has read %d times A\n", BYTES, BYTES,
 	       as);
 
-	if (cured)
+	if (fixed)
 		return shown(as == BYTES, "the buffer was used again after IORING_CQE_F_NOTIF");
 	return shown(as < BYTES, "the second message was sent in place of the first");
 }

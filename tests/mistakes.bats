@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# What people get wrong (mistakes/README.md): each program makes its symptom happen, its cure cures it, and the
+# What people get wrong (mistakes/README.md): each program makes its symptom happen, its fix fixes it, and the
 # text shows what is printed. Whether the symptom was seen the program judges itself: its exit status says so.
 
 load helpers
@@ -31,15 +31,15 @@ seen() {
 	diff <(printed_by "$1" | without_numbers) <(without_numbers <<<"$output")
 }
 
-cured() {
-	run timeout 20 "./mistakes/$1" --cured
+fixed() {
+	run timeout 20 "./mistakes/$1" --fixed
 	echo "$output"
 	[ "$status" -eq 0 ]
-	[[ "${lines[-1]}" == "cured: "* ]]
+	[[ "${lines[-1]}" == "fixed: "* ]]
 }
 
 # checked NAME: ringtrace --check says of the wrong one what the text says it does, or, where the text has
-# nothing, nothing; and nothing of the cured one.
+# nothing, nothing; and nothing of the fixed one.
 checked() {
 	local says list status=0 trace=$BATS_TEST_TMPDIR/$1.trace
 
@@ -57,7 +57,7 @@ checked() {
 		[ "$status" -eq 3 ] || return
 		without_numbers <<<"$list" | grep -qF -- "MISTAKE  $(without_numbers <<<"$says")" || return
 	fi
-	timeout 20 ./ringtrace --check=fail -o "$trace" "./mistakes/$1" --cured >/dev/null 3>&-
+	timeout 20 ./ringtrace --check=fail -o "$trace" "./mistakes/$1" --fixed >/dev/null 3>&-
 	! grep MISTAKE "$trace"
 }
 
@@ -68,7 +68,7 @@ mistake() {
 	sanitized || checked "$1" >"$BATS_TEST_TMPDIR/$1.checked" 2>&1 &
 	checking=$!
 	seen "$1"
-	cured "$1"
+	fixed "$1"
 	wait "$checking" || {
 		echo "ringtrace --check, $1:"
 		cat "$BATS_TEST_TMPDIR/$1.checked"
@@ -130,8 +130,8 @@ older_liburing() {
 }
 
 @test "what later versions of liburing have mended" {
-	cured flags-before-prep
-	cured alloc-makes-descriptor
+	fixed flags-before-prep
+	fixed alloc-makes-descriptor
 	if older_liburing 2.4; then
 		seen alloc-makes-descriptor
 	fi
@@ -145,7 +145,7 @@ older_liburing() {
 }
 
 # A mistake that does not show is an error: otherwise the tests above could not fail.
-@test "make mistake runs a mistake wrong and cured" {
+@test "make mistake runs a mistake wrong and fixed" {
 	run make -s mistake M=not-seen
 	[ "$status" -eq 0 ]
 	[ "$(grep -c "^\$ ./mistakes/not-seen" <<<"$output")" -eq 2 ]

@@ -580,8 +580,8 @@ checked() {
 	timeout 20 ./ringtrace --check=fail -o "$TRACE" "$@" >/dev/null || status=$?
 }
 
-# mistakes.bats compares what --check says of each mistake, and of its cure, with what the text says.
-@test "ringtrace --check: says what is wrong where it happens and at the end, with the cure, and ends with status 3" {
+# mistakes.bats compares what --check says of each mistake, and of its fix, with what the text says.
+@test "ringtrace --check: says what is wrong where it happens and at the end, with the fix, and ends with status 3" {
 	local -A said=(
 		[deaf-accept]='the multishot accept on fd [0-9]+ has ended, and was not armed again'
 		[never-submitted]='it waits with 1 SQE prepared and not submitted'
@@ -594,7 +594,7 @@ checked() {
 		((status == 3))
 		in_order "MISTAKE .*${said[$mistake]}.* \\(.+\\)$" 'mistakes that --check has found: [1-9]' \
 			"MISTAKE .*${said[$mistake]}"
-		checked "mistakes/$mistake" --cured
+		checked "mistakes/$mistake" --fixed
 		((status == 0))
 		in_order 'mistakes that --check has found: 0'
 	done

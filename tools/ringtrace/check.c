@@ -101,10 +101,10 @@ unsigned check_count(void)
 	return count;
 }
 
-__attribute__((format(printf, 3, 4))) static void warn(const struct event *at, const char *cure,
+__attribute__((format(printf, 3, 4))) static void warn(const struct event *at, const char *fix,
 						       const char *format, ...)
 {
-	struct warning warning = {.cure = cure};
+	struct warning warning = {.fix = fix};
 	struct event event = *at;
 	struct listed *known;
 	va_list arguments;

@@ -108,7 +108,7 @@ struct request {
 
 struct warning {
 	char text[240]; /* the cause */
-	const char *cure;
+	const char *fix;
 };
 
 struct event {

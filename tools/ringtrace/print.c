@@ -247,7 +247,7 @@ void event_text(struct text *line, const struct event *event)
 		text_add(line, "closed");
 		break;
 	case EVENT_WARNING:
-		text_add(line, "MISTAKE  %s (%s)", event->warning->text, event->warning->cure);
+		text_add(line, "MISTAKE  %s (%s)", event->warning->text, event->warning->fix);
 		break;
 	default:
 		break;
