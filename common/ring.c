@@ -1,11 +1,12 @@
 #include "common/ring.h"
 
-#include <error.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "common/output.h"
 
 #define FIRST_PAUSE_MS	 1
 #define LONGEST_PAUSE_MS 128
@@ -17,13 +18,14 @@ void ring_open(struct io_uring *ring, unsigned entries, struct io_uring_params *
 	int result = io_uring_queue_init_params(entries, ring, params);
 
 	if (result == -EINVAL && params->flags & IORING_SETUP_DEFER_TASKRUN)
-		error(EXIT_FAILURE, 0,
-		      "opening a ring: %s (this kernel lacks IORING_SETUP_DEFER_TASKRUN, which "
-		      "Linux 6.1 has; day 4 and later need it)",
-		      strerror(EINVAL));
+		output_error(
+			EXIT_FAILURE, 0,
+			"opening a ring: %s (this kernel lacks IORING_SETUP_DEFER_TASKRUN, which "
+			"Linux 6.1 has; day 4 and later need it)",
+			strerror(EINVAL));
 	if (result < 0)
-		error(EXIT_FAILURE, 0, "opening a ring: %s (%s)", strerror(-result),
-		      ring_setup_advice(-result));
+		output_error(EXIT_FAILURE, 0, "opening a ring: %s (%s)", strerror(-result),
+			     ring_setup_advice(-result));
 }
 
 void ring_open_with_slots(struct io_uring *ring, unsigned entries, struct io_uring_params *params,
@@ -125,14 +127,14 @@ static void pause_longer(void)
 static bool has_failed(struct io_uring *ring, int result, const char *what)
 {
 	if (result == -EBADR || *ring->cq.koverflow > 0)
-		error(EXIT_FAILURE, 0,
-		      "%s: completions were lost (the kernel had no memory for them)", what);
+		output_error(EXIT_FAILURE, 0,
+			     "%s: completions were lost (the kernel had no memory for them)", what);
 	if (result >= 0) {
 		next_pause_ms = FIRST_PAUSE_MS;
 		return false;
 	}
 	if (!ring_try_again(result))
-		error(EXIT_FAILURE, -result, "%s", what);
+		output_error(EXIT_FAILURE, -result, "%s", what);
 	io_uring_get_events(ring);
 	return true;
 }
@@ -196,29 +198,29 @@ void ring_check_register(int result, const char *what, const char *needs)
 {
 	switch (-result) {
 	case EINVAL:
-		error(EXIT_FAILURE, 0, "%s: %s (this kernel lacks %s)", what, strerror(-result),
-		      needs);
+		output_error(EXIT_FAILURE, 0, "%s: %s (this kernel lacks %s)", what,
+			     strerror(-result), needs);
 		break;
 	case EMFILE:
-		error(EXIT_FAILURE, 0,
-		      "%s: %s (raise the limit on descriptors with ulimit -n, or ask for "
-		      "fewer)",
-		      what, strerror(-result));
+		output_error(EXIT_FAILURE, 0,
+			     "%s: %s (raise the limit on descriptors with ulimit -n, or ask for "
+			     "fewer)",
+			     what, strerror(-result));
 		break;
 	case ENOMEM:
-		error(EXIT_FAILURE, 0,
-		      "%s: %s (raise the limit on locked memory with ulimit -l, or ask "
-		      "for less)",
-		      what, strerror(-result));
+		output_error(EXIT_FAILURE, 0,
+			     "%s: %s (raise the limit on locked memory with ulimit -l, or ask "
+			     "for less)",
+			     what, strerror(-result));
 		break;
 	case ENOSYS:
 	case EPERM:
 	case EACCES:
-		error(EXIT_FAILURE, 0, "%s: %s (%s)", what, strerror(-result),
-		      ring_setup_advice(-result));
+		output_error(EXIT_FAILURE, 0, "%s: %s (%s)", what, strerror(-result),
+			     ring_setup_advice(-result));
 		break;
 	default:
 		if (result < 0)
-			error(EXIT_FAILURE, -result, "%s", what);
+			output_error(EXIT_FAILURE, -result, "%s", what);
 	}
 }

@@ -19,7 +19,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 
 #include "common/acceptor.h"
@@ -57,8 +56,6 @@ static struct {
 static struct io_uring ring;
 static struct acceptor acceptor;
 static bool stopping;
-static int signal_fd;
-static struct signalfd_siginfo signal_info; /* the kernel's while the read is in flight */
 
 static struct connection *connections; /* by slot */
 static char (*own)[OWN_BYTES];	       /* by slot */
@@ -117,14 +114,6 @@ static void prepare_close(unsigned slot)
 	io_uring_prep_close_direct(sqe, slot);
 	io_uring_sqe_set_data64(sqe, user_data_pack(CLOSE, slot));
 	connections[slot].open = false;
-}
-
-static void prepare_signal(void)
-{
-	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
-
-	io_uring_prep_read(sqe, signal_fd, &signal_info, sizeof(signal_info), 0);
-	io_uring_sqe_set_data64(sqe, user_data_pack(SIGNAL, 0));
 }
 
 /* ---- What a connection needs next ---- */
@@ -199,14 +188,14 @@ static void print_counts(void)
 
 static void on_signal(int result)
 {
-	if (result < 0 && !ring_try_again(result))
-		output_error(EXIT_FAILURE, -result, "reading a signal");
-	if (result > 0 && signal_info.ssi_signo == SIGUSR1)
+	int number = signals_on_read(result);
+
+	if (number == SIGUSR1)
 		print_counts();
-	else if (result > 0)
+	else if (number != 0)
 		stopping = true;
 	if (!stopping)
-		prepare_signal();
+		signals_prepare_read(&ring, user_data_pack(SIGNAL, 0));
 }
 
 /* ---- The loop ---- */
@@ -295,8 +284,8 @@ int main(int argc, char **argv)
 	connections = memory_map(options.slots, sizeof(connections[0]));
 	own = memory_map(options.slots, sizeof(own[0]));
 	open_ring();
-	signal_fd = signals_open(SIGINT, SIGTERM, SIGUSR1, 0);
-	prepare_signal();
+	signals_open(SIGINT, SIGTERM, SIGUSR1, 0);
+	signals_prepare_read(&ring, user_data_pack(SIGNAL, 0));
 	listen_fd = listener_open(options.address, options.port, SOMAXCONN);
 	acceptor_start(&acceptor, &ring, listen_fd, options.slots, user_data_pack(ACCEPT, 0));
 	listener_announce(listen_fd);
@@ -305,6 +294,6 @@ int main(int argc, char **argv)
 
 	acceptor_stop(&acceptor);
 	print_counts();
-	io_uring_queue_exit(&ring); /* closes every connection that's still in a slot */
+	io_uring_queue_exit(&ring);
 	return EXIT_SUCCESS;
 }

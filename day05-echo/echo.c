@@ -165,14 +165,13 @@ static void prepare_send(unsigned slot)
 	connection->sending = true;
 }
 
-/* This only asks. The receive still has a completion of its own, perhaps with more bytes first. */
-static void prepare_cancel_recv(unsigned slot)
+/* This only asks. The request still has a completion of its own, perhaps with more bytes first. */
+static void prepare_cancel(unsigned slot, enum operation operation)
 {
 	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
 
-	io_uring_prep_cancel64(sqe, user_data_pack(RECV, slot), 0);
+	io_uring_prep_cancel64(sqe, user_data_pack(operation, slot), 0);
 	io_uring_sqe_set_data64(sqe, user_data_pack(CANCEL, slot));
-	connections[slot].cancelled = true;
 }
 
 /*
@@ -208,7 +207,8 @@ static void advance(unsigned slot)
 	if (wanted && !connection->receiving && connection->queued == 0)
 		prepare_recv_own(slot);
 	if (!wanted && connection->receiving && !connection->cancelled) {
-		prepare_cancel_recv(slot);
+		prepare_cancel(slot, RECV);
+		connection->cancelled = true;
 		count.pauses += !connection->eof;
 	}
 	if (!connection->receiving && !connection->sending)
@@ -445,6 +445,6 @@ int main(int argc, char **argv)
 
 	acceptor_stop(&acceptor);
 	print_counts();
-	io_uring_queue_exit(&ring); /* closes every connection that's still in a slot */
+	io_uring_queue_exit(&ring);
 	return EXIT_SUCCESS;
 }
