@@ -1,12 +1,12 @@
 /*
- * Day 1: what this machine's io_uring can do.
+ * What this machine's io_uring can do. A tool, and no day's lesson.
  *
  * Asks the kernel: which features and set-up flags it has, which operations it knows, which limits
- * hold; and says for each of the five days whether it can run here and, if not, what is missing.
- * A feature is found by trying it: version numbers lie where distributions port features back.
+ * hold; and prints for each day whether it can run here and, if not, what is missing. A feature is
+ * found by trying it, because version numbers lie where distributions backport features.
  *
- * Needs: nothing; it is there to say what is missing.
- * Run:   make day01 && ./day01/probe
+ * Needs: nothing; it's there to tell you what is missing.
+ * Run:   make probe && ./day01/probe
  *        ./day01/probe --days
  */
 #include <errno.h>
