@@ -135,7 +135,7 @@ stands() {
 }
 
 @test "2.1 types" {
-	stands 2.1 "there is no 'struct slot' yet: close(FILE_SLOT) still compiles."
+	stands 2.1 "there's no 'struct slot' yet: close(FILE_SLOT) still compiles."
 }
 
 @test "2.2 all-or-nothing" {
@@ -150,9 +150,9 @@ stands() {
 @test "2.3: what is not enough: no close after a short read, no second look, the open's message, no link" {
 	need_strace
 	half 2.3 's/(FIXED_FILE \| IOSQE_IO_)HARD/\1/; s/results\[CLOSE\] < 0/& \&\& results[CLOSE] != -ECANCELED/' \
-		"no slot should stay taken; of 3 files that were opened 0 were closed"
+		"no slot should stay in use; of 3 files that were opened, 0 were closed"
 	half 2.3 's/results\[READ\] != size/(results[READ] < 0 \&\& size >= 0)/; s/write_all\(size\)/write_all(results[READ])/' \
-		"LICENSE Makefile should come out whole although the first read brings one byte only: "
+		"LICENSE Makefile should come out whole although the first read brings only one byte, "
 	# Which has a size and cannot be read, not even by root; not every container has it.
 	[ ! -s /sys/bus/platform/drivers_probe ] || half 2.3 's/^\tif \(results\[OPEN\] < 0 .*/\tif (results[OPEN] < 0)\n\t\texit(EXIT_FAILURE);\n&/' \
 		"the message for /sys/bus/platform/drivers_probe should be that of the open"

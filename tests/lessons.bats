@@ -371,7 +371,7 @@ links() {
 	done <<-END
 		day01-setup/setup.c 175
 		day01-setup/sqpoll.c 125
-		day02-registered-files/registered-files.c 230
+		day02-registered-files/registered-files.c 205
 		day03-accept/accept.c 200
 		day03-accept/poll-accept.c 140
 		day04-event-loop/event-loop.c 420
