@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Day 1: setup shows the life of requests in a ring, sqpoll a ring without system calls, probe what this
-# machine can do.
+# Day 1: batch measures what a ring saves, setup shows the life of requests in a ring, sqpoll a ring without
+# system calls; and the tool probe, what this machine can do.
 
 load helpers
 
@@ -22,6 +22,56 @@ traced() {
 # Counts the io_uring_enter(2) calls that the output of setup claims.
 claimed_calls() {
 	grep -Ec '^system call \| io_uring_(submit|wait_cqe)' <<<"$1"
+}
+
+@test "batch: a system call for each request, and then one for 32" {
+	need_strace
+	local requests calls
+	# 100 is no multiple of 32: 32, 32, 32 and 4.
+	while read -r requests calls; do
+		traced ./day01/batch --requests "$requests" >"$BATS_TEST_TMPDIR/out"
+		(($(entered) == calls))
+		(($(awk '{ taken += $NF } END { print taken }' "$TRACE") == 2 * requests))
+		[ "$(sed -E 's/ +[0-9]+ ns/ N ns/' "$BATS_TEST_TMPDIR/out")" = " 1 in each system call: N ns a request
+32 in each system call: N ns a request" ]
+	done <<-END
+		32 33
+		100 104
+		320 330
+	END
+}
+
+@test "batch: a request takes less time when 32 share a system call" {
+	shared_is_quicker() {
+		local times
+		mapfile -t times < <(./day01/batch --requests 100000 | sed -nE 's/.*: +([0-9]+) ns.*/\1/p')
+		((${#times[@]} == 2 && times[1] > 0 && times[1] < times[0]))
+	}
+	wait_until shared_is_quicker
+}
+
+@test "batch: a call that fails, or takes fewer requests than it was given, ends the program" {
+	need_strace
+	run --separate-stderr with_fault submit:EBADF:2 ./day01/batch
+	[ "$status" -eq 1 ]
+	[ "$stderr" = "./day01/batch: io_uring_submit: Bad file descriptor" ]
+	run --separate-stderr injected io_uring_enter retval=0:when=1 ./day01/batch
+	[ "$status" -eq 1 ]
+	[ "$stderr" = "./day01/batch: io_uring_submit: 0 instead of 1" ]
+	run --separate-stderr injected io_uring_setup error=ENOSYS ./day01/batch
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == "./day01/batch: io_uring_queue_init: Function not implemented (this kernel, "* ]]
+}
+
+@test "batch: its options" {
+	run --separate-stderr ./day01/batch --help
+	[ "$status" -eq 0 ]
+	[[ "${lines[0]}" == "Usage: ./day01/batch [--requests N]" ]]
+	run --separate-stderr ./day01/batch --requests 31
+	[ "$status" -eq 2 ]
+	[ "${stderr_lines[0]}" = "./day01/batch: --requests: '31' is not a number from 32 to 100000000" ]
+	run --separate-stderr ./day01/batch extra
+	[ "$status" -eq 2 ]
 }
 
 @test "setup: the ring and its two queues, with their sizes and addresses" {

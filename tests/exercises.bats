@@ -123,11 +123,11 @@ stands() {
 
 @test "1.1 many-nops" {
 	need_strace
-	stands 1.1 "there is no option '--nops N' yet."
+	stands 1.1 "there's no option '--nops N' yet."
 }
 
 @test "1.2 in-order" {
-	stands 1.2 "the requests complete in the order 2 1 3 0, and should in the order 0 1 2 3."
+	stands 1.2 "the requests complete in the order 2 1 3 0; it should be 0 1 2 3."
 }
 
 @test "1.3 bad-request" {

@@ -35,6 +35,7 @@ varies=(
 	'addresses in memory' 's/0x[0-9a-f]{12}\b/ADDRESS/g'
 	'the port that was free' 's/^(listening on .*:)[0-9]+$/\1PORT/'
 	'looks without a completion' 's/(nothing there yet,) [0-9]+ times/\1 N times/'
+	'what a request takes' 's/: +[0-9]+ ns a request/: N ns a request/'
 	'when a kernel thread fell asleep' 's/after [0-9]+ ms/after N ms/'
 	"probe: this machine's kernel and liburing" 's/^(kernel|liburing): .*/\1: RELEASE/'
 	'ringtrace: times' 's/^ +[0-9]+\.[0-9]{6} /TIME /; s/ *[0-9]+\.[0-9]{3} ms/ N ms/g'
@@ -369,6 +370,7 @@ links() {
 		echo "$source: $lines lines, at most $most"
 		((lines <= most))
 	done <<-END
+		day01-setup/batch.c 105
 		day01-setup/setup.c 175
 		day01-setup/sqpoll.c 125
 		day02-registered-files/registered-files.c 205
