@@ -160,12 +160,12 @@ stands() {
 }
 
 @test "3.1 greet" {
-	stands 3.1 "a peer should get the line 'hello 1'; it got ''."
+	stands 3.1 "a client should get the line 'hello 1'; it got ''."
 }
 
 @test "3.1: one text for all peers is not enough, where the kernel takes it later" {
 	half 3.1 's/greetings\[slot\]/greetings[0]/g' \
-		"fifty peers that come at once should get 'hello 1' to 'hello 50', each a line of its own, also when the kernel"
+		"fifty clients that come at once should get 'hello 1' to 'hello 50', each a different line, even if the kernel"
 }
 
 @test "3.1: a slot is closed once, also when the table is full" {
@@ -176,16 +176,16 @@ stands() {
 }
 
 @test "3.2 turn-nobody-away" {
-	stands 3.2 "of 300 peers "
+	stands 3.2 "of 300 clients, "
 }
 
 @test "3.3 end-in-order" {
-	stands 3.3 "with nothing open the exit status after the signal should be 0, and is 143."
+	stands 3.3 "with nothing open, the exit status after the signal should be 0; it is 143."
 }
 
 @test "3.3: it is not enough to end before the accept's last completion" {
 	half 3.3 's/return !accepting && slots_in_use == 0/return slots_in_use == 0/' \
-		"with --hold --slots 64 and a hundred peers that come right after the signal the accept has still brought 64 "
+		"with --hold --slots 64 and a hundred clients that come right after the signal, the accept has still brought 64 "
 }
 
 @test "4.1 quit" {
