@@ -297,6 +297,45 @@ fenced() {
 	((failed == 0 && count > 50))
 }
 
+@test "every drawing is shown, tells in words what it shows, and can be read on a phone, in light and dark" {
+	local drawing text what count=0
+
+	for drawing in day0*-*/*.svg; do
+		echo "$drawing"
+		grep -qE "^!\[[^]]{12,}\]\(${drawing#*/}\)$" "${drawing%/*}/README.md"
+		text=$(<"$drawing")
+		for what in 'viewBox="0 0 400 ' 'role="img"' '<title id="title">' '<desc id="desc">' '@media (prefers-color-scheme: dark)'; do
+			[[ "$text" == *"$what"* ]]
+		done
+		# Letters of 14 pixels or more, and letters they are, not their outlines.
+		[ -z "$(grep -oE 'font(-size)?[:=] ?"?[0-9]+' "$drawing" | grep -oE '[0-9]+$' | awk '$1 < 14')" ]
+		[ "$(grep -c '<text' "$drawing")" -ge 5 ]
+		count=$((count + 1))
+	done
+	((count >= 6))
+}
+
+# words_before_second_command FILE: of its text, without what is in blocks.
+words_before_second_command() {
+	awk '/^```/ { inside = !inside; console = /^```console$/; next }
+		inside && console && /^\$ / && ++commands == 2 { exit }
+		!inside { words += NF }
+		END { print words }' "$1"
+}
+
+@test "a lesson lets its reader type a second command within 1,000 words, and leads to the next" {
+	local lesson words lessons
+
+	lessons=(day0*-*/README.md)
+	for lesson in "${lessons[@]:0:3}"; do
+		words=$(words_before_second_command "$lesson")
+		echo "$lesson: $words words"
+		((words > 50 && words <= 1000))
+		grep -qx "## What's still missing" "$lesson"
+		tail -n 2 "$lesson" | grep -q 'Next: \[day '
+	done
+}
+
 # anchors FILE: those that its headings get on GitHub.
 anchors() {
 	awk '/^```/ { inside = !inside } /^#+ / && !inside' "$1" | sed -E 's/^#+ +//; s/\[([^]]*)\]\([^)]*\)/\1/g' |
