@@ -11,7 +11,9 @@
 #                     "^C" in its block ends it as Ctrl-C does; a block without "^C" shows only how
 #                     its output begins. A line "..." stands for any number of lines.
 # ```sh               is for the reader only: nothing is run. For what takes long or needs a choice.
-# ```text             is for drawings: at most 100 columns wide.
+# ```text             is for what is no code and not run, and for memory drawn as a row of boxes: at most 100 columns
+#                     wide.
+# ![WORDS](NAME.svg)  is a drawing, which lies beside the lesson and has a <title> and a <desc> that tell all it shows.
 # ```c FILE           lines of FILE, one after the other and with their indentation. A line "..." stands
 #                     for lines that are left out; what follows it has to come later in FILE. No other
 #                     C is allowed: wrong code is quoted from mistakes/.
