@@ -431,11 +431,11 @@ silent() {
 	stop_clean
 }
 
-# A send waits until much of the socket's buffer is free, so the first one hears of it after some 4 s at this pace.
 nobody_is_connected() {
 	[ -z "$(ss -Htn state established "sport = :$PORT")" ]
 }
 
+# A send waits until much of the socket's buffer is free: at this pace it would be heard of after some 4 s.
 @test "day 6: a client that reads 16 KiB in each limit is never cut off" {
 	echo_server --idle 50
 	peer stream --connections 1 --bytes 3000000 --pace 330
