@@ -243,3 +243,13 @@ steps() {
 	[ "$status" -eq 1 ]
 	[ "$output" = "animate: the run has no client that leaves" ]
 }
+
+@test "the README counts the mistakes and the exercises as they are" {
+	local mistakes days
+
+	mistakes=$(grep -cE '^\| .* \| \[[a-z0-9-]+\]\(#[a-z0-9-]+\) \|$' mistakes/README.md)
+	grep -qE "\b$mistakes \[common mistakes\]\(mistakes/README\.md\)" README.md
+	days=$(find . -maxdepth 1 -name 'day0[1-9]-*' | wc -l)
+	[ "$(find exercises -maxdepth 1 -name '[1-9].[1-3]-*' | wc -l)" -eq $((3 * days)) ]
+	grep -q 'Each day has three \[exercises\](exercises/README.md)' <(tr '\n' ' ' <README.md | tr -s ' ')
+}
