@@ -1,9 +1,9 @@
 #include "common/acceptor.h"
 
 #include <errno.h>
-#include <error.h>
 #include <sys/socket.h>
 
+#include "common/output.h"
 #include "common/ring.h"
 
 #define ROOM_FOR_ALL (2 * SOMAXCONN) /* more than the completion queue holds */
@@ -75,7 +75,7 @@ static void on_error(struct acceptor *acceptor, int error_number)
 {
 	if (error_number == ECANCELED || acceptor->stopped || acceptor->pausing)
 		return;
-	error(0, error_number, "accept");
+	output_error(0, error_number, "accept");
 	prepare_pause(acceptor);
 }
 

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/signalfd.h>
+#include <unistd.h>
 
 static sigset_t set;
 
@@ -22,7 +23,6 @@ int signals_open(int first, ...)
 	}
 	va_end(more);
 
-	signal(SIGPIPE, SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		error(EXIT_FAILURE, errno, "sigprocmask");
 	fd = signalfd(-1, &set, SFD_CLOEXEC);
@@ -35,4 +35,15 @@ void signals_release(void)
 {
 	if (sigprocmask(SIG_UNBLOCK, &set, NULL) < 0)
 		error(EXIT_FAILURE, errno, "sigprocmask");
+}
+
+static void end_at_once(int number)
+{
+	_exit(128 + number); /* as a shell says of a program that a signal has ended */
+}
+
+void signals_end_at_once(void)
+{
+	signal(SIGINT, end_at_once);
+	signal(SIGTERM, end_at_once);
 }

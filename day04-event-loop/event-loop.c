@@ -392,6 +392,7 @@ int main(int argc, char **argv)
 {
 	int listen_fd;
 
+	output_open();
 	parse_options(argc, argv);
 	map_memory();
 	open_ring();
