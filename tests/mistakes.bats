@@ -149,7 +149,7 @@ older_liburing() {
 	run make -s mistake M=not-seen
 	[ "$status" -eq 0 ]
 	[ "$(grep -c "^\$ ./mistakes/not-seen" <<<"$output")" -eq 2 ]
-	[[ "$output" == *$'\nseen: '*$'\ncured: '* ]]
+	[[ "$output" == *$'\nseen: '*$'\nfixed: '* ]]
 }
 
 @test "the text has a section for each program, the index leads to each, and each is tested" {
