@@ -122,7 +122,7 @@ older_liburing() {
 }
 
 @test "timeouts and cancels" {
-	mistakes receive-timeout timeout-count cancel-first-match
+	mistakes receive-timeout timeout-count cancel-first-match multishot-link-timeout timeout-each
 }
 
 @test "multishot: ended, and nobody looked; one address for all; a poll that is no level" {
