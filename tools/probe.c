@@ -26,7 +26,7 @@
 #include "common/ring.h"
 
 #define ENTRIES 8
-#define DAYS	5
+#define DAYS	9
 
 struct bit {
 	unsigned mask;
