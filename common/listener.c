@@ -19,9 +19,12 @@
 #define PORT_RETRY_MS	10
 
 /*
- * A peer that has been silent for the first time is asked whether it is still there, and again
- * after each interval, until it has left so many questions unanswered. What was sent has as long to
- * be acknowledged.
+ * A client that has been silent for the first time is asked whether it is still there, and again
+ * after each interval, until it has left that many questions unanswered. What was sent has as long
+ * to be acknowledged, and what waits to be sent as long to find room: that also cuts off a client
+ * that is alive and reads nothing for two minutes. Without it Linux would wait a quarter of an hour
+ * for a host that has vanished, and for ever for a program that does not read, with a slot and
+ * buffers taken all the while; RFC 1122 asks for 100 seconds at least.
  */
 #define KEEPALIVE_IDLE_S     60
 #define KEEPALIVE_INTERVAL_S 10

@@ -284,6 +284,22 @@ inside() {
 	done
 }
 
+@test "locked memory for one ring, as an ordinary user: a server waits for that of its predecessor, which the kernel still counts" {
+	need_user
+	local as_user=(prlimit --memlock=200000 "${NOBODY[@]}") first
+	start_server "${as_user[@]}" ./day05/echo 0
+	first=$PID
+	LOG=$BATS_TEST_TMPDIR/second
+	"${as_user[@]}" ./day05/echo 0 >"$LOG" 2>"$LOG.err" 3>&- &
+	PID=$!
+	SERVERS+=("$PID")
+	sleep 0.1
+	! grep -q '^listening' "$LOG" || skip "this kernel does not count a ring as locked memory"
+	kill -KILL "$first"
+	wait_until listens
+	[ ! -s "$LOG.err" ]
+}
+
 @test "little locked memory, as an ordinary user: probe says which days can run, and is right" {
 	need_user
 	local as_user=(prlimit --memlock=65536 "${NOBODY[@]}")
@@ -412,6 +428,52 @@ host_vanishes() {
 		wait "${waiting[i]}"
 		PID=${servers[i]} LOG=${logs[i]}
 		stop_within TERM "$(within 2500)"
+	done
+}
+
+@test "a client that takes nothing for two minutes while bytes wait for it is reset: what it got does not look whole" {
+	local fd status=0
+
+	# The two minutes take two seconds.
+	start_server in_a_hurry ./day05/echo 0
+	exec {fd}<>"/dev/tcp/127.0.0.1/$PORT"
+	timeout 20 head -c 8000000 /dev/zero >&"$fd" 2>/dev/null 3>&- &
+	SERVERS+=("$!")
+	wait_until is_given_up
+	timeout 10 cat <&"$fd" >"$BATS_TEST_TMPDIR/got" 2>"$BATS_TEST_TMPDIR/err" || status=$?
+	exec {fd}>&-
+	[ "$status" -eq 1 ]
+	[[ "$(<"$BATS_TEST_TMPDIR/err")" == *"Connection reset by peer" ]]
+	(($(wc -c <"$BATS_TEST_TMPDIR/got") < 8000000))
+}
+
+# The server's side is gone; the client learns that when it reads.
+is_given_up() {
+	[ -z "$(ss -Htn state established "sport = :$PORT")" ]
+}
+
+# child_of PID: of the server that it has started in another namespace.
+child_of() {
+	pgrep -P "$1"
+}
+
+@test "process 1 of a container: every server ends on SIGTERM and on SIGINT" {
+	need_root "to make a process namespace"
+	unshare --fork --pid true 2>/dev/null || skip "this user may not make a process namespace"
+	local server signal expected
+
+	for server in "${SERVER_PROGRAMS[@]}" bench/epoll-echo; do
+		for signal in TERM INT; do
+			start_server unshare --fork --pid "./$server" 0
+			kill -s "$signal" "$(child_of "$PID")"
+			wait_until has_ended "$PID"
+			status=0
+			wait "$PID" || status=$?
+			echo "$server, SIG$signal: $status"
+			expected=0
+			[[ $server != day03/* ]] || expected=$((128 + $(kill -l "$signal")))
+			((status == expected))
+		done
 	done
 }
 
