@@ -452,6 +452,17 @@ is_given_up() {
 	[ -z "$(ss -Htn state established "sport = :$PORT")" ]
 }
 
+@test "a liburing that can: a server's waits are not counted as waiting for I/O" {
+	local server
+
+	for server in "${SERVER_PROGRAMS[@]}"; do
+		start_server env LD_PRELOAD=./build/tests/uncounted.so UNCOUNTED="$BATS_TEST_TMPDIR/${server/\//-}" \
+			ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" "./$server" 0
+		[ -e "$BATS_TEST_TMPDIR/${server/\//-}" ]
+		serves "$server"
+	done
+}
+
 # child_of PID: of the server that it has started in another namespace.
 child_of() {
 	pgrep -P "$1"
