@@ -161,6 +161,11 @@ with_fault() {
 		ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" "${@:2}"
 }
 
+# with_two_faults FAULT FAULT COMMAND [ARG]...: the same with two.
+with_two_faults() {
+	INJECT_ALSO=$2 with_fault "$1" "${@:3}"
+}
+
 has_happened() {
 	[ -e "$BATS_TEST_TMPDIR/injected" ] && rm "$BATS_TEST_TMPDIR/injected"
 }
