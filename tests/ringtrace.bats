@@ -767,6 +767,22 @@ wrong() {
 		| ["close", "recv", "send"] - $requests == []' "$BATS_TEST_TMPDIR/json"
 }
 
+@test "ringtrace: --json names the function that has prepared a request, an inlined one too" {
+	needs_jq
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -DLIBURING_VERSION='""' -w -I. -O2 -finstrument-functions \
+		-o "$BATS_TEST_TMPDIR/echo" day05-echo/echo.c common/*.c -luring
+	start_server ./ringtrace -o /dev/null --json "$BATS_TEST_TMPDIR/json" "$BATS_TEST_TMPDIR/echo" 0
+	[ "$(say_and_hear first second)" = firstsecond ]
+	stop_server INT
+	jq -e '
+		[.[] | select(.ph == "B") | .name + " " + .args.function] as $functions
+		| ["accept prepare_multishot_accept", "recv prepare_recv", "send prepare_send", "close prepare_close"]
+		- $functions == []' "$BATS_TEST_TMPDIR/json"
+	# Compiled without, it works as ever, and names none.
+	./ringtrace -o /dev/null --json "$BATS_TEST_TMPDIR/json" day01/setup
+	jq -e 'all(.[]; .args.function == null)' "$BATS_TEST_TMPDIR/json"
+}
+
 @test "ringtrace: --json is valid even when a signal ends the program" {
 	needs_jq
 	start_server ./ringtrace -o /dev/null --json "$BATS_TEST_TMPDIR/json" ./day05/echo 0

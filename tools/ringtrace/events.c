@@ -663,6 +663,48 @@ static void read_cqes(struct event *event, const struct record *record)
 
 /* SQEs */
 
+#define FUNCTIONS 65536U /* more than a ring has SQEs */
+
+/* The same text in memory that stays. */
+static const char *name_kept(const char *name)
+{
+	static struct name {
+		struct name *next;
+		char text[];
+	} * names;
+	struct name *known = names;
+
+	while (known && strcmp(known->text, name) != 0)
+		known = known->next;
+	if (known)
+		return known->text;
+	known = allocate(sizeof(*known) + strlen(name) + 1);
+	known->next = names;
+	names = known;
+	strcpy(known->text, name);
+	return known->text;
+}
+
+static void read_function(struct ring *ring, const struct record *record)
+{
+	const char *name = name_kept((const char *)(record + 1));
+
+	if (!ring->functions)
+		ring->functions = allocate(FUNCTIONS * sizeof(char *));
+	for (unsigned i = 0; i < record->flags; i++)
+		ring->functions[(record->number + i) % FUNCTIONS] = name;
+}
+
+/* Each name is of one use of a place. */
+static const char *function_of(struct ring *ring, unsigned index)
+{
+	const char *function = ring->functions ? ring->functions[index % FUNCTIONS] : NULL;
+
+	if (function)
+		ring->functions[index % FUNCTIONS] = NULL;
+	return function;
+}
+
 static bool sqe_links(const struct io_uring_sqe *sqe)
 {
 	return sqe->flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK);
@@ -683,6 +725,7 @@ static void sqe_event(struct event *event, struct ring *ring, unsigned index, bo
 		.index = index,
 		.chain = ring->previous_links ? ring->previous_chain : index,
 		.thread = event->thread,
+		.function = function_of(ring, index),
 		.taken = true,
 		.silent = sqe->flags & IOSQE_CQE_SKIP_SUCCESS,
 		.left_over = left_over,
@@ -930,6 +973,8 @@ static void ring_forget(struct ring *ring)
 	groups_free(ring);
 	targets_free(ring);
 	pools_free(ring);
+	free(ring->functions);
+	ring->functions = NULL;
 }
 
 /* `counters` is NULL where the end of the ring was not seen. */
@@ -1009,6 +1054,8 @@ static bool is_whole(const struct record *record)
 		return length >= sizeof(struct ring_end);
 	case RECORD_CALL:
 		return length >= sizeof(struct call_record) && record->number < CALL_COUNT;
+	case RECORD_FUNCTION:
+		return length && !((const char *)(record + 1))[length - 1];
 	case RECORD_SQES:
 		least = sizeof(struct io_uring_sqe);
 		break;
@@ -1056,6 +1103,9 @@ static void read_record(struct event *event, const struct record *record)
 	case RECORD_SQES:
 		read_sqes(event, record);
 		break;
+	case RECORD_FUNCTION:
+		read_function(event->ring, record);
+		break;
 	case RECORD_CQES:
 		read_cqes(event, record);
 		break;
@@ -1090,7 +1140,8 @@ static bool is_about_a_ring(const struct record *record)
 {
 	return record->kind == RECORD_RING_END || record->kind == RECORD_SQES ||
 	       record->kind == RECORD_STREAM || record->kind == RECORD_CQES ||
-	       record->kind == RECORD_MISSED || record->kind == RECORD_BUFFERS;
+	       record->kind == RECORD_MISSED || record->kind == RECORD_BUFFERS ||
+	       record->kind == RECORD_FUNCTION;
 }
 
 bool events_read(const struct record *record, const char **wrong)

@@ -72,6 +72,7 @@ struct ring {
 	struct group **groups;
 	struct target *targets;
 	struct pool *pools;
+	const char **functions; /* that have prepared its SQEs */
 	unsigned overflow, previous_chain, silent;
 	bool previous_links, skip_entry;
 };
@@ -91,6 +92,7 @@ struct request {
 	unsigned answers;   /* CQEs so far */
 	unsigned chain;	    /* the index of the first SQE that it is linked with */
 	pid_t thread;
+	const char *function; /* that has prepared it; NULL: not known */
 	struct target *target;
 	unsigned lane;	  /* the first that no other request on the target was in, 0 to 63 */
 	bool lane_is_new; /* it is the first request in that lane of the target */

@@ -32,6 +32,8 @@
  *   RECORD_SHUTDOWN   the descriptor   nothing: shutdown(2) of writing is about to be called
  *   RECORD_STREAM     the descriptor   nothing: it is a stream socket; written with --check, before
  *                                      the first send on it
+ *   RECORD_FUNCTION   of the first SQE the name of the function that has prepared it, and those
+ * behind it (flags: how many in all), with a zero at its end
  *
  * SQEs and CQEs are numbered from the ring's beginning, as its heads and tails count them.
  *
@@ -70,6 +72,7 @@ enum record_kind {
 	RECORD_CLOSE,
 	RECORD_SHUTDOWN,
 	RECORD_STREAM,
+	RECORD_FUNCTION,
 };
 
 enum close_flags {

@@ -11,14 +11,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/param.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -47,6 +50,7 @@ struct ring_state {
 	const struct io_uring *program; /* its own, where it was when it was last used */
 	uint32_t number;
 	unsigned sqe_seen;
+	unsigned sqe_named; /* up to this SQE, it is known which function prepares them */
 	_Atomic unsigned cqe_seen;
 	unsigned looks;
 	uint64_t *user_data; /* of the SQEs that bear a mark: what stood there; NULL: no marks */
@@ -712,7 +716,7 @@ static struct ring_state *ring_add(const struct io_uring *ring, enum how how, ui
 	state->view = *ring;
 	state->program = ring;
 	state->number = atomic_fetch_add(&channel->rings, 1) + 1;
-	state->sqe_seen = ring->sq.sqe_head;
+	state->sqe_seen = state->sqe_named = ring->sq.sqe_head;
 	state->cqe_seen = IO_URING_READ_ONCE(*ring->cq.khead);
 	state->looks = 0;
 	memset(state->buffer_rings, 0, sizeof(state->buffer_rings));
@@ -1040,6 +1044,130 @@ void descriptor_closing(int fd)
 		record_write(RECORD_CLOSE, 0, (uint32_t)fd, flags, NULL, 0);
 		inside = false;
 	}
+	errno = saved_errno;
+}
+
+/*
+ * Which function prepares an SQE: known in programs that are compiled with -finstrument-functions,
+ * because each of their functions, an inlined one too, then calls the two below.
+ */
+
+#define DEEPEST 64
+
+THREAD_LOCAL const void *functions[DEEPEST]; /* that the thread is in */
+THREAD_LOCAL unsigned depth;
+
+static const ElfW(Ehdr) * program_file(void)
+{
+	static const ElfW(Ehdr) * file;
+	struct stat status;
+	void *mapped = MAP_FAILED;
+	int fd;
+
+	if (file)
+		return file;
+	fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && fstat(fd, &status) == 0)
+		mapped = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (fd >= 0)
+		syscall(SYS_close, fd);
+	file = mapped == MAP_FAILED ? NULL : mapped;
+	return file;
+}
+
+/* In the program's own table of symbols, which knows its static functions too, unlike dladdr(3). */
+static const char *function_name(const void *function)
+{
+	const char *file = (const char *)program_file();
+	const ElfW(Ehdr) *header = program_file();
+	const ElfW(Shdr) * sections;
+	const ElfW(Sym) * symbol, *end;
+	uintptr_t address;
+
+	if (!file)
+		return NULL;
+	sections = (const ElfW(Shdr) *)(file + header->e_shoff);
+	address = (uintptr_t)function - (getauxval(AT_ENTRY) - header->e_entry);
+	for (unsigned i = 0; i < header->e_shnum; i++) {
+		if (sections[i].sh_type != SHT_SYMTAB)
+			continue;
+		symbol = (const ElfW(Sym) *)(file + sections[i].sh_offset);
+		for (end = symbol + sections[i].sh_size / sizeof(*symbol); symbol < end; symbol++)
+			if (symbol->st_value == address && (symbol->st_info & 0xf) == STT_FUNC)
+				return file + sections[sections[i].sh_link].sh_offset +
+				       symbol->st_name;
+	}
+	return NULL;
+}
+
+/* The innermost function that the thread is in, except for those that only find a free SQE. */
+static const char *preparing_function(void)
+{
+	for (unsigned i = MIN(depth, DEEPEST); i > 0; i--) {
+		const char *name = function_name(functions[i - 1]);
+		size_t length = name ? strlen(name) : 0;
+
+		if (name && (length < 7 || strcmp(name + length - 7, "get_sqe") != 0))
+			return name;
+	}
+	return NULL;
+}
+
+/* Has one of the rings, which may have moved, or gone, new SQEs? */
+static void name_sqes(void)
+{
+	struct io_uring ring;
+	const char *name;
+	unsigned count;
+
+	for (struct ring_state *state = states; state; state = state->next) {
+		if (!is_open(state) ||
+		    memory_peek((uintptr_t)state->program, &ring, sizeof(ring)) != sizeof(ring) ||
+		    ring.sq.khead != state->key || rewinds(&ring))
+			continue;
+		count = ring.sq.sqe_tail - state->sqe_named;
+		state->sqe_named += count;
+		if (!count || count > ring.sq.ring_entries || !(name = preparing_function()))
+			continue;
+		record_write(RECORD_FUNCTION, state->number, ring.sq.sqe_tail - count,
+			     (uint16_t)count, name, strlen(name) + 1);
+	}
+}
+
+void __cyg_profile_func_enter(void *function, void *caller);
+void __cyg_profile_func_exit(void *function, void *caller);
+
+__attribute__((no_instrument_function)) void __cyg_profile_func_enter(void *function, void *caller)
+{
+	int saved_errno = errno;
+
+	(void)caller;
+	if (inside || !channel)
+		return;
+	inside = true;
+	if (is_recording())
+		name_sqes();
+	if (depth < DEEPEST)
+		functions[depth] = function;
+	depth++;
+	inside = false;
+	errno = saved_errno;
+}
+
+__attribute__((no_instrument_function)) void __cyg_profile_func_exit(void *function, void *caller)
+{
+	int saved_errno = errno;
+
+	(void)caller;
+	if (inside || !channel)
+		return;
+	inside = true;
+	if (is_recording())
+		name_sqes();
+	/* longjmp(3) has passed by the ends of some. */
+	while (depth > 0 && --depth < DEEPEST && functions[depth] != function)
+		;
+	inside = false;
 	errno = saved_errno;
 }
 
