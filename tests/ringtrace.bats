@@ -519,6 +519,39 @@ has_summary() {
 	in_order 'CQE  nop      = 0' 'summary, rings: 1; the program was killed' '^  nop +1 +1$'
 }
 
+@test "ringtrace: of a program that hangs it says what each thread is in, and --check looks at it" {
+	start_server ./ringtrace -w "$BATS_TEST_TMPDIR/log" -o "$TRACE" --check build/tests/foreign/hangs not-submitted
+	wait_until grep -q cqring_wait "/proc/$PID/wchan"
+	stop_server TERM
+	((status == 128 + 15))
+	wait_until has_summary
+	in_order "ring 1  in wait_cqe\(\) for [0-9.]+ s; prepared and not submitted: 1 \(recv fd $PORT\); in flight: 0$" \
+		'MISTAKE  it waits with 1 SQE prepared and not submitted' 'mistakes that --check has found: 1'
+	# A log that is kept has it, too.
+	./ringtrace -r "$BATS_TEST_TMPDIR/log" --check | diff "$TRACE" -
+	same_output build/tests/foreign/hangs exit-while-waiting
+	in_order '\[[0-9]+\]  ring 1  in submit_and_wait\(11\) for [0-9.]+ s; in flight: 0$' '^  nop +10 +10$' \
+		'requests still without completion: 0'
+	run grep -E '[0-9]{7,}|never submitted|unseen' "$TRACE"
+	[ -z "$output" ]
+}
+
+@test "ringtrace: a child that uses its parent's ring makes no number run over" {
+	checked build/tests/foreign/hangs shared-ring
+	((status == 0))
+	in_order 'ring 2  submit\(\)  SQEs taken 3 of 3' 'ring 1  wait_cqe_timeout\(\) = -ETIME'
+	run grep -E '[0-9]{8,}' "$TRACE"
+	[ -z "$output" ]
+}
+
+@test "ringtrace: children that are killed while they write to the log hold up nobody" {
+	run timeout 60 ./ringtrace -o "$TRACE" build/tests/foreign/hangs killed-children
+	((status == 0))
+	[ "$output" = 'all children are gone' ]
+	wait_until has_summary
+	in_order '^ +[0-9.]+  ringtrace: summary, rings: 1$' '^  nop +4000 +4000$'
+}
+
 @test "ringtrace: SQEs that were never submitted, or never taken, are said to be that" {
 	traced build/tests/foreign/broken prepared
 	in_order 'SQE  nop .*\(prepared, and never submitted\)' '^  nop +1 +1$' \

@@ -696,7 +696,7 @@ static void check_cqe(const struct event *event)
 
 static void check_prepared(const struct event *event, struct checked *ring)
 {
-	uint32_t prepared = event->call->before.sqe_tail - event->call->before.sq_tail;
+	uint32_t prepared = ahead(event->call->before.sqe_tail, event->call->before.sq_tail);
 
 	if (!prepared || event->submits || !event->enters || ring->several_threads) {
 		ring->unsubmitted_waits = 0;
@@ -1000,6 +1000,7 @@ static void (*const checks[])(const struct event *event) = {
 	[EVENT_SHUTDOWN] = check_shutdown, [EVENT_STREAM] = check_stream,
 	[EVENT_LEFT] = check_left,	   [EVENT_RING_END] = check_ring_end,
 	[EVENT_EXIT] = print_list,	   [EVENT_END] = check_end,
+	[EVENT_INSIDE] = check_call,
 };
 
 void check_event(const struct event *event)

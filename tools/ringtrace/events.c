@@ -136,20 +136,27 @@ static void find_vectors(struct event *event, struct iovec *buffer)
 
 /* Targets and lanes */
 
-static void lane_take(struct request *request)
+struct target target_of(const struct io_uring_sqe *sqe)
 {
-	const struct io_uring_sqe *sqe = &request->sqe;
 	const struct operation *known = operation(sqe->opcode);
-	struct target wanted = {.kind = TARGET_NONE};
-	struct target **link;
+	bool closes = sqe->opcode == IORING_OP_CLOSE;
+	struct target target = {.kind = TARGET_NONE};
 
-	if (sqe->opcode == IORING_OP_CLOSE && sqe->file_index)
-		wanted = (struct target){.kind = TARGET_SLOT, .number = (int)sqe->file_index - 1};
-	else if (sqe->opcode == IORING_OP_CLOSE || (known && known->fields & FD))
-		wanted = (struct target){
+	if (closes && sqe->file_index)
+		target = (struct target){.kind = TARGET_SLOT, .number = (int)sqe->file_index - 1};
+	else if (closes || (known && known->fields & FD))
+		target = (struct target){
 			.kind = sqe->flags & IOSQE_FIXED_FILE ? TARGET_SLOT : TARGET_FD,
 			.number = sqe->fd,
 		};
+	return target;
+}
+
+static void lane_take(struct request *request)
+{
+	const struct target wanted = target_of(&request->sqe);
+	struct target **link;
+
 	if (!request->ring->targets)
 		request->ring->targets = allocate(TARGETS * sizeof(struct target));
 	link = &request->ring->targets[(unsigned)wanted.number % TARGETS].next;
@@ -810,13 +817,13 @@ static void infer_system_call(struct event *event)
 	bool sqpoll = flags & IORING_SETUP_SQPOLL;
 	bool flush = flags & IORING_SETUP_IOPOLL ||
 		     before->sq_flags & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN);
-	uint32_t there = before->cq_tail - before->cq_head;
+	uint32_t there = ahead(before->cq_tail, before->cq_head);
 	uint32_t wanted = event->call->arguments[0];
 
 	/* What an SQPOLL thread has not fetched yet, it knows of already. */
 	if (event->submits)
 		event->handed_over =
-			before->sqe_tail - (sqpoll ? before->sq_tail : before->sq_head);
+			ahead(before->sqe_tail, sqpoll ? before->sq_tail : before->sq_head);
 	event->wakes = event->handed_over && sqpoll && before->sq_flags & IORING_SQ_NEED_WAKEUP;
 	event->enters = event->wakes || (event->handed_over && !sqpoll);
 	switch (event->call_id) {
@@ -850,21 +857,34 @@ static void look_for_overflow(const struct event *at, const struct ring_counters
 	if (overflowing && !ring->overflowing)
 		events_emit(&event);
 	ring->overflowing = overflowing;
-	event.count = counters->cq_overflow - ring->overflow;
+	event.count = ahead(counters->cq_overflow, ring->overflow);
 	ring->overflow = counters->cq_overflow;
 	if (event.count)
 		events_emit(&event);
 }
 
-static void read_call(struct event *event, const struct record *record)
+static void find_call(struct event *event, enum event_kind kind, const struct record *record)
 {
-	event->kind = EVENT_CALL;
+	event->kind = kind;
 	event->call_id = record->number;
 	event->call = (const struct call_record *)(record + 1);
 	event->began = event->call->began - first_time;
 	event->submits = record->flags == CALL_SUBMITS;
 	event->waits = record->flags == CALL_WAITS || record->flags == CALL_LOOKS;
 	infer_system_call(event);
+}
+
+static void read_inside(struct event *event, const struct record *record)
+{
+	find_call(event, EVENT_INSIDE, record);
+	event->prepared = ((const struct inside_record *)event->call)->prepared;
+	if (event->ring && event->ring->is_open)
+		events_emit(event);
+}
+
+static void read_call(struct event *event, const struct record *record)
+{
+	find_call(event, EVENT_CALL, record);
 	if (event->ring) {
 		look_for_overflow(event, &event->call->before);
 		if (event->submits)
@@ -1054,6 +1074,8 @@ static bool is_whole(const struct record *record)
 		return length >= sizeof(struct ring_end);
 	case RECORD_CALL:
 		return length >= sizeof(struct call_record) && record->number < CALL_COUNT;
+	case RECORD_INSIDE:
+		return length >= sizeof(struct inside_record) && record->number < CALL_COUNT;
 	case RECORD_FUNCTION:
 		return length && !((const char *)(record + 1))[length - 1];
 	case RECORD_SQES:
@@ -1117,6 +1139,9 @@ static void read_record(struct event *event, const struct record *record)
 		break;
 	case RECORD_CALL:
 		read_call(event, record);
+		break;
+	case RECORD_INSIDE:
+		read_inside(event, record);
 		break;
 	case RECORD_BUFFERS:
 		read_buffers(event, record);

@@ -32,6 +32,8 @@ enum event_kind {
 	EVENT_RING,	/* `how` it became known: opened, found, resized, failed */
 	EVENT_SQE,	/* handed over: `request`; or never, where `request` is NULL */
 	EVENT_CALL,	/* a call into liburing: from `call->began` to `time` */
+	EVENT_INSIDE,	/* the program ends, and the thread is still in this `call`; `prepared` are
+			   the   first of the SQEs that it has not submitted */
 	EVENT_CQE,	/* `request` is what it answers, where `sure`, or else one of several;
 			   `count` `buffers` were picked, or, with 0, none, or unknown ones */
 	EVENT_MISSED,	/* `count` SQEs or, with `of_cqes`, CQEs were not seen */
@@ -141,6 +143,7 @@ struct event {
 	/* EVENT_CALL */
 	enum call_id call_id;
 	const struct call_record *call;
+	const struct prepared *prepared; /* EVENT_INSIDE */
 	uint64_t began;
 	bool waits, submits; /* by its kind */
 	bool enters;	     /* makes a system call, as far as the ring's memory shows it */
@@ -177,6 +180,9 @@ const void *event_pointed(const struct event *event, uint64_t address, size_t le
  * several, the list may have kept one that has ended.
  */
 bool events_in_flight(const struct request *request);
+
+/* The descriptor or slot that an SQE is about. */
+struct target target_of(const struct io_uring_sqe *sqe);
 
 /* All rings so far, linked by `next`. */
 struct ring *events_rings(void);

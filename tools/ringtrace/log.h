@@ -34,6 +34,8 @@
  *                                      the first send on it
  *   RECORD_FUNCTION   of the first SQE the name of the function that has prepared it, and those
  * behind it (flags: how many in all), with a zero at its end
+ *   RECORD_INSIDE     an enum call_id  struct inside_record: the thread has not come back from the
+ *                                      call when the process ends (flags: an enum call_kind)
  *
  * SQEs and CQEs are numbered from the ring's beginning, as its heads and tails count them.
  *
@@ -73,6 +75,7 @@ enum record_kind {
 	RECORD_SHUTDOWN,
 	RECORD_STREAM,
 	RECORD_FUNCTION,
+	RECORD_INSIDE,
 };
 
 enum close_flags {
@@ -223,5 +226,21 @@ struct call_record {
 	uint32_t spun; /* milliseconds of processor time in which the thread only looked, in vain */
 	struct ring_counters before, after;
 };
+
+#define PREPARED_MOST 4
+
+struct inside_record {
+	struct call_record call;
+	struct prepared { /* the first SQEs that are prepared, and that the call does not submit */
+		uint8_t opcode, flags;
+		int32_t fd;
+	} prepared[PREPARED_MOST];
+};
+
+/* How far one of a ring's counters is ahead of another that may have overtaken it meanwhile. */
+static inline uint32_t ahead(uint32_t of, uint32_t other)
+{
+	return (int32_t)(of - other) > 0 ? of - other : 0;
+}
 
 #endif

@@ -258,6 +258,14 @@ static void set_status(struct channel *channel)
 		channel->status = EXIT_MISTAKES;
 }
 
+static bool keep_records(const struct record *records, size_t length)
+{
+	if (log_fd < 0 || write_all(log_fd, records, length))
+		return true;
+	error(0, errno, "%s: the log ends here", log_to_write);
+	return false;
+}
+
 static void read_channel(struct channel *channel, int segment)
 {
 	const struct record *records;
@@ -265,10 +273,8 @@ static void read_channel(struct channel *channel, int segment)
 	size_t length;
 
 	while (!ended && (length = channel_wait(channel, segment, &records))) {
-		if (log_fd >= 0 && !write_all(log_fd, records, length)) {
-			error(0, errno, "%s: the log ends here", log_to_write);
+		if (!keep_records(records, length))
 			break;
-		}
 		ended = handle_records(records, length, segment);
 		set_status(channel);
 		if (!ended && !lines_flush()) {
@@ -276,6 +282,9 @@ static void read_channel(struct channel *channel, int segment)
 			break;
 		}
 	}
+	while (!length && (records = channel_inside(channel)) &&
+	       keep_records(records, records->size))
+		handle_records(records, records->size, segment);
 	events_end();
 	lines_flush();
 	set_status(channel);

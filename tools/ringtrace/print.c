@@ -144,8 +144,8 @@ static void add_sqes_taken(struct text *line, const struct event *event)
 	if (!event->submits)
 		return;
 	if (!(event->ring->opened.flags & IORING_SETUP_SQPOLL))
-		text_add(line, "SQEs taken %u of %u, ", call->after.sq_head - call->before.sq_head,
-			 event->handed_over);
+		text_add(line, "SQEs taken %u of %u, ",
+			 ahead(call->after.sq_head, call->before.sq_head), event->handed_over);
 	else if (event->handed_over)
 		text_add(line, "SQEs for the SQPOLL thread %u, it %s, ", event->handed_over,
 			 event->wakes ? "slept and is woken" : "is awake");
@@ -167,11 +167,53 @@ static void print_call(struct text *line, const struct event *event)
 		return;
 	text_add(line, "%s  ", call->result < 0 ? "," : "");
 	add_sqes_taken(line, event);
-	text_add(line, "CQEs there %u, ", call->after.cq_tail - call->after.cq_head);
+	text_add(line, "CQEs there %u, ", ahead(call->after.cq_tail, call->after.cq_head));
 	if (event->enters)
 		add_duration(line, event->time - event->began);
 	else
 		text_add(line, "no system call");
+}
+
+static void add_request(struct text *line, bool first, unsigned opcode, const struct target *target)
+{
+	text_add(line, "%s%s", first ? " (" : ", ", operation_name(opcode));
+	if (target->kind != TARGET_NONE) {
+		text_add(line, " ");
+		add_target(line, target);
+	}
+}
+
+static void add_prepared(struct text *line, const struct event *event)
+{
+	uint32_t count = ahead(event->call->before.sqe_tail, event->call->before.sq_tail);
+
+	text_add(line, "; prepared and not submitted: %u", count);
+	for (unsigned i = 0; i < count && i < PREPARED_MOST; i++) {
+		const struct io_uring_sqe sqe = {.opcode = event->prepared[i].opcode,
+						 .flags = event->prepared[i].flags,
+						 .fd = event->prepared[i].fd};
+		const struct target target = target_of(&sqe);
+
+		add_request(line, !i, sqe.opcode, &target);
+	}
+	text_add(line, "%s", count > PREPARED_MOST ? ", ...)" : count ? ")" : "");
+}
+
+/* Where a thread was when the program ended: mostly, what a program that hangs waits for. */
+static void print_inside(struct text *line, const struct event *event)
+{
+	unsigned count = 0;
+
+	text_add(line, "in ");
+	add_call(line, event);
+	text_add(line, " for %.3f s", (double)(event->time - event->began) / 1e9);
+	if (!event->submits)
+		add_prepared(line, event);
+	text_add(line, "; in flight: %u", event->ring->in_flight);
+	for (const struct request *request = event->ring->oldest; request && count < PREPARED_MOST;
+	     request = request->newer)
+		add_request(line, !count++, request->sqe.opcode, request->target);
+	text_add(line, "%s", event->ring->in_flight > count ? ", ...)" : count ? ")" : "");
 }
 
 /* A call that only looks, and finds what it looks for without the kernel. */
@@ -229,6 +271,9 @@ void event_text(struct text *line, const struct event *event)
 		break;
 	case EVENT_CALL:
 		print_call(line, event);
+		break;
+	case EVENT_INSIDE:
+		print_inside(line, event);
 		break;
 	case EVENT_MISSED:
 		text_add(line,

@@ -70,6 +70,7 @@ static bool process_is_recorded; /* its RECORD_PROCESS is written */
 static atomic_bool finished;
 
 THREAD_LOCAL pid_t thread;
+THREAD_LOCAL struct seat *seat;
 /* Set inside of a hook: what liburing calls from there, or a signal handler, only passes on. */
 THREAD_LOCAL bool inside;
 THREAD_LOCAL struct record *being_written;
@@ -107,10 +108,45 @@ static void wait_for_reader(uint64_t consumed)
 	atomic_fetch_sub(&channel->space_awaited, 1);
 }
 
-/* Takes `size` bytes that do not run over the channel's end; false when the reader has stopped. */
+static bool sit_down(struct seat *free, uint32_t owner)
+{
+	if (!atomic_compare_exchange_strong(&free->thread, &owner, (uint32_t)thread))
+		return false;
+	free->is_inside = free->reserves = 0;
+	free->process = (uint32_t)process;
+	seat = free;
+	return true;
+}
+
+/* Where all are taken, that of a thread which is gone; the last one is for all who find none. */
+static void find_seat(void)
+{
+	thread = (pid_t)syscall(SYS_gettid);
+	for (seat = channel->seats; seat < &channel->seats[SEATS - 1]; seat++)
+		if (!seat->thread && sit_down(seat, 0))
+			return;
+	for (seat = channel->seats; seat < &channel->seats[SEATS - 1]; seat++) {
+		uint32_t owner = seat->thread;
+
+		if (syscall(SYS_tgkill, seat->process, owner, 0) < 0 && sit_down(seat, owner))
+			return;
+	}
+}
+
+static void write_size(uint64_t position, uint32_t size)
+{
+	atomic_store_explicit((_Atomic uint32_t *)&channel_at(channel, position)->size, size,
+			      memory_order_release);
+}
+
+/*
+ * Takes `size` bytes that do not run over the channel's end, and leaves the seat marked until it is
+ * written whose they are; false when the reader has stopped.
+ */
 static bool reserve(uint32_t size, uint64_t *position)
 {
 	uint64_t from = channel->reserved, consumed, to_end, start;
+	bool is_taken;
 
 	do {
 		to_end = CHANNEL_CAPACITY - from % CHANNEL_CAPACITY;
@@ -123,14 +159,17 @@ static bool reserve(uint32_t size, uint64_t *position)
 			if (channel->stopped)
 				return false;
 		}
-	} while (!atomic_compare_exchange_weak(&channel->reserved, &from, start + size));
-	if (start != from) {
-		struct record *rest = channel_at(channel, from);
-
-		rest->kind = RECORD_NOTHING;
-		atomic_store_explicit((_Atomic uint32_t *)&rest->size, (uint32_t)to_end,
-				      memory_order_release);
-	}
+		seat->reserves = true;
+		is_taken = atomic_compare_exchange_strong(&channel->reserved, &from, start + size);
+		if (is_taken) {
+			write_size(start, size | RECORD_UNFINISHED);
+			if (start != from) {
+				channel_at(channel, from)->kind = RECORD_NOTHING;
+				write_size(from, (uint32_t)to_end);
+			}
+		}
+		seat->reserves = is_taken;
+	} while (!is_taken);
 	*position = start;
 	return true;
 }
@@ -143,16 +182,15 @@ static struct record *record_begin(enum record_kind kind, uint32_t ring, uint32_
 	struct record *record;
 	uint64_t position;
 
-	if (!thread)
-		thread = (pid_t)syscall(SYS_gettid);
+	if (!seat)
+		find_seat();
 	if (!reserve(size, &position))
 		return NULL;
 	record = channel_at(channel, position);
 	being_written = record;
 	record->process = (uint32_t)process;
 	record->thread = (uint32_t)thread;
-	atomic_store_explicit((_Atomic uint32_t *)&record->size, size | RECORD_UNFINISHED,
-			      memory_order_release);
+	seat->reserves = false;
 	record->kind = (uint16_t)kind;
 	record->ring = ring;
 	record->number = number;
@@ -504,6 +542,9 @@ static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, 
 	size_t length;
 	bool left_over;
 
+	/* Another process, or a thread that is in a call just now, is further than `ring` says. */
+	if (!ahead(tail, index))
+		return;
 	if (tail - index > ring->sq.ring_entries) {
 		count = tail - index - ring->sq.ring_entries;
 		record_write(RECORD_MISSED, state->number, count, 0, NULL, 0);
@@ -877,6 +918,58 @@ static void ring_resized(struct call *call)
 	record_ring(call->state->number, RING_RESIZED, call->ring, 0);
 }
 
+/* Puts down which call the thread is in, from which it may not return. */
+static void note_inside(const struct call *call)
+{
+	struct inside_record *put;
+	unsigned count = 0, index = call->record.before.sq_tail;
+
+	if (!seat)
+		find_seat();
+	put = &seat->inside;
+	seat->record = (struct record){
+		.kind = RECORD_INSIDE,
+		.size = sizeof(*put) + sizeof(seat->record),
+		.flags = (uint16_t)call->kind,
+		.process = (uint32_t)process,
+		.thread = (uint32_t)thread,
+		.ring = call->state->number,
+		.number = call->id,
+	};
+	put->call = call->record;
+	put->call.after = call->record.before;
+	for (; call->kind == CALL_WAITS && count < PREPARED_MOST &&
+	       ahead(call->record.before.sqe_tail, index);
+	     count++, index++) {
+		const struct io_uring_sqe *sqe = sqe_at(call->ring, index);
+
+		put->prepared[count].opcode = sqe->opcode;
+		put->prepared[count].flags = sqe->flags;
+		put->prepared[count].fd = sqe->fd;
+	}
+	seat->is_inside = true;
+}
+
+/* At the process's end: the calls that its threads have not come back from. */
+static void record_insides(void)
+{
+	for (struct seat *other = channel->seats; other < &channel->seats[SEATS]; other++) {
+		struct record *record;
+
+		if (!other->is_inside || other->process != (uint32_t)process)
+			continue;
+		other->is_inside = false;
+		record = record_begin(RECORD_INSIDE, other->record.ring, other->record.number,
+				      sizeof(other->inside));
+		if (!record)
+			return;
+		record->flags = other->record.flags;
+		record->thread = other->record.thread;
+		memcpy(record + 1, &other->inside, sizeof(other->inside));
+		record_end(record);
+	}
+}
+
 bool call_begin(struct call *call)
 {
 	int saved_errno = errno;
@@ -904,6 +997,8 @@ bool call_begin(struct call *call)
 		call->record.before = ring_counters(call->state, call->ring, first);
 	}
 	call->record.began = clock_ns(CLOCK_MONOTONIC);
+	if (call->state && (call->kind == CALL_SUBMITS || call->kind == CALL_WAITS))
+		note_inside(call);
 	errno = saved_errno;
 	return true;
 }
@@ -977,6 +1072,8 @@ void call_end(struct call *call, int result)
 {
 	int saved_errno = errno;
 
+	if (seat)
+		seat->is_inside = false;
 	if (call->id == CALL_resize_rings && call->state && result >= 0)
 		ring_resized(call);
 	/* Another thread may have closed the ring. */
@@ -1176,7 +1273,7 @@ __attribute__((no_instrument_function)) void __cyg_profile_func_exit(void *funct
 static void after_fork_in_child(void)
 {
 	process = getpid();
-	thread = 0;
+	seat = NULL;
 	process_is_recorded = false;
 	/* In a signal handler that interrupted a hook: that would go on in the parent's records. */
 	if (inside && channel) {
@@ -1267,6 +1364,10 @@ __attribute__((destructor)) void recorder_finish(void)
 		record_end(being_written);
 	}
 	inside = true;
+	for (struct ring_state *state = states; state; state = state->next)
+		if (is_open(state) && is_there(&state->view))
+			look_at_cqes(state);
+	record_insides();
 	rings_at_exit();
 	record_write(RECORD_EXIT, 0, 0, 0, NULL, 0);
 	position = channel->reserved;
