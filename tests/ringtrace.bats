@@ -154,6 +154,19 @@ well_formed() {
 	[[ $stderr == *"the program has opened no ring through liburing"* ]]
 }
 
+@test "ringtrace: a liburing of another name, loaded by the program, is passed on to, and it is said what went past" {
+	local folder=$BATS_TEST_TMPDIR
+
+	"${CC:-cc}" -D_GNU_SOURCE -w -o "$folder/loaded" tests/foreign/loaded.c -ldl
+	"${CC:-cc}" -shared -o "$folder/bindings.so" -Wl,--whole-archive -l:liburing.a -Wl,--no-whole-archive ||
+		skip "no static liburing to make a library of"
+	run --separate-stderr ./ringtrace "$folder/loaded" "$folder/bindings.so"
+	((status == 0))
+	[ "$output" = 'submitted: 1' ]
+	[[ $stderr == *"ring 1  opened: fd "* ]]
+	[[ $stderr == *"rings that were closed unseen: 1; calls went past ringtrace"* ]]
+}
+
 @test "ringtrace: day 1, completions out of order are visible" {
 	same_output ./day01/setup
 	in_order 'SQE  timeout  0\.060000 s  user_data 0x0' 'SQE  timeout  0\.020000 s  user_data 0x1' \

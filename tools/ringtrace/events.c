@@ -1119,8 +1119,11 @@ static void read_record(struct event *event, const struct record *record)
 		read_ring(event, record);
 		break;
 	case RECORD_RING_END:
-		event->by_exit = record->number;
-		ring_ends(event, event->ring, &((const struct ring_end *)(record + 1))->counters);
+		event->by_exit = record->number != RING_CLOSED;
+		event->is_gone = record->number == RING_GONE;
+		ring_ends(event, event->ring,
+			  event->is_gone ? NULL
+					 : &((const struct ring_end *)(record + 1))->counters);
 		break;
 	case RECORD_SQES:
 		read_sqes(event, record);

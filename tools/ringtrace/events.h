@@ -44,7 +44,8 @@ enum event_kind {
 	EVENT_SHUTDOWN, /* shutdown(2), of writing, of the descriptor `count` */
 	EVENT_STREAM,	/* the descriptor `count` is a stream socket */
 	EVENT_LEFT,	/* the ring ends, and `request` has had no (last) CQE */
-	EVENT_RING_END, /* with `counters`; `by_exit` if the program left it open */
+	EVENT_RING_END, /* with `counters`; `by_exit` if the program left it open; `is_gone`: it was
+			   closed unseen */
 	EVENT_PROCESS,	/* a process is there */
 	EVENT_EXIT,	/* a process has left by exit(3), or, `killed`, otherwise */
 	EVENT_WARNING,	/* check.c has found a mistake: `warning` */
@@ -153,7 +154,7 @@ struct event {
 	enum how how;
 	const struct ring_record *opened; /* EVENT_RING, also of a ring that has failed */
 	unsigned count;
-	bool of_cqes, by_exit, killed, fails;
+	bool of_cqes, by_exit, is_gone, killed, fails;
 	const struct io_uring_buf *buffers;
 	unsigned group;
 	const struct ring_counters *counters;

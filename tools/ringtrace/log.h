@@ -14,7 +14,7 @@
  *   RECORD_EXIT       -                nothing: the process leaves by exit(3) or _exit(2)
  *   RECORD_RING       an enum how      struct ring_record: a ring became known, or could not be
  *                                      opened, or has another size now
- *   RECORD_RING_END   1: by exit       struct ring_end
+ *   RECORD_RING_END   enum ring_ending struct ring_end
  *   RECORD_SQES       of the first SQE struct entries and that many SQEs, as they are handed over
  *                                      (flags: an enum sqes_flags); then, up to the end, any
  *                                      number of struct memory, each with its bytes: what the last
@@ -122,6 +122,12 @@ struct ring_counters {
 	uint32_t sq_flags;
 	uint32_t cq_head, cq_tail, cq_overflow;
 	uint32_t looks; /* calls since the last record that only looked into the CQ, in vain */
+};
+
+enum ring_ending {
+	RING_CLOSED,
+	RING_LEFT, /* by a program that leaves */
+	RING_GONE, /* closed unseen, and so without counters */
 };
 
 struct ring_end {

@@ -850,16 +850,21 @@ static struct io_uring last_view(const struct ring_state *state)
 	return last;
 }
 
-static void ring_ends(struct ring_state *state, const struct io_uring *ring, bool by_exit)
+static void ring_ends(struct ring_state *state, const struct io_uring *ring, enum ring_ending how)
 {
 	struct ring_end end;
+	unsigned taken = ahead(IO_URING_READ_ONCE(*state->view.sq.khead), state->sqe_seen);
 
 	look_at_cqes(state);
+	if (taken && !rewinds(ring)) {
+		record_write(RECORD_MISSED, state->number, taken, 0, NULL, 0);
+		state->sqe_seen += taken;
+	}
 	/* What was prepared since the last call, and stays so. */
 	look_at_sqes(state, ring, true);
 	end.counters = ring_counters(state, ring, state->sqe_seen);
 	end.counters.looks = state->looks;
-	record_write(RECORD_RING_END, state->number, by_exit, 0, &end, sizeof(end));
+	record_write(RECORD_RING_END, state->number, how, 0, &end, sizeof(end));
 	marks_end(state);
 	state->key = NULL;
 }
@@ -898,7 +903,7 @@ bool closing_begin(struct io_uring *ring)
 		return false;
 	state = ring_known(ring);
 	if (state)
-		ring_ends(state, ring, false);
+		ring_ends(state, ring, RING_CLOSED);
 	wake_reader();
 	errno = saved_errno;
 	return true;
@@ -1340,12 +1345,16 @@ static bool is_there(const struct io_uring *view)
 
 static void rings_at_exit(void)
 {
+	static const struct ring_end gone;
 	struct io_uring last;
 
 	for (struct ring_state *state = states; state; state = state->next) {
 		if (is_open(state) && is_there(&state->view)) {
 			last = last_view(state);
-			ring_ends(state, &last, true);
+			ring_ends(state, &last, RING_LEFT);
+		} else if (is_open(state)) {
+			record_write(RECORD_RING_END, state->number, RING_GONE, 0, &gone,
+				     sizeof(gone));
 		}
 	}
 }

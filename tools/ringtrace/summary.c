@@ -18,7 +18,8 @@ struct counts {
 		unfinished[OPERATIONS], untaken[OPERATIONS], unsubmitted[OPERATIONS];
 	unsigned long long errors[OPERATIONS][ERRORS];
 	unsigned long long calls[CALL_COUNT];
-	unsigned long long all_cqes, unknown_cqes, rings, overflows, lost, missed_cqes, missed_sqes;
+	unsigned long long all_cqes, unknown_cqes, rings, overflows, lost, missed_cqes, missed_sqes,
+		gone;
 	unsigned long long registers, submits_without_system_call, others_without_system_call;
 };
 
@@ -165,6 +166,11 @@ static void print_summary(const struct event *event, const struct counts *counts
 		   counts->overflows, counts->lost, counts->missed_cqes);
 	if (counts->missed_sqes)
 		print_line("  SQEs missed by ringtrace: %llu", counts->missed_sqes);
+	if (counts->gone)
+		print_line(
+			"  rings that were closed unseen: %llu; calls went past ringtrace, as those of "
+			"functions that dlsym(3) finds do",
+			counts->gone);
 	print_by_operation("with CQE_SKIP_SUCCESS, a CQE only on failure", counts->silent, false);
 	print_by_operation("SQEs prepared, and never submitted", counts->unsubmitted, false);
 	print_by_operation("SQEs never taken by the kernel", counts->untaken, false);
@@ -211,6 +217,7 @@ void summarize_event(const struct event *event)
 				       : counts->untaken)[event->request->sqe.opcode]++;
 		break;
 	case EVENT_RING_END:
+		counts->gone += event->is_gone;
 		if (event->counters)
 			counts->others_without_system_call += event->counters->looks;
 		break;
