@@ -142,7 +142,28 @@ well_formed() {
 		skip "no static libraries to link with"
 	run ./ringtrace "$BATS_TEST_TMPDIR/static"
 	((status == 1))
-	[[ $output == *"statically linked: its liburing is a part of it"* ]]
+	[[ $output == *"statically linked: its liburing is a part of it"*"bpftrace -c PROGRAM tools/ringtrace/requests.bt"* ]]
+}
+
+@test "ringtrace: a program that the dynamic linker preloads nothing into gets advice that works" {
+	cp day01/setup "$BATS_TEST_TMPDIR/setgid"
+	chgrp 1 "$BATS_TEST_TMPDIR/setgid" && chmod g+s "$BATS_TEST_TMPDIR/setgid" || skip "needs root, for another group"
+	run ./ringtrace "$BATS_TEST_TMPDIR/setgid"
+	((status == 1))
+	[[ $output == *"set-group-ID bit"*"trace a copy of it"* ]]
+	cp "$BATS_TEST_TMPDIR/setgid" "$BATS_TEST_TMPDIR/copy"
+	traced "$BATS_TEST_TMPDIR/copy" >/dev/null
+	in_order '^  nop +1 +1$'
+}
+
+@test "ringtrace: requests.bt shows whole SQEs, CQEs and times, from the kernel's tracepoints" {
+	command -v bpftrace >/dev/null || skip "needs bpftrace"
+	bpftrace -e 'BEGIN { exit(); }' >/dev/null 2>&1 || skip "bpftrace may not trace here"
+	[ -e /sys/kernel/btf/vmlinux ] || skip "needs a kernel with BTF"
+	! sanitized || skip "bpftrace starts no program that needs its environment"
+	bpftrace -o "$TRACE" -c "$PWD/day02/registered-files README.md" tools/ringtrace/requests.bt >/dev/null 2>&1
+	in_order 'SQE  OPENAT  fd -100 len 0 addr 0x[0-9a-f]+ .* user_data 0x' 'CQE  = 0  flags 0x0  user_data .* after [0-9]+ us$' \
+		'SQE  READ  fd [0-9]+ len [0-9]+ addr 0x[0-9a-f]+ off ' 'CQE  = [0-9]+ '
 }
 
 @test "ringtrace: a program that makes the raw system calls runs, with a clear message" {

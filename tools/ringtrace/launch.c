@@ -15,11 +15,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define DIRECTORY "build" /* beside ringtrace */
 #define LIBRARY	  "libringtrace.so"
-#define INSTEAD	  "what works there, as root: perf trace -e 'io_uring:*' PROGRAM"
+#define INSTEAD	  "what works there, as root: bpftrace -c PROGRAM tools/ringtrace/requests.bt"
 
 /* The path that execvp(3) will run: of PROGRAM itself, or of the first in PATH. */
 static void find_program(const char *name, char path[PATH_MAX])
@@ -90,10 +91,11 @@ static void check_privileges(const char *path)
 	if (stat(path, &status) < 0)
 		error(EXIT_FAILURE, errno, "%s", path);
 	if ((status.st_mode & S_ISUID && status.st_uid != getuid()) ||
-	    (status.st_mode & S_ISGID && status.st_gid != getgid()))
+	    (status.st_mode & S_ISGID && status.st_gid != getgid()) ||
+	    getxattr(path, "security.capability", NULL, 0) > 0)
 		error(EXIT_FAILURE, 0,
-		      "%s: has the set-user-ID or set-group-ID bit: the dynamic linker preloads "
-		      "nothing into such a program (run it as its owner)",
+		      "%s: has the set-user-ID or set-group-ID bit, or capabilities: the dynamic linker "
+		      "preloads nothing into such a program (trace a copy of it, which has none)",
 		      path);
 }
 
