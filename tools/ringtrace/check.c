@@ -15,15 +15,16 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define BUFFERS	     65536 /* numbers of buffers are 16 bits */
-#define FAR	     64	   /* how many of the requests in flight are compared with a new one */
-#define MOST_LISTED  100
-#define MOST_SQES    32768 /* of a ring */
-#define SPINS	     10	   /* receives in a row that find no buffer */
-#define VAIN_LOOKS   1000  /* in a row, that cannot find anything */
-#define LARGEST	     4095  /* error */
-#define SOCK_TYPES   0xf   /* without SOCK_CLOEXEC and the like */
-#define NO_TASK_FLAG (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
+#define BUFFERS	      65536 /* numbers of buffers are 16 bits */
+#define FAR	      64    /* how many of the requests in flight are compared with a new one */
+#define MOST_LISTED   100
+#define MOST_SQES     32768 /* of a ring */
+#define SPINS	      10    /* receives in a row that find no buffer */
+#define VAIN_LOOKS    1000  /* in a row, that cannot find anything */
+#define MOST_CLOSINGS 16
+#define LARGEST	      4095 /* error */
+#define SOCK_TYPES    0xf  /* without SOCK_CLOEXEC and the like */
+#define NO_TASK_FLAG  (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
 
 /*
  * What a send that was short has left. Whoever waits for something else with that in hand, and
@@ -79,18 +80,23 @@ struct checked {
 	struct group *groups;
 	pid_t thread;
 	bool several_threads, was_told, has_spun;
+	bool has_failed; /* the latest call that submits */
 	uint32_t last_head;
 	struct sqe *sqes; /* in the SQ */
 	bool is_rewritten, was_left_over[OPERATIONS];
 	uint64_t overflowed; /* time */
-	unsigned waits, looked_again, unsubmitted_waits, left, rests;
+	unsigned waits, looked_again, left, rests;
 	int32_t errors[LARGEST + 1]; /* results so far */
+	struct closing {
+		int fd;
+		unsigned opcode;
+	} closings[MOST_CLOSINGS]; /* descriptors that were closed with a request in flight */
+	unsigned closing_count;
 };
 
 static unsigned count, listed; /* mistakes; of which a list has been printed */
 /* Those since then, each once, with how often it has happened. */
 static struct listed {
-	const struct ring *ring;
 	char cause[sizeof(((struct warning *)NULL)->text)];
 	struct text line;
 	unsigned times;
@@ -99,6 +105,22 @@ static struct listed {
 unsigned check_count(void)
 {
 	return count;
+}
+
+/* The same but for numbers, such as those of descriptors and of rings. */
+static bool is_alike(const char *one, const char *other)
+{
+	while (*one && *other) {
+		one += strspn(one, "0123456789");
+		other += strspn(other, "0123456789");
+		if (*one != *other)
+			return false;
+		if (*one) {
+			one++;
+			other++;
+		}
+	}
+	return *one == *other;
 }
 
 __attribute__((format(printf, 3, 4))) static void warn(const struct event *at, const char *fix,
@@ -113,7 +135,7 @@ __attribute__((format(printf, 3, 4))) static void warn(const struct event *at, c
 	vsnprintf(warning.text, sizeof(warning.text), format, arguments);
 	va_end(arguments);
 	for (known = list; known < list + (count - listed) && known < list + MOST_LISTED; known++) {
-		if (known->ring == at->ring && strcmp(known->cause, warning.text) == 0) {
+		if (is_alike(known->cause, warning.text)) {
 			known->times++;
 			return;
 		}
@@ -122,7 +144,7 @@ __attribute__((format(printf, 3, 4))) static void warn(const struct event *at, c
 	event.warning = &warning;
 	events_emit(&event);
 	if (count - listed < MOST_LISTED) {
-		*known = (struct listed){.ring = at->ring, .line = line_start(&event), .times = 1};
+		*known = (struct listed){.line = line_start(&event), .times = 1};
 		snprintf(known->cause, sizeof(known->cause), "%s", warning.text);
 		event_text(&known->line, &event);
 	}
@@ -272,12 +294,14 @@ static bool are_confused(const struct request *one, const struct request *other)
 		other->sqe.opcode == IORING_OP_ACCEPT);
 }
 
+/* `sends`: how many sends on the same stream have been found in flight with `one`. */
 static void compare(const struct event *event, const struct request *one,
-		    const struct request *other)
+		    const struct request *other, unsigned *sends)
 {
 	if (is_send(one->sqe.opcode) && is_send(other->sqe.opcode) &&
 	    one->target == other->target && one->target->kind != TARGET_NONE &&
-	    one->chain != other->chain && !other->notified && file_of_request(one)->is_stream)
+	    one->chain != other->chain && !other->notified && file_of_request(one)->is_stream &&
+	    !(*sends)++)
 		warn(event, "one send at a time, or links",
 		     "two sends in flight on %s %d, not linked: their bytes can mix",
 		     one->target->kind == TARGET_SLOT ? "slot" : "fd", one->target->number);
@@ -398,6 +422,7 @@ static void look_for_rest(const struct event *event, const struct request *reque
 	unsigned opcode = request->sqe.opcode;
 
 	if (opcode == IORING_OP_ASYNC_CANCEL) {
+		checked(event->ring)->closing_count = 0;
 		for_each_file(event, checked(event->ring), give_up_rest);
 	} else if (opcode == IORING_OP_CLOSE ||
 		   (opcode == IORING_OP_SHUTDOWN && request->sqe.len != SHUT_RD)) {
@@ -546,6 +571,7 @@ static bool loses_nothing(unsigned opcode)
 static void check_sqe(const struct event *event)
 {
 	const struct request *request = event->request, *other;
+	unsigned sends = 0;
 	struct file *file;
 
 	if (!request) {
@@ -567,7 +593,7 @@ static void check_sqe(const struct event *event)
 	other = request == event->ring->newest ? request->older : event->ring->newest;
 	for (unsigned i = 0; i < FAR && other; i++, other = other->older)
 		if (other->taken && events_in_flight(other))
-			compare(event, request, other);
+			compare(event, request, other, &sends);
 }
 
 /* CQEs */
@@ -681,6 +707,8 @@ static void check_cqe(const struct event *event)
 			buffers_unclear(event->ring);
 		return;
 	}
+	if (result == -ECANCELED)
+		checked(event->ring)->closing_count = 0;
 	if (result < 0 && result >= -LARGEST && !(event->cqe->flags & IORING_CQE_F_NOTIF))
 		checked(event->ring)->errors[-result]++;
 	check_descriptor(event, request);
@@ -694,16 +722,17 @@ static void check_cqe(const struct event *event)
 
 /* Calls */
 
+/*
+ * With something in flight, it may mean to prepare more before it submits; and another thread may
+ * have been about to submit, and have done so by now.
+ */
 static void check_prepared(const struct event *event, struct checked *ring)
 {
-	uint32_t prepared = ahead(event->call->before.sqe_tail, event->call->before.sq_tail);
+	const struct ring_counters *before = &event->call->before;
+	uint32_t prepared = ahead(before->sqe_tail, before->sq_tail);
 
-	if (!prepared || event->submits || !event->enters || ring->several_threads) {
-		ring->unsubmitted_waits = 0;
-		return;
-	}
-	ring->unsubmitted_waits++;
-	if (event->ring->in_flight == 0 || ring->unsubmitted_waits == 2)
+	if (prepared && event->enters && !event->ring->in_flight && !ring->several_threads &&
+	    event->call->after.sq_tail == before->sq_tail)
 		warn(event, "call io_uring_submit() before",
 		     "it waits with %u SQE%s prepared and not submitted", prepared,
 		     prepared == 1 ? "" : "s");
@@ -806,6 +835,18 @@ static void check_registration(const struct event *event)
 	}
 }
 
+/* Who closes the ring, too, or cancels the request, means it; who goes on to wait does not know. */
+static void check_closings(const struct event *event, struct checked *ring)
+{
+	while (ring->closing_count > 0) {
+		const struct closing *closing = &ring->closings[--ring->closing_count];
+
+		warn(event, "cancel the request, or shutdown(2), and wait for its completion",
+		     "close(%d) while a request on it, %s, is in flight: that keeps the file open",
+		     closing->fd, operation_name(closing->opcode));
+	}
+}
+
 static void check_call(const struct event *event)
 {
 	struct checked *ring;
@@ -820,6 +861,8 @@ static void check_call(const struct event *event)
 	    event->ring->opened.flags & IORING_SETUP_SINGLE_ISSUER)
 		warn(event, "a ring for each thread, or IORING_OP_MSG_RING",
 		     "a second thread submits to a ring of IORING_SETUP_SINGLE_ISSUER");
+	if (event->submits)
+		ring->has_failed = event->call->result < 0;
 	check_spinning(event, event->call);
 	if (event->ring->in_flight)
 		check_looks(event, event->call->before.looks);
@@ -827,6 +870,8 @@ static void check_call(const struct event *event)
 		check_seen(event, ring);
 	if (event->waits)
 		check_prepared(event, ring);
+	if (event->call->arguments[0])
+		check_closings(event, ring);
 	if (event->enters && event->waits && event->call->arguments[0])
 		for_each_file(event, ring, check_armed);
 	if (event->enters && event->call->arguments[0] && ring->rests) {
@@ -842,7 +887,7 @@ static void check_call(const struct event *event)
 static void check_left(const struct event *event)
 {
 	checked(event->ring)->left += event->request->taken;
-	if (!event->request->taken)
+	if (!event->request->taken && !checked(event->ring)->has_failed)
 		warn(event, "IORING_SETUP_SUBMIT_ALL, or submit again",
 		     "an SQE, %s, was never taken by the kernel, which stops at an SQE that it refuses",
 		     operation_name(event->request->sqe.opcode));
@@ -885,9 +930,6 @@ static void check_ring_end(const struct event *event)
 	for_each_file(event, ring, check_rest);
 	if (end && ring->left)
 		check_looks(event, end->looks);
-	if (end && !end->cq_head && ring->waits && end->cq_tail > 1 && !ring->looked_again)
-		warn(event, "io_uring_cqe_seen()", "no CQE was ever marked as seen, of %u",
-		     end->cq_tail - end->cq_head);
 	if (end)
 		check_marked(event, end);
 	forget(event->ring);
@@ -909,6 +951,13 @@ static void check_shutdown(const struct event *event)
 	for (at.ring = events_rings(); at.ring; at.ring = at.ring->next)
 		if (at.ring->is_open && at.ring->process == event->process)
 			check_rest(&at, file_of(at.ring, TARGET_FD, (int)event->count));
+}
+
+static void closing_note(struct checked *ring, int fd, const struct request *request)
+{
+	if (ring->closing_count < MOST_CLOSINGS)
+		ring->closings[ring->closing_count++] =
+			(struct closing){.fd = fd, .opcode = request->sqe.opcode};
 }
 
 static void check_close(const struct event *event)
@@ -938,9 +987,7 @@ static void check_close(const struct event *event)
 			    !request->taken || request->sqe.opcode == IORING_OP_CLOSE ||
 			    !events_in_flight(request))
 				continue;
-			warn(&at, "cancel the request, or shutdown(2), and wait for its completion",
-			     "close(%d) while a request on it, %s, is in flight: that keeps the file open",
-			     fd, operation_name(request->sqe.opcode));
+			closing_note(checked(ring), fd, request);
 			break;
 		}
 		file_forget(file_of(ring, TARGET_FD, fd));
