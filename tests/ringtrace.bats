@@ -644,7 +644,7 @@ has_summary() {
 # checked PROGRAM [ARG]...: with what --check says of it in TRACE, and its status in `status`.
 checked() {
 	status=0
-	timeout 20 ./ringtrace --check=fail -o "$TRACE" "$@" >/dev/null || status=$?
+	timeout 20 ./ringtrace "${CHECK:---check=fail}" -o "$TRACE" "$@" >/dev/null || status=$?
 }
 
 # mistakes.bats compares what --check says of each mistake, and of its fix, with what the text says.
@@ -708,9 +708,35 @@ wrong() {
 	wrong busy-looks 'for 1\.[0-9] s of processor time a thread has done nothing but look into the CQ, in vain'
 }
 
-@test "ringtrace --check: user_data that nobody has set" {
+@test "ringtrace --check: links, groups, sends and cancels that cannot mean what they say" {
+	wrong link-timeout-alone 'a link_timeout that no SQE is linked to'
+	wrong link-timeout-cut-off 'a link_timeout that no SQE is linked to'
+	wrong multishot-without-group 'a multishot recv without IOSQE_BUFFER_SELECT'
+	wrong group-empty 'a recv finds no buffer: group 0 was never given one'
+	wrong sent-again 'a send took [0-9]+ of 4194304 bytes, and the next one begins at the same address'
+	wrong cancel-of-two 'a cancel of user_data 0x7, which 2 requests in flight have'
+	wrong local-variable 'a timeout with the address of a local variable whose function has returned'
+	wrong sends-to-slot 'two sends in flight on slot 1, not linked'
+	# Once a send, however many it overtakes; and once for all the rings in which it happens.
+	wrong four-sends 'two sends in flight on fd [0-9]+, not linked.*, 3 times$'
+	wrong in-each-ring 'an SQE, read, was prepared, and never submitted.*, 5 times$'
+}
+
+@test "ringtrace --check=user-data: user_data that nobody has set" {
+	local CHECK=--check=fail,user-data what
+
 	wrong user-data-unset 'nobody has set the user_data of a nop: 0x5 is left over'
-	# Without --check nothing is done to the program's SQEs that would show it, also not in a log that is kept.
+	wrong one-unset 'nobody has set the user_data of a nop: 0x1 is left over'
+	for what in user-data-by-place user-data-polled user-data-in-child user-data-in-threads; do
+		checked build/tests/foreign/harmless $what
+		((status == 0))
+	done
+	# Otherwise nothing is done to the program's SQEs that would show it, also not in a log that is kept.
+	run ./ringtrace --check=fail build/tests/foreign/wrong user-data-unset
+	((status == 0))
+	run ./ringtrace --check=fast build/tests/foreign/wrong user-data-unset
+	((status == 2))
+	[[ $output == *"--check: 'fast' is neither fail nor user-data"* ]]
 	./ringtrace -w "$BATS_TEST_TMPDIR/log" build/tests/foreign/wrong user-data-unset
 	run ./ringtrace -r "$BATS_TEST_TMPDIR/log" --check=fail
 	((status == 0))
@@ -721,7 +747,7 @@ wrong() {
 
 	[ -w /dev/full ] || skip "needs /dev/full"
 	for what in user-data-by-place user-data-polled user-data-in-child user-data-in-threads; do
-		./ringtrace --check -o /dev/full build/tests/foreign/harmless $what
+		./ringtrace --check=user-data -o /dev/full build/tests/foreign/harmless $what
 	done
 }
 
@@ -729,8 +755,8 @@ wrong() {
 	local what
 
 	for what in same-user-data two-datagrams buffers-again rest-moved peer-dropped peer-shut-down peer-lost room-awaited send-cancelled \
-		end-near looks-and-work user-data-by-place user-data-polled user-data-in-child \
-		user-data-in-threads; do
+		end-near looks-and-work user-data-by-place batches waits-elsewhere closed-at-end seen-at-end \
+		submit-fails refilled user-data-read; do
 		checked build/tests/foreign/harmless $what
 		echo "$what: $status"
 		((status == 0))

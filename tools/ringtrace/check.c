@@ -36,7 +36,9 @@ struct rest {
 	uint32_t taken, wanted; /* bytes */
 	unsigned opcode, cqe, chain;
 	uint64_t serial; /* of the short send */
-	unsigned waits;	 /* since its CQE was marked as seen */
+	uint64_t address;
+	unsigned receives; /* until then */
+	unsigned waits;	   /* since its CQE was marked as seen */
 };
 
 /* A descriptor or a slot. */
@@ -61,7 +63,8 @@ struct buffer {
 struct group {
 	struct group *next;
 	unsigned number;
-	bool unclear; /* which buffers the completions have taken */
+	bool unclear;	  /* which buffers the completions have taken */
+	bool is_followed; /* its buffer ring is, or it has none */
 	uint64_t gifts;
 	unsigned latest;     /* that was given */
 	const char *without; /* the operation whose CQE, the latest, has brought no buffer */
@@ -84,8 +87,9 @@ struct checked {
 	uint32_t last_head;
 	struct sqe *sqes; /* in the SQ */
 	bool is_rewritten, was_left_over[OPERATIONS];
+	uint64_t left_over[OPERATIONS];
 	uint64_t overflowed; /* time */
-	unsigned waits, looked_again, left, rests;
+	unsigned waits, looked_again, left, rests, receives;
 	int32_t errors[LARGEST + 1]; /* results so far */
 	struct closing {
 		int fd;
@@ -243,6 +247,15 @@ static void check_fields(const struct event *event, const struct io_uring_sqe *s
 	    flags & cloexec)
 		warn(event, "leave the flag out: a slot is no descriptor that execve(2) could keep",
 		     "CLOEXEC of a file that goes into a slot, which fails");
+	if (sqe->opcode == IORING_OP_LINK_TIMEOUT && event->request->chain == event->request->index)
+		warn(event, "IOSQE_IO_LINK in the SQE before it, and one call that submits both",
+		     "a link_timeout that no SQE is linked to, which fails");
+	if (!(sqe->flags & IOSQE_BUFFER_SELECT) &&
+	    (sqe->opcode == OP_READ_MULTISHOT ||
+	     (sqe->opcode != OP_RECV_ZC && is_receive(sqe->opcode) && is_multishot(sqe))))
+		warn(event, "a buffer ring, IOSQE_BUFFER_SELECT and buf_group",
+		     "a multishot %s without IOSQE_BUFFER_SELECT, which fails",
+		     operation_name(sqe->opcode));
 	if (sqe->opcode == IORING_OP_ACCEPT && is_multishot(sqe) && sqe->addr)
 		warn(event, "ask the socket, with getpeername(2)",
 		     "a multishot accept shall store addresses: each overwrites the one before it");
@@ -377,6 +390,8 @@ static void note_short_send(const struct event *event, const struct request *req
 		.cqe = event->index,
 		.chain = request->chain,
 		.serial = request->serial,
+		.address = (uintptr_t)request->vectors[0].iov_base,
+		.receives = checked(event->ring)->receives,
 	};
 }
 
@@ -415,6 +430,19 @@ static void rest_goes_on(const struct ring *ring, const struct file *file)
 			file_of(other, file->kind, file->number)->rest.is_there = false;
 }
 
+/* Unless something was received meanwhile, the same memory holds the same bytes. */
+static void check_repeated(const struct event *event, const struct request *request,
+			   const struct rest *rest)
+{
+	if (rest->is_there && request->vectors_known && bytes_wanted(request) == rest->wanted &&
+	    (uintptr_t)request->vectors[0].iov_base == rest->address &&
+	    rest->receives == checked(event->ring)->receives && !rest->is_given_up)
+		warn(event, "add the result to the address, and take it off the length",
+		     "a %s took %u of %u bytes, and the next one begins at the same address: those are "
+		     "sent twice",
+		     operation_name(rest->opcode), rest->taken, rest->wanted);
+}
+
 /* What a new request means for the rest of a send on the same file. */
 static void look_for_rest(const struct event *event, const struct request *request)
 {
@@ -429,6 +457,7 @@ static void look_for_rest(const struct event *event, const struct request *reque
 		check_rest(event, file);
 	} else if (is_send(opcode) || writes(opcode) || opcode == IORING_OP_SPLICE ||
 		   (opcode == IORING_OP_POLL_ADD && request->sqe.poll32_events & POLLOUT)) {
+		check_repeated(event, request, &file->rest);
 		/* Of one that begins elsewhere nobody knows: the rest may have been moved there. */
 		rest_goes_on(event->ring, file);
 	}
@@ -547,17 +576,20 @@ static void check_user_data(const struct event *event, const struct request *req
 	if (!ring->sqes)
 		ring->sqes = allocate(MOST_SQES * sizeof(struct sqe));
 	sqe = &ring->sqes[request->index % (entries ? entries : 1) % MOST_SQES];
-	if (request->left_over && ring->is_rewritten && request->sqe.user_data &&
-	    !request->silent && !ring->was_left_over[request->sqe.opcode]) {
-		ring->was_left_over[request->sqe.opcode] = true;
-		warn(event, "set it on every SQE: its completion names another request",
-		     "nobody has set the user_data of a %s: 0x%llx is left over from an earlier use of the SQE",
-		     operation_name(request->sqe.opcode),
-		     (unsigned long long)request->sqe.user_data);
-	}
+	if (request->left_over && request->sqe.user_data && !request->silent &&
+	    !ring->left_over[request->sqe.opcode])
+		ring->left_over[request->sqe.opcode] = request->sqe.user_data;
 	if (sqe->is_used && sqe->user_data != request->sqe.user_data)
 		ring->is_rewritten = true;
 	*sqe = (struct sqe){.is_used = true, .user_data = request->sqe.user_data};
+	for (unsigned i = 0; i < OPERATIONS && ring->is_rewritten; i++) {
+		if (ring->left_over[i] && !ring->was_left_over[i])
+			warn(event, "set it on every SQE: its completion names another request",
+			     "nobody has set the user_data of a %s: 0x%llx is left over from an "
+			     "earlier use of the SQE",
+			     operation_name(i), (unsigned long long)ring->left_over[i]);
+		ring->was_left_over[i] = ring->left_over[i];
+	}
 }
 
 static bool loses_nothing(unsigned opcode)
@@ -566,6 +598,38 @@ static bool loses_nothing(unsigned opcode)
 	       opcode == IORING_OP_LINK_TIMEOUT || opcode == IORING_OP_TIMEOUT_REMOVE ||
 	       opcode == IORING_OP_ASYNC_CANCEL || opcode == IORING_OP_POLL_ADD ||
 	       opcode == IORING_OP_POLL_REMOVE;
+}
+
+/* The kernel looks for a request that the program has in mind, and may find another. */
+static void check_cancel(const struct event *event, const struct request *request)
+{
+	const struct io_uring_sqe *sqe = &request->sqe;
+	const struct request *other = event->ring->newest;
+	unsigned found = 0;
+
+	if (sqe->opcode != IORING_OP_ASYNC_CANCEL ||
+	    sqe->cancel_flags & (CANCEL_ALL | CANCEL_FD | CANCEL_ANY | CANCEL_OP))
+		return;
+	for (unsigned i = 0; i < FAR && other; i++, other = other->older)
+		found += other != request && other->taken && other->sqe.user_data == sqe->addr &&
+			 other->sqe.opcode != IORING_OP_ASYNC_CANCEL && events_in_flight(other);
+	if (found > 1)
+		warn(event, "IORING_ASYNC_CANCEL_ALL, or a user_data of its own for each request",
+		     "a cancel of user_data 0x%llx, which %u requests in flight have: it finds one of them",
+		     (unsigned long long)sqe->addr, found);
+}
+
+static void check_dead(const struct event *event, const struct request *request)
+{
+	const struct operation *known = operation(request->sqe.opcode);
+	bool points = request->sqe.opcode == IORING_OP_TIMEOUT ||
+		      request->sqe.opcode == IORING_OP_LINK_TIMEOUT ||
+		      (known && known->fields & (ADDRESS | MESSAGE | PATH | NAME | SOCKET));
+
+	if (request->is_dead && points)
+		warn(event, "memory that stays until the completion: static, or the connection's",
+		     "a %s with the address of a local variable whose function has returned",
+		     operation_name(request->sqe.opcode));
 }
 
 static void check_sqe(const struct event *event)
@@ -581,6 +645,8 @@ static void check_sqe(const struct event *event)
 			     operation_name(event->sqe->opcode));
 		return;
 	}
+	if (request->sqe.opcode == IORING_OP_PROVIDE_BUFFERS)
+		group_of(event->ring, request->sqe.buf_group)->gifts++;
 	check_fields(event, &request->sqe);
 	check_user_data(event, request);
 	file = file_of_request(request);
@@ -588,6 +654,8 @@ static void check_sqe(const struct event *event)
 		file->has_ended = false;
 	look_for_rest(event, request);
 	check_sent_memory(event, request);
+	check_dead(event, request);
+	check_cancel(event, request);
 	if (request->silent)
 		return;
 	other = request == event->ring->newest ? request->older : event->ring->newest;
@@ -659,7 +727,11 @@ static void check_buffers(const struct event *event, const struct request *reque
 	if (event->cqe->res != -ENOBUFS || file->gifts_then != group->gifts)
 		file->spins = 0;
 	file->gifts_then = group->gifts;
-	if (event->cqe->res == -ENOBUFS && ++file->spins == SPINS)
+	if (event->cqe->res == -ENOBUFS && !group->gifts && group->is_followed)
+		warn(event, "io_uring_buf_ring_add() and io_uring_buf_ring_advance(), before",
+		     "a %s finds no buffer: group %u was never given one",
+		     operation_name(request->sqe.opcode), group->number);
+	else if (event->cqe->res == -ENOBUFS && ++file->spins == SPINS)
 		warn(event, "arm it again when a buffer has been given back",
 		     "a receive is armed again and again, though its group has no buffer");
 }
@@ -672,6 +744,7 @@ static void check_transfer(const struct event *event, const struct request *requ
 
 	if (event->cqe->flags & IORING_CQE_F_NOTIF)
 		return;
+	checked(event->ring)->receives += result > 0 && !is_send(request->sqe.opcode);
 	if (is_receive(request->sqe.opcode) && (result == 0 || is_of_a_lost_peer(result)))
 		file->rest.is_given_up = true;
 	if ((is_receive(request->sqe.opcode) || is_send(request->sqe.opcode)) && result > 0)
@@ -823,6 +896,9 @@ static void check_registration(const struct event *event)
 		group = group_of(event->ring, event->call->arguments[0]);
 		memset(group->buffers, 0, sizeof(group->buffers));
 		group->unclear = false;
+		group->gifts = 0;
+		group->is_followed = event->call_id == CALL_setup_buf_ring ||
+				     !(event->call->arguments[2] & BUFFER_RING_MMAP);
 		break;
 	case CALL_register:
 		buffers_unclear(event->ring);
@@ -996,7 +1072,8 @@ static void check_close(const struct event *event)
 
 static void check_stream(const struct event *event)
 {
-	struct file *file = file_of(event->ring, TARGET_FD, (int)event->count);
+	struct file *file =
+		file_of(event->ring, event->is_slot ? TARGET_SLOT : TARGET_FD, (int)event->count);
 
 	file->is_stream = file->is_socket = true;
 }

@@ -400,11 +400,25 @@ struct found {
 	int opcode;
 };
 
+/* How many of a family the kernel has taken: they were added in the order in which it does. */
+static unsigned taken_of(const struct family *family)
+{
+	unsigned count = 0;
+
+	if (family->newest && family->newest->taken)
+		return family->count;
+	for (const struct request *request = family->oldest; request && request->taken;
+	     request = request->next)
+		count++;
+	return count;
+}
+
 static void found_add(struct found *found, struct family *family)
 {
 	int opcode = (int)(family->kind & 0xff);
+	unsigned count = taken_of(family);
 
-	if (!family->count)
+	if (!count)
 		return;
 	if (!found->count) {
 		found->opcode = opcode;
@@ -417,7 +431,7 @@ static void found_add(struct found *found, struct family *family)
 		if (family->oldest->serial < found->family->oldest->serial)
 			found->family = family;
 	}
-	found->count += family->count;
+	found->count += count;
 }
 
 /* The candidates; those that should not have such a CQE only where there are no others. */
@@ -717,7 +731,7 @@ static bool sqe_links(const struct io_uring_sqe *sqe)
 	return sqe->flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK);
 }
 
-static void sqe_event(struct event *event, struct ring *ring, unsigned index, bool left_over)
+static void sqe_event(struct event *event, struct ring *ring, unsigned index, uint16_t flags)
 {
 	const struct io_uring_sqe *sqe = event->sqe;
 	size_t vectors_size = event->vectors_known * sizeof(struct iovec);
@@ -735,7 +749,8 @@ static void sqe_event(struct event *event, struct ring *ring, unsigned index, bo
 		.function = function_of(ring, index),
 		.taken = true,
 		.silent = sqe->flags & IOSQE_CQE_SKIP_SUCCESS,
-		.left_over = left_over,
+		.left_over = flags & SQES_LEFT_OVER,
+		.is_dead = flags & SQES_DEAD,
 		.vector_count = event->vector_count,
 		.vectors_known = event->vectors_known,
 	};
@@ -782,7 +797,7 @@ static void read_sqes(struct event *event, const struct record *record)
 			events_emit(event);
 		else
 			sqe_event(event, ring, record->number + i,
-				  record->flags & SQES_LEFT_OVER && i + 1 == entries->count);
+				  i + 1 == entries->count ? record->flags : 0);
 		ring->skip_entry = ring->opened.flags & SETUP_SQE_MIXED &&
 				   (sqe.opcode == OP_NOP128 || sqe.opcode == OP_URING_CMD128);
 	}
@@ -889,6 +904,9 @@ static void read_call(struct event *event, const struct record *record)
 		look_for_overflow(event, &event->call->before);
 		if (event->submits)
 			mark_taken(event->ring, event->call->after.sq_head);
+		/* A chain ends with the call that hands it over. */
+		if (event->submits && !(event->ring->opened.flags & IORING_SETUP_SQPOLL))
+			event->ring->previous_links = false;
 	}
 	events_emit(event);
 	if (!event->ring)
@@ -1155,6 +1173,7 @@ static void read_record(struct event *event, const struct record *record)
 		number_event(event, EVENT_CLOSE, record);
 		break;
 	case RECORD_STREAM:
+		event->is_slot = record->flags;
 		number_event(event, EVENT_STREAM, record);
 		break;
 	case RECORD_SHUTDOWN:

@@ -42,7 +42,7 @@ enum event_kind {
 	EVENT_CLOSE,	/* close(2) of the descriptor `count`; `fails`: it is not open; `opcode`, or
 			   -1:    of an SQE with it that is prepared and not submitted */
 	EVENT_SHUTDOWN, /* shutdown(2), of writing, of the descriptor `count` */
-	EVENT_STREAM,	/* the descriptor `count` is a stream socket */
+	EVENT_STREAM,	/* the descriptor `count`, or the slot with `is_slot`, is a stream socket */
 	EVENT_LEFT,	/* the ring ends, and `request` has had no (last) CQE */
 	EVENT_RING_END, /* with `counters`; `by_exit` if the program left it open; `is_gone`: it was
 			   closed unseen */
@@ -102,7 +102,8 @@ struct request {
 	bool taken;	  /* the kernel has taken its SQE, as far as is known */
 	bool silent;	  /* IOSQE_CQE_SKIP_SUCCESS: only a failure has a CQE */
 	bool notified;	  /* zero copy: has completed, its NOTIF is to come */
-	bool left_over;	  /* its user_data is what the SQE had the last time: known with --check */
+	bool left_over;	  /* its user_data is what the SQE had the last time: known with marks */
+	bool is_dead;	  /* its address is one on the stack that was free already */
 
 	struct request *older, *newer; /* of the ring */
 	struct request *next;	       /* of those that may have the same CQE; events.c's own */
@@ -154,7 +155,7 @@ struct event {
 	enum how how;
 	const struct ring_record *opened; /* EVENT_RING, also of a ring that has failed */
 	unsigned count;
-	bool of_cqes, by_exit, is_gone, killed, fails;
+	bool of_cqes, by_exit, is_gone, killed, fails, is_slot;
 	const struct io_uring_buf *buffers;
 	unsigned group;
 	const struct ring_counters *counters;

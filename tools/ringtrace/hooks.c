@@ -84,6 +84,22 @@ static void *next_function(const char *name)
 	NAMED_HOOK(io_uring_##name, CALL_##name, kind, ring, parameters, passed, __VA_ARGS__)
 #define REGISTER(name, parameters, passed, ...)                                                    \
 	HOOK(name, CALL_REGISTERS, parameters, passed, __VA_ARGS__)
+/* A hook that takes `files`, `nr` of them, for the slots from `first` on. */
+#define FILES_HOOK(name, parameters, passed, first)                                                \
+	int io_uring_##name parameters                                                             \
+	{                                                                                          \
+		struct call call = {CALL_##name, CALL_REGISTERS, ring,                             \
+				    .record.arguments = {nr, first}};                              \
+		__typeof__(&io_uring_##name) next = NEXT(io_uring_##name);                         \
+		bool traced = call_begin(&call);                                                   \
+		int result = next ? next passed : -ENOSYS;                                         \
+                                                                                                   \
+		if (traced && result >= 0)                                                         \
+			files_registered(&call, files, nr, first);                                 \
+		if (traced)                                                                        \
+			call_end(&call, result);                                                   \
+		return result;                                                                     \
+	}
 #define REGISTER_WITHOUT_RING(name, parameters, passed, ...)                                       \
 	NAMED_HOOK(io_uring_##name, CALL_##name, CALL_REGISTERS, NULL, parameters, passed,         \
 		   __VA_ARGS__)
@@ -190,15 +206,15 @@ REGISTER(register_buffers_update_tag,
 	 (RING, unsigned off, const struct iovec *iovecs, const __u64 *tags, unsigned nr),
 	 (ring, off, iovecs, tags, nr), nr, off)
 REGISTER(unregister_buffers, (RING), (ring), 0)
-REGISTER(register_files, (RING, const int *files, unsigned nr), (ring, files, nr), nr)
-REGISTER(register_files_tags, (RING, const int *files, const __u64 *tags, unsigned nr),
-	 (ring, files, tags, nr), nr)
+FILES_HOOK(register_files, (RING, const int *files, unsigned nr), (ring, files, nr), 0)
+FILES_HOOK(register_files_tags, (RING, const int *files, const __u64 *tags, unsigned nr),
+	   (ring, files, tags, nr), 0)
 REGISTER(register_files_sparse, (RING, unsigned nr), (ring, nr), nr)
-REGISTER(register_files_update, (RING, unsigned off, const int *files, unsigned nr),
-	 (ring, off, files, nr), nr, off)
-REGISTER(register_files_update_tag,
-	 (RING, unsigned off, const int *files, const __u64 *tags, unsigned nr),
-	 (ring, off, files, tags, nr), nr, off)
+FILES_HOOK(register_files_update, (RING, unsigned off, const int *files, unsigned nr),
+	   (ring, off, files, nr), off)
+FILES_HOOK(register_files_update_tag,
+	   (RING, unsigned off, const int *files, const __u64 *tags, unsigned nr),
+	   (ring, off, files, tags, nr), off)
 REGISTER(unregister_files, (RING), (ring), 0)
 REGISTER(register_file_alloc_range, (RING, unsigned off, unsigned len), (ring, off, len), len, off)
 REGISTER(register_ring_fd, (RING), (ring), 0)

@@ -31,7 +31,7 @@
  *                                      close_flags; above them the opcode of the SQE)
  *   RECORD_SHUTDOWN   the descriptor   nothing: shutdown(2) of writing is about to be called
  *   RECORD_STREAM     the descriptor   nothing: it is a stream socket; written with --check, before
- *                                      the first send on it
+ *                     or slot (flags)  the first send on it
  *   RECORD_FUNCTION   of the first SQE the name of the function that has prepared it, and those
  * behind it (flags: how many in all), with a zero at its end
  *   RECORD_INSIDE     an enum call_id  struct inside_record: the thread has not come back from the
@@ -87,7 +87,8 @@ enum close_flags {
 enum sqes_flags {
 	SQES_NEVER = 1,	    /* prepared, and never handed over */
 	SQES_LEFT_OVER = 2, /* nobody has written the last one's user_data since the kernel took the
-			       SQE that was there before; known only with --check */
+			       SQE that was there before; known only with --check=user-data */
+	SQES_DEAD = 4,	    /* the last one's addr is on the stack, where nothing is in use */
 };
 
 /* While a record is being written, its size is odd; before that, it is 0. */

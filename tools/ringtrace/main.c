@@ -33,7 +33,7 @@
 
 static const char *log_to_write, *log_to_read, *output_path, *json_path, *html_path;
 static int log_fd = -1;
-static bool checks, fails;
+static bool checks, fails, marks;
 
 static void print_help(void)
 {
@@ -43,7 +43,10 @@ static void print_help(void)
 	       "  -o, --output FILE     print there instead\n"
 	       "  -w, --write LOG       keep what was recorded there, and print nothing without -o\n"
 	       "  -r, --read LOG        print what was recorded, to standard output\n"
-	       "      --check[=fail]    warn of mistakes; with fail the exit status is 3 if there are any\n"
+	       "      --check[=fail][,user-data]\n"
+	       "                        warn of mistakes; with fail the exit status is 3 if there are any;\n"
+	       "                        with user-data also of SQEs whose user_data nobody has set: a\n"
+	       "                        program that reads it there before it writes it, finds a mark\n"
 	       "      --json FILE       also write Chrome trace events, for Perfetto (ui.perfetto.dev)\n"
 	       "                        or chrome://tracing\n"
 	       "      --html FILE       also write a page that plays the run, for a browser\n"
@@ -65,12 +68,26 @@ static void parse_user_data(const char *format)
 		usage_error("--user-data: '%s' is neither hex nor dec", format);
 }
 
-static void parse_check(const char *how)
+static void parse_check(char *how)
 {
+	static char fail[] = "fail", user_data[] = "user-data";
+	char *const words[] = {fail, user_data, NULL};
+	char *wrong = how;
+
 	checks = true;
-	fails = how != NULL;
-	if (how && strcmp(how, "fail") != 0)
-		usage_error("--check: '%s' is not fail", how);
+	while (how && *how) {
+		wrong = how;
+		switch (getsubopt(&how, words, &(char *){NULL})) {
+		case 0:
+			fails = true;
+			break;
+		case 1:
+			marks = true;
+			break;
+		default:
+			usage_error("--check: '%s' is neither fail nor user-data", wrong);
+		}
+	}
 }
 
 static uint64_t parse_seconds(const char *option, const char *text)
@@ -396,7 +413,8 @@ int main(int argc, char **argv)
 			error(EXIT_FAILURE, errno, "%s", log_to_write);
 	}
 	channel = channel_create(&segment);
-	channel->marks = checks;
+	channel->checks = checks;
+	channel->marks = marks;
 	reader = start_reader(channel, segment, program.recorder);
 	program_become(&program, argv + optind, segment, reader);
 }

@@ -42,7 +42,12 @@ enum later {
 	SEND_REPORTS_USAGE = 1 << 3,
 	TRANSFER_BUNDLE = 1 << 4,
 	SEND_VECTORIZED = 1 << 5,
+	BUFFER_RING_MMAP = 1 << 0,
 	BUFFER_RING_INC = 1 << 1,
+	CANCEL_ALL = 1 << 0,
+	CANCEL_FD = 1 << 1,
+	CANCEL_ANY = 1 << 2,
+	CANCEL_OP = 1 << 5,
 };
 
 struct flag {

@@ -31,7 +31,8 @@
 #define SPINNING_NS    1000000000 /* of nothing but looks */
 #define SPINNING_LOOKS 250000	  /* at least, in that time */
 #define LOOKS_A_TIME   4096	  /* that many are made between two looks at the clock */
-#define POINTED_MOST   1024	  /* bytes of memory that one SQE points to, see copy_pointed() */
+#define STACK_SIZE     (8UL << 20)
+#define POINTED_MOST   1024 /* bytes of memory that one SQE points to, see copy_pointed() */
 
 /* initial-exec: an access must not allocate, which would be the program's heap. */
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
@@ -71,6 +72,7 @@ static atomic_bool finished;
 
 THREAD_LOCAL pid_t thread;
 THREAD_LOCAL struct seat *seat;
+THREAD_LOCAL uintptr_t hook; /* where on its stack the last one was called */
 /* Set inside of a hook: what liburing calls from there, or a signal handler, only passes on. */
 THREAD_LOCAL bool inside;
 THREAD_LOCAL struct record *being_written;
@@ -401,9 +403,9 @@ static const struct io_uring_sqe *sqe_at(const struct io_uring *ring, unsigned i
 }
 
 /*
- * Marks: with --check the user_data of an SQE that the kernel has taken becomes a number that no
- * program would use. Where that still stands when the SQE is handed over again, nobody has written
- * it. What had stood there is put back before the kernel sees it.
+ * Marks: with --check=user-data the user_data of an SQE that the kernel has taken becomes a number
+ * that no program would use. Where that still stands when the SQE is handed over again, nobody has
+ * written it. What had stood there is put back before the kernel sees it.
  */
 
 #define MARK	   0xa5c3e1f00f1e3c5aULL
@@ -514,13 +516,26 @@ static bool is_send(unsigned opcode)
 	       opcode == IORING_OP_SEND_ZC || opcode == IORING_OP_SENDMSG_ZC;
 }
 
+static bool is_stream(int fd)
+{
+	socklen_t length = sizeof(int);
+	int type = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
+}
+
+void files_registered(const struct call *call, const int *files, unsigned count, unsigned first)
+{
+	for (unsigned i = 0; channel->checks && call->state && files && i < count; i++)
+		if (files[i] >= 0 && is_stream(files[i]))
+			record_write(RECORD_STREAM, call->state->number, first + i, 1, NULL, 0);
+}
+
 static void look_for_a_stream(const struct ring_state *state, const struct io_uring_sqe *sqe)
 {
 	uint8_t asks = (uint8_t)(state->number % UINT8_MAX + 1);
-	int type = 0;
-	socklen_t length = sizeof(type);
 
-	if (!channel->marks || sqe->flags & IOSQE_FIXED_FILE || sqe->fd < 0 ||
+	if (!channel->checks || sqe->flags & IOSQE_FIXED_FILE || sqe->fd < 0 ||
 	    sqe->fd >= STREAMS_MOST)
 		return;
 	if (sqe->opcode == IORING_OP_CLOSE && !sqe->file_index)
@@ -528,8 +543,22 @@ static void look_for_a_stream(const struct ring_state *state, const struct io_ur
 	if (!is_send(sqe->opcode) || asked_by[sqe->fd] == asks)
 		return;
 	asked_by[sqe->fd] = asks;
-	if (getsockopt(sqe->fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM)
+	if (is_stream(sqe->fd))
 		record_write(RECORD_STREAM, state->number, (uint32_t)sqe->fd, 0, NULL, 0);
+}
+
+extern void *__libc_stack_end; /* where the first thread's stack has begun */
+
+/*
+ * Where a function that has returned had its variables. Known of the first thread, whose stack
+ * grows down from a place that is known; of the 8 MiB below, all is its.
+ */
+static bool points_below_stack(const struct io_uring_sqe *sqe)
+{
+	uintptr_t top = (uintptr_t)__libc_stack_end;
+
+	return thread == process && hook < top && top - hook < STACK_SIZE && sqe->addr < hook &&
+	       top - sqe->addr < STACK_SIZE;
 }
 
 static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, bool never)
@@ -539,8 +568,8 @@ static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, 
 	unsigned most = RECORD_MOST / 2 / sqe_size(ring);
 	unsigned count;
 	_Alignas(8) char pointed[POINTED_MOST];
+	uint16_t flags;
 	size_t length;
-	bool left_over;
 
 	/* Another process, or a thread that is in a call just now, is further than `ring` says. */
 	if (!ahead(tail, index))
@@ -553,16 +582,16 @@ static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, 
 	}
 	while (index != tail) {
 		length = 0;
-		left_over = false;
-		for (count = 0; count < most && index + count != tail && !length && !left_over;
+		flags = 0;
+		for (count = 0; count < most && index + count != tail && !length && !flags;
 		     count++) {
 			look_for_a_stream(state, sqe_at(ring, index + count));
-			left_over = unmark(state, ring, index + count);
+			flags = unmark(state, ring, index + count) ? SQES_LEFT_OVER : 0;
+			flags |= points_below_stack(sqe_at(ring, index + count)) ? SQES_DEAD : 0;
 			length = copy_pointed(sqe_at(ring, index + count), pointed);
 		}
-		record_sqes(state, ring, index, count,
-			    (uint16_t)((never ? SQES_NEVER : 0) | (left_over ? SQES_LEFT_OVER : 0)),
-			    pointed, length);
+		record_sqes(state, ring, index, count, flags | (never ? SQES_NEVER : 0), pointed,
+			    length);
 		index += count;
 	}
 }
@@ -985,6 +1014,7 @@ bool call_begin(struct call *call)
 			unmark_all(ring_known(call->ring), call->ring);
 		return false;
 	}
+	hook = (uintptr_t)call;
 	call->state = call->ring ? ring_find(call->ring) : NULL;
 	if (call->state) {
 		/* A program that makes the system calls itself writes the kernel's tail itself. */
@@ -1137,7 +1167,7 @@ void descriptor_closing(int fd)
 			if (!is_open(state))
 				continue;
 			look_at_cqes(state);
-			if (channel->marks && !flags)
+			if (channel->checks && !flags)
 				flags = prepared_with(state, fd);
 		}
 		if (fd >= 0 && fd < STREAMS_MOST)

@@ -38,6 +38,9 @@ void closing_end(void);
 void buffer_ring_registered(struct call *call, const void *address, unsigned entries,
 			    unsigned group);
 
+/* From slot `first` on the ring has these now. */
+void files_registered(const struct call *call, const int *files, unsigned count, unsigned first);
+
 /* The ring that the system calls' wrappers know by its descriptor, or its index in the table of
  * registered ones; NULL for others. */
 struct io_uring *ring_of_descriptor(int fd, bool registered);
