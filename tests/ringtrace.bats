@@ -712,7 +712,7 @@ wrong() {
 	wrong link-timeout-alone 'a link_timeout that no SQE is linked to'
 	wrong link-timeout-cut-off 'a link_timeout that no SQE is linked to'
 	wrong multishot-without-group 'a multishot recv without IOSQE_BUFFER_SELECT'
-	wrong group-empty 'a recv finds no buffer: group 0 was never given one'
+	wrong group-empty 'group 0 was never given a buffer, and a receive found none'
 	wrong sent-again 'a send took [0-9]+ of 4194304 bytes, and the next one begins at the same address'
 	wrong cancel-of-two 'a cancel of user_data 0x7, which 2 requests in flight have'
 	wrong local-variable 'a timeout with the address of a local variable whose function has returned'

@@ -65,6 +65,7 @@ struct group {
 	unsigned number;
 	bool unclear;	  /* which buffers the completions have taken */
 	bool is_followed; /* its buffer ring is, or it has none */
+	bool was_empty;	  /* a request has found no buffer */
 	uint64_t gifts;
 	unsigned latest;     /* that was given */
 	const char *without; /* the operation whose CQE, the latest, has brought no buffer */
@@ -727,11 +728,8 @@ static void check_buffers(const struct event *event, const struct request *reque
 	if (event->cqe->res != -ENOBUFS || file->gifts_then != group->gifts)
 		file->spins = 0;
 	file->gifts_then = group->gifts;
-	if (event->cqe->res == -ENOBUFS && !group->gifts && group->is_followed)
-		warn(event, "io_uring_buf_ring_add() and io_uring_buf_ring_advance(), before",
-		     "a %s finds no buffer: group %u was never given one",
-		     operation_name(request->sqe.opcode), group->number);
-	else if (event->cqe->res == -ENOBUFS && ++file->spins == SPINS)
+	group->was_empty |= event->cqe->res == -ENOBUFS;
+	if (event->cqe->res == -ENOBUFS && ++file->spins == SPINS)
 		warn(event, "arm it again when a buffer has been given back",
 		     "a receive is armed again and again, though its group has no buffer");
 }
@@ -997,11 +995,29 @@ static void forget(struct ring *ring)
 	ring->checked = NULL;
 }
 
+static void check_groups(const struct event *event)
+{
+	for (struct group *group = checked(event->ring)->groups; group; group = group->next) {
+		if (group->was_empty && group->is_followed && !group->gifts)
+			warn(event, "io_uring_buf_ring_add() and io_uring_buf_ring_advance()",
+			     "group %u was never given a buffer, and a receive found none in it",
+			     group->number);
+		group->was_empty = false;
+	}
+}
+
+static void check_inside(const struct event *event)
+{
+	check_call(event);
+	check_groups(event);
+}
+
 static void check_ring_end(const struct event *event)
 {
 	struct checked *ring = checked(event->ring);
 	const struct ring_counters *end = event->counters;
 
+	check_groups(event);
 	for_each_file(event, ring, check_never_armed);
 	for_each_file(event, ring, check_rest);
 	if (end && ring->left)
@@ -1124,7 +1140,7 @@ static void (*const checks[])(const struct event *event) = {
 	[EVENT_SHUTDOWN] = check_shutdown, [EVENT_STREAM] = check_stream,
 	[EVENT_LEFT] = check_left,	   [EVENT_RING_END] = check_ring_end,
 	[EVENT_EXIT] = print_list,	   [EVENT_END] = check_end,
-	[EVENT_INSIDE] = check_call,
+	[EVENT_INSIDE] = check_inside,
 };
 
 void check_event(const struct event *event)

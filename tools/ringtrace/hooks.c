@@ -71,7 +71,8 @@ static void *next_function(const char *name)
 	int function parameters;                                                                   \
 	int function parameters                                                                    \
 	{                                                                                          \
-		struct call call = {id, kind, of_ring, .record.arguments = {__VA_ARGS__}};         \
+		struct call call = {id, kind, of_ring, .stack = (uintptr_t)__builtin_dwarf_cfa(),  \
+				    .record.arguments = {__VA_ARGS__}};                            \
 		__typeof__(&function) next = NEXT(function);                                       \
 		bool traced = call_begin(&call);                                                   \
 		int result = next ? next passed : -ENOSYS;                                         \

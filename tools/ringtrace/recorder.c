@@ -72,7 +72,7 @@ static atomic_bool finished;
 
 THREAD_LOCAL pid_t thread;
 THREAD_LOCAL struct seat *seat;
-THREAD_LOCAL uintptr_t hook; /* where on its stack the last one was called */
+THREAD_LOCAL uintptr_t stack; /* the program's stack pointer at the last call; 0: not known */
 /* Set inside of a hook: what liburing calls from there, or a signal handler, only passes on. */
 THREAD_LOCAL bool inside;
 THREAD_LOCAL struct record *being_written;
@@ -557,7 +557,7 @@ static bool points_below_stack(const struct io_uring_sqe *sqe)
 {
 	uintptr_t top = (uintptr_t)__libc_stack_end;
 
-	return thread == process && hook < top && top - hook < STACK_SIZE && sqe->addr < hook &&
+	return thread == process && stack < top && top - stack < STACK_SIZE && sqe->addr < stack &&
 	       top - sqe->addr < STACK_SIZE;
 }
 
@@ -1014,7 +1014,7 @@ bool call_begin(struct call *call)
 			unmark_all(ring_known(call->ring), call->ring);
 		return false;
 	}
-	hook = (uintptr_t)call;
+	stack = call->stack;
 	call->state = call->ring ? ring_find(call->ring) : NULL;
 	if (call->state) {
 		/* A program that makes the system calls itself writes the kernel's tail itself. */

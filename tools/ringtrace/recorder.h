@@ -20,6 +20,7 @@ struct call {
 	enum call_id id;
 	enum call_kind kind;
 	struct io_uring *ring;
+	uintptr_t stack; /* the program's stack pointer, where the SQEs are looked at */
 	struct ring_state *state;
 	struct call_record record;
 };
