@@ -28,6 +28,7 @@
 #include "tools/ringtrace/channel.h"
 #include "tools/ringtrace/launch.h"
 #include "tools/ringtrace/lines.h"
+#include "tools/ringtrace/names.h"
 
 #define EXIT_MISTAKES 3 /* with --check=fail */
 
@@ -53,8 +54,8 @@ static void print_help(void)
 	       "      --from SECONDS, --to SECONDS\n"
 	       "                        only what happens between these times, in lines and in the\n"
 	       "                        page; mistakes and sums are always of the whole run\n"
-	       "      --only OP,OP,...  only these operations, like accept,recv; the word calls stands\n"
-	       "                        for the lines of calls\n"
+	       "      --only OP,OP,...  only these operations, like accept,recv, or all with this word in\n"
+	       "                        their name, like cancel; calls stands for the lines of calls\n"
 	       "      --user-data hex|dec\n"
 	       "                        how to print user_data (default hex)\n"
 	       "      --help            this text\n",
@@ -104,8 +105,13 @@ static void parse_only(const char *list)
 {
 	char word[ONE_WORD_LENGTH];
 
-	if (!print_only(list, word))
-		usage_error("--only: '%s' is no operation of io_uring", word);
+	if (print_only(list, word))
+		return;
+	fprintf(stderr, "calls");
+	for (unsigned i = 0; operation(i); i++)
+		fprintf(stderr, ", %s", operation_name(i));
+	fprintf(stderr, "\n");
+	usage_error("--only: '%s' is no operation of io_uring, and no word of one", word);
 }
 
 static void parse_options(int argc, char **argv)

@@ -23,22 +23,41 @@ static char buffer[4096];
 static size_t buffered;
 static bool lines_failed;
 
+/* Whether the name has the word between underscores: async_cancel, poll_add and poll_remove. */
+static bool has_word(const char *name, const char *word)
+{
+	const char *at = strstr(name, word);
+	size_t length = strlen(word);
+
+	return length && at && (at == name || at[-1] == '_') && (!at[length] || at[length] == '_');
+}
+
+/* An operation's own name stands for it alone; a word of it for all that have it. */
+static bool show_operations(const char *word)
+{
+	int opcode = operation_number(word);
+	bool found = opcode >= 0;
+
+	if (found)
+		shown[opcode] = true;
+	for (unsigned i = 0; opcode < 0 && operation(i); i++)
+		if (has_word(operation_name(i), word))
+			shown[i] = found = true;
+	return found;
+}
+
 bool print_only(const char *list, char word[ONE_WORD_LENGTH])
 {
 	size_t length;
-	int opcode;
 
 	only_some = true;
 	calls_shown = false;
 	for (;; list += length + 1) {
 		length = strcspn(list, ",");
 		snprintf(word, ONE_WORD_LENGTH, "%.*s", (int)length, list);
-		opcode = operation_number(word);
-		if (opcode >= 0)
-			shown[opcode] = true;
-		else if (strcmp(word, WORD_FOR_CALLS) == 0)
+		if (strcmp(word, WORD_FOR_CALLS) == 0)
 			calls_shown = true;
-		else
+		else if (!show_operations(word))
 			return false;
 		if (!list[length])
 			return true;
