@@ -534,6 +534,17 @@ newer() {
 	in_order 'SQE  nop .*user_data 0x2$' 'SQEs taken'
 }
 
+@test "ringtrace: --slow and --times" {
+	./ringtrace -o "$TRACE" --slow 10 --times day01/setup >/dev/null
+	has_lines "$TRACE" 'SQE  |CQE  nop' 0
+	has_lines "$TRACE" 'CQE  timeout .* after [2-9][0-9]\.' 3
+	has_lines "$TRACE" 'wait_cqe\(\) .* [0-9]+\.[0-9]+ ms$' 1
+	in_order '^  timeout +3 +3' 'first CQE  count +median' '^  nop +1 +[0-9]\.[0-9]+ ' \
+		'^  timeout +3 +[4-9][0-9]\.[0-9]{3} +[6-9][0-9]\.[0-9]{3} +[6-9][0-9]\.[0-9]{3}$'
+	run ./ringtrace --slow fast day01/setup
+	((status == 2))
+}
+
 @test "ringtrace: programs that are not safe end as they end without it" {
 	same_output build/tests/foreign/broken failed
 	in_order 'a ring of 8 entries = -EINVAL' 'the program has opened no ring'
@@ -896,7 +907,7 @@ wrong() {
 	local sources program programs=(links threads large overflow calls messages 'newer bundles')
 
 	# The reader with what finds its errors, whatever the rest was built with.
-	sources=(tools/ringtrace/*.c common/options.c common/output.c)
+	sources=(tools/ringtrace/*.c common/options.c common/output.c bench/histogram.c)
 	sources=("${sources[@]/*\/recorder.c/}")
 	sources=("${sources[@]/*\/hooks.c/}")
 	compile() {

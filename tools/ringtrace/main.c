@@ -56,6 +56,8 @@ static void print_help(void)
 	       "                        page; mistakes and sums are always of the whole run\n"
 	       "      --only OP,OP,...  only these operations, like accept,recv, or all with this word in\n"
 	       "                        their name, like cancel; calls stands for the lines of calls\n"
+	       "      --slow MS         only requests and calls that take at least so many milliseconds\n"
+	       "      --times           how long each operation takes: median, 99th percentile, longest\n"
 	       "      --user-data hex|dec\n"
 	       "                        how to print user_data (default hex)\n"
 	       "      --help            this text\n",
@@ -91,14 +93,14 @@ static void parse_check(char *how)
 	}
 }
 
-static uint64_t parse_seconds(const char *option, const char *text)
+static uint64_t parse_time(const char *option, const char *text, double unit_ns)
 {
 	char *end;
 	double seconds = strtod(text, &end);
 
 	if (end == text || *end || !(seconds >= 0 && seconds < 1e9))
-		usage_error("%s: '%s' is no number of seconds", option, text);
-	return (uint64_t)(seconds * 1e9 + 0.5);
+		usage_error("%s: '%s' is no time", option, text);
+	return (uint64_t)(seconds * unit_ns + 0.5);
 }
 
 static void parse_only(const char *list)
@@ -126,6 +128,8 @@ static void parse_options(int argc, char **argv)
 		{"from", required_argument, NULL, 'F'},
 		{"to", required_argument, NULL, 'T'},
 		{"only", required_argument, NULL, 'n'},
+		{"slow", required_argument, NULL, 's'},
+		{"times", no_argument, NULL, 't'},
 		{"user-data", required_argument, NULL, 'u'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -154,10 +158,16 @@ static void parse_options(int argc, char **argv)
 			html_path = optarg;
 			break;
 		case 'F':
-			shown_from = parse_seconds("--from", optarg);
+			shown_from = parse_time("--from", optarg, 1e9);
 			break;
 		case 'T':
-			shown_to = parse_seconds("--to", optarg);
+			shown_to = parse_time("--to", optarg, 1e9);
+			break;
+		case 's':
+			shown_least = parse_time("--slow", optarg, 1e6);
+			break;
+		case 't':
+			shows_times = true;
 			break;
 		case 'n':
 			parse_only(optarg);

@@ -13,7 +13,7 @@
 #define WORD_FOR_CALLS "calls" /* in --only: the lines of calls too */
 
 int lines_fd = STDERR_FILENO;
-uint64_t shown_from, shown_to = UINT64_MAX;
+uint64_t shown_from, shown_to = UINT64_MAX, shown_least;
 
 static bool only_some;
 static bool shown[OPERATIONS], calls_shown = true;
@@ -318,11 +318,22 @@ void event_text(struct text *line, const struct event *event)
 	}
 }
 
+static bool is_quick(const struct event *event)
+{
+	if (event->kind == EVENT_CALL)
+		return event->time - event->began < shown_least;
+	return event->kind == EVENT_SQE ||
+	       (event->kind == EVENT_CQE &&
+		!(event->sure && event->time - event->request->submitted >= shown_least));
+}
+
 static bool is_left_out(const struct event *event)
 {
 	if (event->kind == EVENT_WARNING)
 		return false;
 	if (event->time < shown_from || event->time > shown_to)
+		return true;
+	if (shown_least && is_quick(event))
 		return true;
 	switch (event->kind) {
 	case EVENT_SQE:

@@ -1,6 +1,7 @@
 /*
  * ringtrace: the counts of each process, and their table when it ends.
  */
+#include "bench/histogram.h"
 #include "tools/ringtrace/lines.h"
 #include "tools/ringtrace/names.h"
 
@@ -20,10 +21,12 @@ struct counts {
 	unsigned long long calls[CALL_COUNT];
 	unsigned long long all_cqes, unknown_cqes, rings, overflows, lost, missed_cqes, missed_sqes,
 		gone;
+	struct histogram *times[OPERATIONS]; /* from an SQE to its first CQE */
 	unsigned long long registers, submits_without_system_call, others_without_system_call;
 };
 
 static struct counts *all;
+bool shows_times;
 
 static void count_sqe(struct counts *counts, const struct event *event)
 {
@@ -37,6 +40,14 @@ static void count_sqe(struct counts *counts, const struct event *event)
 	}
 }
 
+static void count_time(struct histogram **times, uint64_t time)
+{
+	if (!*times)
+		*times = calloc(1, sizeof(**times));
+	if (*times)
+		histogram_add(*times, time);
+}
+
 static void count_cqe(struct counts *counts, const struct event *event)
 {
 	bool failed = event->cqe->res < 0 && !(event->cqe->flags & IORING_CQE_F_NOTIF);
@@ -48,6 +59,8 @@ static void count_cqe(struct counts *counts, const struct event *event)
 		return;
 	}
 	counts->cqes[event->opcode]++;
+	if (shows_times && event->sure && event->request->answers == 1)
+		count_time(&counts->times[event->opcode], event->time - event->request->submitted);
 	if (failed)
 		counts->errors[event->opcode][error]++;
 }
@@ -103,6 +116,33 @@ static void print_operation(const struct counts *counts, unsigned opcode)
 	line_add(&line);
 }
 
+__attribute__((format(printf, 1, 2))) static void print_line(const char *format, ...)
+{
+	struct text line = {.length = 0};
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(line.data, sizeof(line.data), format, arguments);
+	va_end(arguments);
+	line.length = strlen(line.data);
+	line_add(&line);
+}
+
+static void print_times(const struct counts *counts)
+{
+	print_line("  from SQE to first CQE  count    median       99%%   longest, in ms");
+	for (unsigned i = 0; i < OPERATIONS; i++) {
+		const struct histogram *times = counts->times[i];
+
+		if (times)
+			print_line("  %-16s %11llu %9.3f %9.3f %9.3f", operation_name(i),
+				   (unsigned long long)times->total,
+				   (double)histogram_percentile(times, 50) / 1e6,
+				   (double)histogram_percentile(times, 99) / 1e6,
+				   (double)times->most / 1e6);
+	}
+}
+
 static void print_by_operation(const char *what, const unsigned long long numbers[OPERATIONS],
 			       bool always)
 {
@@ -129,18 +169,6 @@ static void print_system_calls(const struct counts *counts)
 	line_add(&line);
 }
 
-__attribute__((format(printf, 1, 2))) static void print_line(const char *format, ...)
-{
-	struct text line = {.length = 0};
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(line.data, sizeof(line.data), format, arguments);
-	va_end(arguments);
-	line.length = strlen(line.data);
-	line_add(&line);
-}
-
 static void print_summary(const struct event *event, const struct counts *counts)
 {
 	struct text line = line_start(event);
@@ -156,6 +184,8 @@ static void print_summary(const struct event *event, const struct counts *counts
 	print_line("  operation             SQEs      CQEs  errors");
 	for (unsigned i = 0; i < OPERATIONS; i++)
 		print_operation(counts, i);
+	if (shows_times)
+		print_times(counts);
 	if (counts->unknown_cqes)
 		print_line("  CQEs of no certain operation: %llu", counts->unknown_cqes);
 	print_system_calls(counts);
@@ -224,6 +254,8 @@ void summarize_event(const struct event *event)
 	case EVENT_EXIT:
 		print_summary(event, counts);
 		*place = counts->next;
+		for (unsigned i = 0; i < OPERATIONS; i++)
+			free(counts->times[i]);
 		free(counts);
 		break;
 	default:
