@@ -134,7 +134,7 @@ well_formed() {
 	chmod +x "$BATS_TEST_TMPDIR/script"
 	run ./ringtrace "$BATS_TEST_TMPDIR/script"
 	((status == 1))
-	[[ $output == *"a script: only the program itself is traced"* ]]
+	[[ $output == *"a script: with -f, what it starts is traced, too"* ]]
 }
 
 @test "ringtrace: a statically linked program gets a clear message" {
@@ -532,6 +532,22 @@ newer() {
 	has_lines "$TRACE" '[CS]QE  link_timeout' 0
 	./ringtrace -o "$TRACE" --only nop,calls --user-data hex build/tests/foreign/links
 	in_order 'SQE  nop .*user_data 0x2$' 'SQEs taken'
+}
+
+@test "ringtrace -f: what a program starts, or becomes, is traced, and what uses no ring is silent" {
+	printf '#!/bin/sh\nday01/setup --entries 8\ntrue\nbuild/tests/foreign/links >/dev/null\nexec day01/setup --entries 4\n' \
+		>"$BATS_TEST_TMPDIR/script"
+	chmod +x "$BATS_TEST_TMPDIR/script"
+	run --separate-stderr timeout 20 ./ringtrace -f -o "$TRACE" "$BATS_TEST_TMPDIR/script"
+	((status == 0))
+	[[ "$output" == *"io_uring_queue_exit: the ring is gone"*"the ring is gone"* ]]
+	wait_until grep -q 'ring 3  SQE' "$TRACE"
+	in_order '\[[0-9]+\]  ring 1  SQE  timeout' 'summary, rings: 1' '\[[0-9]+\]  ring 2  SQE  nop' 'summary, rings: 1' \
+		'the program has opened no ring' 'ring 3  SQE  timeout' 'ring 3  closed' 'summary, rings: 1'
+	has_lines "$TRACE" 'summary|no ring' 4
+	# Without it, nothing but the program itself.
+	traced sh -c 'day01/setup >/dev/null; true' 2>/dev/null
+	has_lines "$TRACE" 'SQE  ' 0
 }
 
 @test "ringtrace: --slow and --times" {

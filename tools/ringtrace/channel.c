@@ -57,10 +57,40 @@ bool channel_is_at_its_end(int segment)
 	return others(segment) <= 1;
 }
 
-/* While execve(2) replaces the launcher, nobody has it: then the process counts. */
+/* A zombie, too, which kill(2) takes for alive, and whose parent may be waiting for us. */
+static bool is_gone(uint32_t process, uint32_t thread)
+{
+	char path[64], text[128] = "";
+	const char *state;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%u/task/%u/stat", process, thread);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	if (read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = '\0';
+	close(fd);
+	state = strrchr(text, ')');
+	return !state || strchr("ZXx", state[2]);
+}
+
+/*
+ * While execve(2) replaces a program, nobody has it: then the process counts, or, of a child whose
+ * parent is gone, the time that this takes.
+ */
 static bool is_deserted(const struct channel *channel, int segment)
 {
-	return others(segment) == 0 && (channel->reserved > 0 || kill(channel->program, 0) < 0);
+	static const struct timespec a_moment = {.tv_nsec = LOOK_NS};
+
+	if (others(segment) > 0)
+		return false;
+	if (!channel->follows)
+		return channel->reserved > 0 || kill(channel->program, 0) < 0;
+	if (!is_gone((uint32_t)channel->program, (uint32_t)channel->program))
+		return false;
+	nanosleep(&a_moment, NULL);
+	return others(segment) == 0;
 }
 
 static void wake_writers(struct channel *channel)
@@ -108,24 +138,6 @@ static void wait_for_records(struct channel *channel, uint64_t position, bool re
 	if (!finished_bytes(channel, position))
 		futex(&channel->reader_sleeps, FUTEX_WAIT, 1, &look);
 	channel->reader_sleeps = 0;
-}
-
-/* A zombie, too, which kill(2) takes for alive, and whose parent may be waiting for us. */
-static bool is_gone(uint32_t process, uint32_t thread)
-{
-	char path[64], text[128] = "";
-	const char *state;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%u/task/%u/stat", process, thread);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return true;
-	if (read(fd, text, sizeof(text) - 1) < 0)
-		text[0] = '\0';
-	close(fd);
-	state = strrchr(text, ')');
-	return !state || strchr("ZXx", state[2]);
 }
 
 /* Whether somebody who lives may have taken space, and is about to write its size there. */

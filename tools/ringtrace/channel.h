@@ -48,12 +48,13 @@ struct channel {
 	_Atomic uint32_t space_awaited; /* how many writers wait for `progress` to change */
 	_Atomic uint32_t progress;	/* a futex */
 	_Atomic uint32_t stopped;	/* nobody reads any more: the recorder only passes on */
-	_Atomic uint32_t exiting;     /* how many processes wait for the reader to have finished */
-	_Atomic uint32_t rings;	      /* numbers given so far */
-	int32_t program;	      /* the process that the launcher has become */
-	uint32_t checks;	      /* whether the recorder asks what --check needs to know */
-	uint32_t marks;		      /* whether it marks what the kernel has taken */
-	_Atomic uint32_t status;      /* its exit status is to be this one, or 0: its own */
+	_Atomic uint32_t exiting; /* how many processes wait for the reader to have finished */
+	_Atomic uint32_t rings;	  /* numbers given so far */
+	int32_t program;	  /* the process that the launcher has become */
+	uint32_t checks;	  /* whether the recorder asks what --check needs to know */
+	uint32_t follows;	  /* programs that are run in its place, or by its children, too */
+	uint32_t marks;		  /* whether it marks what the kernel has taken */
+	_Atomic uint32_t status;  /* its exit status is to be this one, or 0: its own */
 	pthread_mutex_t reader_lives; /* held by it; the kernel says to others when it has died */
 	struct seat seats[SEATS];
 	_Alignas(4096) char data[CHANNEL_CAPACITY];

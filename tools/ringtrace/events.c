@@ -1125,6 +1125,10 @@ static void read_record(struct event *event, const struct record *record)
 {
 	switch (record->kind) {
 	case RECORD_PROCESS:
+		event->killed = process_forget(event->process);
+		if (event->killed)
+			process_ends(event, event->process);
+		event->killed = false;
 		process_remember(event->process);
 		event->kind = EVENT_PROCESS;
 		events_emit(event);

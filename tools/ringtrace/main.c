@@ -34,7 +34,7 @@
 
 static const char *log_to_write, *log_to_read, *output_path, *json_path, *html_path;
 static int log_fd = -1;
-static bool checks, fails, marks;
+static bool checks, fails, marks, follows;
 
 static void print_help(void)
 {
@@ -44,6 +44,7 @@ static void print_help(void)
 	       "  -o, --output FILE     print there instead\n"
 	       "  -w, --write LOG       keep what was recorded there, and print nothing without -o\n"
 	       "  -r, --read LOG        print what was recorded, to standard output\n"
+	       "  -f, --follow          also the programs that PROGRAM, which may be a script, starts\n"
 	       "      --check[=fail][,user-data]\n"
 	       "                        warn of mistakes; with fail the exit status is 3 if there are any;\n"
 	       "                        with user-data also of SQEs whose user_data nobody has set: a\n"
@@ -122,6 +123,7 @@ static void parse_options(int argc, char **argv)
 		{"output", required_argument, NULL, 'o'},
 		{"write", required_argument, NULL, 'w'},
 		{"read", required_argument, NULL, 'r'},
+		{"follow", no_argument, NULL, 'f'},
 		{"check", optional_argument, NULL, 'c'},
 		{"json", required_argument, NULL, 'j'},
 		{"html", required_argument, NULL, 'H'},
@@ -137,7 +139,7 @@ static void parse_options(int argc, char **argv)
 	int option;
 
 	/* The + ends ringtrace's own options at PROGRAM. */
-	while ((option = getopt_long(argc, argv, "+o:w:r:", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+o:w:r:f", options, NULL)) != -1) {
 		switch (option) {
 		case 'o':
 			output_path = optarg;
@@ -147,6 +149,9 @@ static void parse_options(int argc, char **argv)
 			break;
 		case 'r':
 			log_to_read = optarg;
+			break;
+		case 'f':
+			follows = true;
 			break;
 		case 'c':
 			parse_check(optarg);
@@ -420,7 +425,7 @@ int main(int argc, char **argv)
 	if (log_to_read)
 		return read_log(log_to_read);
 
-	program_find(argv[optind], &program);
+	program_find(argv[optind], &program, follows);
 	start = log_start_of(argv + optind);
 	add_consumers(start.command);
 	if (log_to_write) {
@@ -431,6 +436,7 @@ int main(int argc, char **argv)
 	channel = channel_create(&segment);
 	channel->checks = checks;
 	channel->marks = marks;
+	channel->follows = follows;
 	reader = start_reader(channel, segment, program.recorder);
 	program_become(&program, argv + optind, segment, reader);
 }

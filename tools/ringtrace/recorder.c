@@ -1348,10 +1348,12 @@ __attribute__((constructor)) static void start(void)
 		channel = shmat(atoi(segment), NULL, 0);
 		if (channel == (void *)-1)
 			channel = NULL;
-		restore_environment();
+		if (!channel || !channel->follows)
+			restore_environment();
 		pthread_atfork(NULL, NULL, after_fork_in_child);
 	}
-	if (channel) {
+	/* A child that runs another program is one of ours if that opens a ring. */
+	if (channel && process == channel->program) {
 		process_is_recorded = true;
 		record_write(RECORD_PROCESS, 0, 0, 0, NULL, 0);
 	}
