@@ -881,6 +881,17 @@ static void check_armed(const struct event *event, struct file *file)
 		warn_unarmed(event, file);
 }
 
+static void check_groups(const struct event *event)
+{
+	for (struct group *group = checked(event->ring)->groups; group; group = group->next) {
+		if (group->was_empty && group->is_followed && !group->gifts)
+			warn(event, "io_uring_buf_ring_add() and io_uring_buf_ring_advance()",
+			     "group %u was never given a buffer, and a receive found none in it",
+			     group->number);
+		group->was_empty = false;
+	}
+}
+
 /* Another buffer ring has the group's number now, or none; or somebody gives up. */
 static void check_registration(const struct event *event)
 {
@@ -892,11 +903,13 @@ static void check_registration(const struct event *event)
 	case CALL_unregister_buf_ring:
 	case CALL_free_buf_ring:
 		group = group_of(event->ring, event->call->arguments[0]);
+		check_groups(event);
 		memset(group->buffers, 0, sizeof(group->buffers));
 		group->unclear = false;
 		group->gifts = 0;
 		group->is_followed = event->call_id == CALL_setup_buf_ring ||
-				     !(event->call->arguments[2] & BUFFER_RING_MMAP);
+				     (event->call_id == CALL_register_buf_ring &&
+				      !(event->call->arguments[2] & BUFFER_RING_MMAP));
 		break;
 	case CALL_register:
 		buffers_unclear(event->ring);
@@ -993,17 +1006,6 @@ static void forget(struct ring *ring)
 	free(checked->sqes);
 	free(checked);
 	ring->checked = NULL;
-}
-
-static void check_groups(const struct event *event)
-{
-	for (struct group *group = checked(event->ring)->groups; group; group = group->next) {
-		if (group->was_empty && group->is_followed && !group->gifts)
-			warn(event, "io_uring_buf_ring_add() and io_uring_buf_ring_advance()",
-			     "group %u was never given a buffer, and a receive found none in it",
-			     group->number);
-		group->was_empty = false;
-	}
 }
 
 static void check_inside(const struct event *event)
