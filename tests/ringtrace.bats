@@ -850,6 +850,21 @@ wrong() {
 	has_lines "$BATS_TEST_TMPDIR/timeouts" 'CQE  timeout' 2
 }
 
+@test "ringtrace: -w --last keeps the end of a run, in two logs of half the size" {
+	local log=$BATS_TEST_TMPDIR/log
+
+	./ringtrace -w "$log" --last 1.5M build/tests/foreign/many 16384
+	(($(stat -c %s "$log") <= 768 * 1024 && $(stat -c %s "$log.old") <= 768 * 1024))
+	for log in "$log" "$log.old"; do
+		./ringtrace -r "$log" -o "$TRACE"
+		in_order 'ring 1  found open: fd [0-9]+, ' 'SQE  nop ' 'summary, rings: 1'
+	done
+	./ringtrace -r "$BATS_TEST_TMPDIR/log" -o "$TRACE"
+	in_order 'ring 1  closed'
+	run ./ringtrace --last 1X day01/setup
+	((status == 2))
+}
+
 @test "ringtrace: -w prints nothing, and what is no log is said" {
 	run --separate-stderr ./ringtrace -w "$BATS_TEST_TMPDIR/log" ./day01/setup
 	((status == 0))

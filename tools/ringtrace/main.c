@@ -15,6 +15,7 @@
 #include <error.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,10 +31,13 @@
 #include "tools/ringtrace/lines.h"
 #include "tools/ringtrace/names.h"
 
+#define LOG_FLAGS     (O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC)
 #define EXIT_MISTAKES 3 /* with --check=fail */
 
 static const char *log_to_write, *log_to_read, *output_path, *json_path, *html_path;
 static int log_fd = -1;
+static struct log_start log_start;
+static uint64_t log_size, log_most = UINT64_MAX; /* bytes */
 static bool checks, fails, marks, follows;
 
 static void print_help(void)
@@ -43,6 +47,7 @@ static void print_help(void)
 	       "Runs PROGRAM and prints what passes through its rings to standard error.\n\n"
 	       "  -o, --output FILE     print there instead\n"
 	       "  -w, --write LOG       keep what was recorded there, and print nothing without -o\n"
+	       "      --last SIZE       of that only the last SIZE, like 100M: the older half is in LOG.old\n"
 	       "  -r, --read LOG        print what was recorded, to standard output\n"
 	       "  -f, --follow          also the programs that PROGRAM, which may be a script, starts\n"
 	       "      --check[=fail][,user-data]\n"
@@ -104,6 +109,20 @@ static uint64_t parse_time(const char *option, const char *text, double unit_ns)
 	return (uint64_t)(seconds * unit_ns + 0.5);
 }
 
+/* "100M", with K, M or G. */
+static uint64_t parse_size(const char *text)
+{
+	char *unit;
+	double size = strtod(text, &unit);
+	const char *units = "KMG", *known = *unit ? strchr(units, *unit) : NULL;
+
+	if (unit == text || (*unit && (!known || unit[1])) || !(size > 0 && size < 1e12))
+		usage_error("--last: '%s' is no size, like 100M", text);
+	for (; known && known >= units; known--)
+		size *= 1024;
+	return (uint64_t)size;
+}
+
 static void parse_only(const char *list)
 {
 	char word[ONE_WORD_LENGTH];
@@ -122,6 +141,7 @@ static void parse_options(int argc, char **argv)
 	static const struct option options[] = {
 		{"output", required_argument, NULL, 'o'},
 		{"write", required_argument, NULL, 'w'},
+		{"last", required_argument, NULL, 'l'},
 		{"read", required_argument, NULL, 'r'},
 		{"follow", no_argument, NULL, 'f'},
 		{"check", optional_argument, NULL, 'c'},
@@ -146,6 +166,9 @@ static void parse_options(int argc, char **argv)
 			break;
 		case 'w':
 			log_to_write = optarg;
+			break;
+		case 'l':
+			log_most = parse_size(optarg);
 			break;
 		case 'r':
 			log_to_read = optarg;
@@ -197,7 +220,7 @@ static void parse_options(int argc, char **argv)
 
 static int open_file(const char *path)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+	int fd = open(path, LOG_FLAGS, 0666);
 
 	if (fd < 0)
 		error(EXIT_FAILURE, errno, "%s", path);
@@ -296,10 +319,53 @@ static void set_status(struct channel *channel)
 		channel->status = EXIT_MISTAKES;
 }
 
+/* A log that begins in the middle of a run names the processes and rings that are there. */
+static bool keep_rings(void)
+{
+	struct begun {
+		struct record process, ring;
+		struct ring_record opened;
+	} begun = {.process = {.size = sizeof(begun.process), .kind = RECORD_PROCESS}};
+	bool kept = true;
+
+	for (const struct ring *ring = events_rings(); ring && kept; ring = ring->next) {
+		begun.process.process = (uint32_t)ring->process;
+		begun.process.time = clock_ns(CLOCK_MONOTONIC);
+		begun.ring = (struct record){.size = sizeof(begun.ring) + sizeof(begun.opened),
+					     .kind = RECORD_RING,
+					     .process = (uint32_t)ring->process,
+					     .ring = ring->number,
+					     .number = RING_FOUND,
+					     .time = begun.process.time};
+		begun.opened = ring->opened;
+		if (ring->is_open)
+			kept = write_all(log_fd, &begun, sizeof(begun));
+	}
+	return kept;
+}
+
+/* --last: what is older than half of it goes to LOG.old, in place of what was there. */
+static bool turn_log_over(void)
+{
+	char older[PATH_MAX];
+
+	snprintf(older, sizeof(older), "%s.old", log_to_write);
+	if (rename(log_to_write, older) < 0)
+		return false;
+	close(log_fd);
+	log_fd = open(log_to_write, LOG_FLAGS, 0666);
+	log_size = 0;
+	return log_fd >= 0 && write_all(log_fd, &log_start, sizeof(log_start)) && keep_rings();
+}
+
 static bool keep_records(const struct record *records, size_t length)
 {
-	if (log_fd < 0 || write_all(log_fd, records, length))
+	bool is_full = log_fd >= 0 && log_size + length > log_most / 2;
+
+	if (log_fd < 0 || ((!is_full || turn_log_over()) && write_all(log_fd, records, length))) {
+		log_size += length;
 		return true;
+	}
 	error(0, errno, "%s: the log ends here", log_to_write);
 	return false;
 }
@@ -413,7 +479,6 @@ int main(int argc, char **argv)
 {
 	struct program program;
 	struct channel *channel;
-	struct log_start start;
 	pid_t reader;
 	int segment;
 
@@ -426,11 +491,11 @@ int main(int argc, char **argv)
 		return read_log(log_to_read);
 
 	program_find(argv[optind], &program, follows);
-	start = log_start_of(argv + optind);
-	add_consumers(start.command);
+	log_start = log_start_of(argv + optind);
+	add_consumers(log_start.command);
 	if (log_to_write) {
 		log_fd = open_file(log_to_write);
-		if (!write_all(log_fd, &start, sizeof(start)))
+		if (!write_all(log_fd, &log_start, sizeof(log_start)))
 			error(EXIT_FAILURE, errno, "%s", log_to_write);
 	}
 	channel = channel_create(&segment);
