@@ -146,7 +146,7 @@ $(PRELOADED:%=build/tests/%.so): %.so: %.o
 	@$(CC) -shared $(LDFLAGS) $< -o $@
 
 ringtrace: $(filter-out $(RECORDER_OBJECTS),$(patsubst %.c,build/%.o,$(wildcard tools/ringtrace/*.c))) \
-	build/common/options.o build/common/output.o | build/libringtrace.so ## build ringtrace, which shows a ring's traffic
+	build/common/options.o build/common/output.o build/bench/histogram.o | build/libringtrace.so ## build ringtrace, which shows a ring's traffic
 
 # The page of --html becomes a part of ringtrace.
 build/tools/ringtrace/html.o: $(wildcard tools/ringtrace/player/*)

@@ -47,7 +47,7 @@ checked() {
 		mistakes/README.md)
 	# There a look that finds nothing calls nobody.
 	[ "$1" != peek-with-defer ] || older_liburing 2.15 || says=''
-	timeout 20 ./ringtrace --check=fail -o "$trace" "./mistakes/$1" >/dev/null 3>&- || status=$?
+	timeout 20 ./ringtrace --check=fail,user-data -o "$trace" "./mistakes/$1" >/dev/null 3>&- || status=$?
 	list=$(sed -n '/^ringtrace: mistakes/,$p' "$trace")
 	echo "$list"
 	[[ "$list" == "ringtrace: mistakes "* ]] || return
@@ -57,7 +57,7 @@ checked() {
 		[ "$status" -eq 3 ] || return
 		without_numbers <<<"$list" | grep -qF -- "MISTAKE  $(without_numbers <<<"$says")" || return
 	fi
-	timeout 20 ./ringtrace --check=fail -o "$trace" "./mistakes/$1" --fixed >/dev/null 3>&-
+	timeout 20 ./ringtrace --check=fail,user-data -o "$trace" "./mistakes/$1" --fixed >/dev/null 3>&-
 	! grep MISTAKE "$trace"
 }
 
