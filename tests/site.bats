@@ -151,6 +151,16 @@ kinds() {
 	browser says "$BATS_TEST_TMPDIR/run.html" "throw 1"
 }
 
+@test "ringtrace --html: what a file is called need not be UTF-8, but the page is" {
+	local name=$BATS_TEST_TMPDIR/$'caf\xe9 \xc3\xa9 \xed\xa0\x80 \xf0\x9f\x8c\x80 \xc0\xaf'
+
+	echo hello >"$name"
+	timeout 20 ./ringtrace --html "$BATS_TEST_TMPDIR/run.html" ./day02/registered-files "$name"
+	wait_until grep -q '</html>' "$BATS_TEST_TMPDIR/run.html"
+	iconv -f UTF-8 -t UTF-16 "$BATS_TEST_TMPDIR/run.html" >/dev/null
+	browser says "$BATS_TEST_TMPDIR/run.html" $'caf\xef\xbf\xbd \xc3\xa9 \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd \xf0\x9f\x8c\x80 \xef\xbf\xbd\xef\xbf\xbd'
+}
+
 @test "ringtrace --html: a run of a million events opens within 3 seconds, and says what was left out" {
 	timeout 60 ./ringtrace -w "$BATS_TEST_TMPDIR/log" ./build/tests/nops 500000
 	timeout 60 ./ringtrace -r "$BATS_TEST_TMPDIR/log" --html "$BATS_TEST_TMPDIR/run.html" >/dev/null
