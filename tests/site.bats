@@ -41,6 +41,7 @@ browser() {
 # nothing_wrong CHECK: one browser has looked at everything, in setup_file; what did it find?
 nothing_wrong() {
 	run cat "$RESULTS/$1"
+	echo "$output"
 	[ "$status" -eq 0 ]
 	[ -z "$output" ]
 }

@@ -407,6 +407,7 @@ const begins = async (file) => {
 	check("begins", first > 0 && state > 0, `it begins at event ${first}, with ${state} requests to be seen`);
 	/* The clock of the page is run by hand. */
 	await page.clock.install();
+	await page.clock.pauseAt(new Date(Date.now() + 60000));
 	await page.click(".ring-player .start");
 	check("begins", await at(page) === 0, "the button does not play from the beginning");
 	check("begins", await page.isHidden(".ring-player .start"), "the button stays");
