@@ -2,7 +2,8 @@
  * The server has closed the connection, and the peer never hears of it: a receive was in flight.
  *
  * close(2) gives up the number; the request has its own hold on the socket, and the connection
- * lasts until that has completed. shutdown(2) reaches both: the peer and the request.
+ * lasts until that has completed. shutdown(2) with SHUT_RDWR reaches both, the peer and the request;
+ * SHUT_WR reaches only the peer, SHUT_RD only the request.
  */
 #include "mistakes/mistake.h"
 

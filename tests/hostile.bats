@@ -270,7 +270,7 @@ inside() {
 	for program in "${PROGRAMS[@]}"; do
 		# Linux 5.12 to 6.13 count rings as ordinary memory, later ones as locked memory again.
 		# shellcheck disable=SC2086 # a program and its arguments
-		run --separate-stderr prlimit --memlock=0 "${NOBODY[@]}" timeout --preserve-status 1 ./$program
+		run --separate-stderr prlimit --memlock=0 "${NOBODY[@]}" timeout --preserve-status 3 ./$program
 		[ "$status" -eq 0 ] || {
 			[ "$status" -eq 1 ]
 			[ "${#stderr_lines[@]}" -eq 1 ]
@@ -292,7 +292,7 @@ inside() {
 	[[ "${verdicts[0]}" == "day 1: can run here" ]]
 	for program in "day03/accept 0" "day04/event-loop 0" "day05/echo 0"; do
 		# shellcheck disable=SC2086 # a program and its arguments
-		run --separate-stderr "${as_user[@]}" timeout 1 ./$program
+		run --separate-stderr "${as_user[@]}" timeout 3 ./$program
 		if [ -z "$stderr" ]; then
 			[[ "${verdicts[${program:4:1} - 1]}" == *": can run here" ]]
 		else
