@@ -163,7 +163,8 @@
 		constructor(data) {
 			Object.assign(this, { names: {}, chapters: [], functions: {} }, data);
 			this.requests = new Map();
-			this.rings = new Set();
+			this.rings = new Set(this.events.flatMap(([, ring, kind, , begin]) =>
+				kind === "begin" ? begin.rings.map(([number]) => number) : ring || []));
 			this.warned = [];
 			this.failed = new Set();
 			this.crossings = [];
@@ -175,7 +176,17 @@
 			this.at = new Float64Array(this.events.length); /* the place of each on the time axis */
 			this.checkpoints = [];
 			this.most = { flight: 0, sq: 0, cq: 0 };
+			if (this.rings.size > 1) this.nameRings();
 			this.read();
+		}
+
+		/* Slots and buffer groups are a ring's own: of several rings, each says whose it is. */
+		nameRings() {
+			const place = { sqe: [6], cqe: [7, 9], give: [4], lend: [5] };
+			const named = (ring, value) => /^slot/.test(value) ? `ring ${ring} ${value}`
+				: typeof value === "number" && value >= 0 ? `${value} of ring ${ring}` : value;
+			for (const event of this.events)
+				for (const i of place[event[2]] ?? []) event[i] = named(event[1], event[i]);
 		}
 
 		target(request) {
@@ -227,7 +238,6 @@
 
 		/* Of an event, what is asked for later. */
 		note([, number, kind, line, ...rest], i, state) {
-			if (number) this.rings.add(number);
 			if (kind === "sqe") {
 				this.addRequest(number, rest, line, i);
 			} else if (kind === "take") {
@@ -241,6 +251,8 @@
 				for (let k = 0; k < rest[2]; k++) this.noteBuffer(rest[0], rest[1] + k, i);
 			} else if (kind === "lend") {
 				this.noteBuffer(rest[1], rest[2], i);
+			} else if (kind === "ring" && this.rings.size > 1) {
+				this.called.set(line.match(/fd \d+/)?.[0], [[i, `ring ${number}`]]);
 			} else if (kind === "shut") {
 				this.shut(rest[0], i);
 			} else if (kind === "warn") {
@@ -250,7 +262,6 @@
 			} else if (kind === "end") {
 				for (const target of this.spans.keys()) this.shut(target, i);
 			} else if (kind === "begin") {
-				for (const [ring] of rest[0].rings) this.rings.add(ring);
 				for (const [ring, request, operation, target, traits, begun] of rest[0].requests)
 					this.addRequest(ring, [request, operation, target, traits], begun, i);
 				for (const [, target] of rest[0].open) this.spans.set(target, [[i, this.events.length]]);
@@ -438,8 +449,9 @@
 		cqe: (run, rest, line, i) => {
 			const [number, , more] = rest;
 			const request = run.requests.get(number);
+			const from = line.match(/msg_ring of (ring \d+)/)?.[1];
 			if (!request)
-				return run.rings.size > 1 ? "A completion that no request of this ring has asked for: a message from another ring."
+				return from ? `A message from ${from}: a completion that no request of this ring has asked for.`
 					: "A completion; what its request was isn't known.";
 			const after = line.match(/after ([\d.]+) ms/)?.[1];
 			return capital(`${what(run, request, 0)} ${outcome(run, request, rest, line, i)}` +
@@ -775,7 +787,7 @@
 			const narrow = width < NARROW;
 			this.width = width;
 			const longest = Math.max(...this.byTarget.map((lane) => lane.name.length), narrow ? 6 : 13);
-			this.left = Math.min(narrow ? 92 : 140, longest * 6.6 + 18);
+			this.left = Math.min(narrow ? 110 : 140, longest * 6.6 + 18);
 			this.playhead = this.left + (width - this.left) * (narrow ? 0.55 : 0.6);
 			const rows = this.byTarget.reduce((sum, lane) => sum + lane.ends.length, 0);
 			this.threads = this.run.rings.size <= MOST_SIDE_BY_SIDE ? [...this.run.rings] : [undefined];
@@ -922,7 +934,7 @@
 
 	const drawBuffers = (parent, run, state, width, picked) => {
 		parent.replaceChildren();
-		for (const [number, owners] of state.groups) {
+		for (const [number, owners] of [...state.groups].sort(([a], [b]) => String(a).localeCompare(b))) {
 			const kinds = { ring: 0, held: 0, sent: 0 };
 			const kindOf = (owner) => owner.borrower ? "sent" : owner.holder ? "held" : "ring";
 			const whose = (owner) => owner.borrower
