@@ -19,7 +19,7 @@ DAYS = day01 day02 day03 day04 day05 day06
 DAY_SOURCES = $(wildcard day0[1-9]-*/*.c)
 COMMON_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard common/*.c))
 program = $(firstword $(subst -, ,$(1)))/$(basename $(notdir $(1)))
-PROGRAMS = $(foreach source,$(DAY_SOURCES),$(call program,$(source)))
+PROGRAMS = $(foreach source,$(DAY_SOURCES),$(call program,$(source))) day01/probe
 BENCH_PROGRAMS = bench/epoll-echo bench/load bench/ring-ops
 MISTAKES = $(patsubst %.c,%,$(wildcard mistakes/*.c))
 PRELOADED = inject hurry
@@ -51,15 +51,21 @@ all: $(DAYS) ringtrace ## build every day and ringtrace
 $(DAYS): ## dayNN: build one day's programs
 
 # Compiles the days and links nothing, for a compiler that has no liburing to link with.
-objects: $(patsubst %.c,build/%.o,$(DAY_SOURCES)) $(COMMON_OBJECTS)
+objects: $(patsubst %.c,build/%.o,$(DAY_SOURCES) tools/probe.c) $(COMMON_OBJECTS)
 .PHONY: all $(DAYS) objects
 
-# $(1) is a source like day01-setup/probe.c; its program is day01/probe, part of the target day01.
+# $(1) is a source like day01-setup/setup.c; its program is day01/setup, part of the target day01.
 define day_rules
 $(firstword $(subst -, ,$(1))): $(call program,$(1))
 $(call program,$(1)): build/$(1:.c=.o) $(COMMON_OBJECTS)
 endef
 $(foreach source,$(DAY_SOURCES),$(eval $(call day_rules,$(source))))
+
+# A tool, and no lesson; but day 1 is when one needs it, so its program is there.
+day01 probe: day01/probe
+day01/probe: build/tools/probe.o $(COMMON_OBJECTS)
+probe: ## build day01/probe, which tells what this machine's io_uring can do
+.PHONY: probe
 
 # The programs of the benchmark; bench-programs builds them and runs nothing.
 bench-programs: $(BENCH_PROGRAMS)

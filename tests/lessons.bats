@@ -11,7 +11,9 @@
 #                     "^C" in its block ends it as Ctrl-C does; a block without "^C" shows only how
 #                     its output begins. A line "..." stands for any number of lines.
 # ```sh               is for the reader only: nothing is run. For what takes long or needs a choice.
-# ```text             is for drawings: at most 100 columns wide.
+# ```text             is for what is no code and not run, and for memory drawn as a row of boxes: at most 100 columns
+#                     wide.
+# ![WORDS](NAME.svg)  is a drawing, which lies beside the lesson and has a <title> and a <desc> that tell all it shows.
 # ```c FILE           lines of FILE, one after the other and with their indentation. A line "..." stands
 #                     for lines that are left out; what follows it has to come later in FILE. No other
 #                     C is allowed: wrong code is quoted from mistakes/.
@@ -35,6 +37,7 @@ varies=(
 	'addresses in memory' 's/0x[0-9a-f]{12}\b/ADDRESS/g'
 	'the port that was free' 's/^(listening on .*:)[0-9]+$/\1PORT/'
 	'looks without a completion' 's/(nothing there yet,) [0-9]+ times/\1 N times/'
+	'what a request takes' 's/: +[0-9]+ ns a request/: N ns a request/'
 	'when a kernel thread fell asleep' 's/after [0-9]+ ms/after N ms/'
 	"probe: this machine's kernel and liburing" 's/^(kernel|liburing): .*/\1: RELEASE/'
 	'ringtrace: times' 's/^ +[0-9]+\.[0-9]{6} /TIME /; s/ *[0-9]+\.[0-9]{3} ms/ N ms/g'
@@ -327,6 +330,45 @@ fenced() {
 	((failed == 0 && count > 50))
 }
 
+@test "every drawing is shown, tells in words what it shows, and can be read on a phone, in light and dark" {
+	local drawing text what count=0
+
+	for drawing in day0*-*/*.svg; do
+		echo "$drawing"
+		grep -qE "^!\[[^]]{12,}\]\(${drawing#*/}\)$" "${drawing%/*}/README.md"
+		text=$(<"$drawing")
+		for what in 'viewBox="0 0 400 ' 'role="img"' '<title id="title">' '<desc id="desc">' '@media (prefers-color-scheme: dark)'; do
+			[[ "$text" == *"$what"* ]]
+		done
+		# Letters of 14 pixels or more, and letters they are, not their outlines.
+		[ -z "$(grep -oE 'font(-size)?[:=] ?"?[0-9]+' "$drawing" | grep -oE '[0-9]+$' | awk '$1 < 14')" ]
+		[ "$(grep -c '<text' "$drawing")" -ge 5 ]
+		count=$((count + 1))
+	done
+	((count >= 6))
+}
+
+# words_before_second_command FILE: of its text, without what is in blocks.
+words_before_second_command() {
+	awk '/^```/ { inside = !inside; console = /^```console$/; next }
+		inside && console && /^\$ / && ++commands == 2 { exit }
+		!inside { words += NF }
+		END { print words }' "$1"
+}
+
+@test "a lesson lets its reader type a second command within 1,000 words, and leads to the next" {
+	local lesson words lessons
+
+	lessons=(day0*-*/README.md)
+	for lesson in "${lessons[@]:0:3}"; do
+		words=$(words_before_second_command "$lesson")
+		echo "$lesson: $words words"
+		((words > 50 && words <= 1000))
+		grep -qx "## What's still missing" "$lesson"
+		tail -n 2 "$lesson" | grep -q 'Next: \[day '
+	done
+}
+
 # anchors FILE: those that its headings get on GitHub.
 anchors() {
 	awk '/^```/ { inside = !inside } /^#+ / && !inside' "$1" | sed -E 's/^#+ +//; s/\[([^]]*)\]\([^)]*\)/\1/g' |
@@ -412,9 +454,10 @@ diff_of() {
 		echo "$source: $lines lines, at most $most"
 		((lines <= most))
 	done <<-END
+		day01-setup/batch.c 105
 		day01-setup/setup.c 175
 		day01-setup/sqpoll.c 125
-		day02-registered-files/registered-files.c 230
+		day02-registered-files/registered-files.c 205
 		day03-accept/accept.c 200
 		day03-accept/poll-accept.c 140
 		day04-event-loop/event-loop.c 310
