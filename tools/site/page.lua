@@ -135,14 +135,15 @@ local function functions_of(text)
 	return found
 end
 
--- The event in which the function that a line belongs to first prepares a request.
+-- The first event of a run that is about a function in some lines, or about the one that they belong to.
 local function event_in_run(path, first, last)
 	if not run then return nil end
+	local event, name
 	for _, entry in ipairs(functions_of(read(path))) do
-		if entry.line > last then break end
-		local event = run.by[entry.name]
-		if event and entry.line >= first then return event, entry.name end
+		if entry.line > last or (event and entry.line > first) then break end
+		event, name = run.by[entry.name], entry.name
 	end
+	return event, name
 end
 
 -- What stands over an excerpt: where it comes from, and where it can be seen at work.
@@ -307,15 +308,19 @@ end
 
 -- ---- The run ----
 
--- run.events: event number of each chapter; run.by: first event of each function that prepares requests.
+-- run.by: the first event of each function that prepares a request, or, for on_X, the first completion of the
+-- operation X, which such a function is there for.
 local function read_run(path, day)
 	local found = { json = read(path .. ".json"), names = read(path .. ".names"), by = {}, functions = {}, chapters = {} }
-	local number = 0
+	local number, operations = 0, {}
 	for line in found.json:gmatch("\n(%[[^\n]*)") do
 		number = number + 1
-		local name = line:match('^%[%d+,%d+,"sqe".*,"([%a_][%w_]*)"%],?$')
-		-- Behind the traits, which are one letter or none, stands the function.
-		if name and name ~= "m" and not found.by[name] then found.by[name] = number end
+		local request, operation, rest = line:match('^%[%d+,%d+,"sqe","[^"]*",(%d+),"([%w_]+)",(.*)%],?$')
+		local completed = line:match('^%[%d+,%d+,"cqe","[^"]*",(%d+)')
+		local name = rest and rest:match('^"[^"]*","[^"]*","([%w_]+)"$')
+		if request then operations[request] = operation end
+		if completed and operations[completed] and next(found.by) then name = "on_" .. operations[completed] end
+		if name and not found.by[name] then found.by[name] = number end
 	end
 	for at in (read(path .. ".at") or ""):gmatch("%d+") do table.insert(found.chapters, { at = tonumber(at) }) end
 	-- Where the functions are: in the day's program, or in common/.

@@ -340,10 +340,13 @@
 			return ["sqe", "cqe", "warn", "lend"].includes(kind) ? this.requests.get(first) : undefined;
 		}
 
-		/* The function of the program that an event is about: the one that prepared its request. */
+		/* The function of the program that an event is about: the one that has prepared its request, or, if it's known
+		 * that there is one for completions, that. */
 		functionOf(i) {
 			const [taken] = this.events[i][2] === "take" ? this.takenAt(i) : [];
-			return (this.requestOf(i) ?? taken)?.by;
+			const request = this.requestOf(i) ?? taken;
+			const on = `on_${request?.operation}`;
+			return this.events[i][2] === "cqe" && request?.by && on in this.functions ? on : request?.by;
 		}
 
 		takenAt(i) {
