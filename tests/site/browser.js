@@ -85,7 +85,7 @@ const checkLinks = () => {
 	const ids = new Map(found.map((page) => [page.file, page.ids]));
 	const links = found.flatMap((page) => page.links.map((link) => [page.file, link]));
 	for (const [file, link] of links) {
-		if (/^(https?|mailto|data):/.test(link)) continue;
+		if (/^(https?|mailto|data|file):/.test(link)) continue;
 		check("links", !link.startsWith("/"), `${file}: ${link} does not work under another path`);
 		const [name, anchor] = link.split("#");
 		const target = name ? path.resolve(path.dirname(file), decodeURIComponent(name)) : file;
@@ -284,8 +284,9 @@ const inView = async (page, file, viewport) => {
 		player.seek(player.run.telling);
 		const box = player.root.getBoundingClientRect();
 		const top = box.top + scrollY;
-		for (const part of [0, 0.25, 0.5, 0.75]) {
-			scrollTo(0, top - 60 + box.height * part);
+		const height = box.height - player.says.parentNode.offsetHeight - 80;
+		for (const part of [0, 0.25, 0.5, 0.75, 1]) {
+			scrollTo(0, top - 60 + height * part);
 			await frame();
 			for (const element of [player.says, player.playButton, player.slider]) {
 				const { top: from, bottom: to } = element.getBoundingClientRect();
@@ -715,7 +716,7 @@ const site = async (folder, results) => {
 	};
 	await Promise.all([work(), work()]);
 	checkLinks();
-	const folders = fs.readdirSync(".").filter((name) => /^day0\d-/.test(name));
+	const folders = fs.readdirSync(".").filter((name) => /^day0\d-/.test(name) && fs.existsSync(path.join(name, "README.md")));
 	check("plays", days.length === folders.length, `there are ${folders.length} days, and runs of ${days.length}`);
 	fs.mkdirSync(results, { recursive: true });
 	for (const name of CHECKS)

@@ -1240,6 +1240,7 @@
 			const [, , kind, line, ...rest] = run.events[current];
 			const chapter = run.chapters.findIndex(([i]) => i === current);
 			const by = run.functionOf(current);
+			if (says.contains(document.activeElement)) this.root.focus({ preventScroll: true });
 			says.replaceChildren();
 			says.setAttribute("aria-live", this.playing ? "off" : "polite");
 			says.classList.toggle("warned", kind === "warn");
