@@ -1111,7 +1111,7 @@
 			addEventListener("hashchange", () => follow(location.hash));
 			document.addEventListener("click", (event) => {
 				const hash = event.target.closest("a")?.getAttribute("href");
-				if (hash === location.hash) follow(hash);
+				if (hash?.startsWith("#e=")) follow(hash);
 			});
 			follow(location.hash);
 		}
