@@ -34,7 +34,7 @@ ifeq ($(shell command -v pkg-config),)
 $(error no pkg-config: $(shell tools/set-up-command))
 endif
 ifneq ($(shell pkg-config --atleast-version=2.3 $(LIBURING) && echo found),found)
-$(error no liburing 2.3 or later that pkg-config knows: $(shell tools/set-up-command); where that is older, see the README))
+$(error no liburing 2.3 or later that pkg-config knows: $(shell tools/set-up-command); where that is older, see docs/install.md))
 endif
 # Its headers, wherever they lie, are not ours to be warned about.
 LIBURING_CFLAGS := $(patsubst -I%,-isystem%,$(shell pkg-config --cflags $(LIBURING))) \

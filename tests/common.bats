@@ -282,7 +282,7 @@ teardown() {
 	done
 }
 
-@test "the command that installs what is needed is this system's, from the table in the README" {
+@test "the command that installs what is needed is this system's, from the table in docs/install.md" {
 	local system likes first
 
 	while IFS='|' read -r system likes first; do
@@ -302,7 +302,7 @@ teardown() {
 		alpine||apk add
 	END
 	echo ID=plan9 >"$BATS_TEST_TMPDIR/os-release"
-	[ "$(tools/set-up-command "$BATS_TEST_TMPDIR/os-release")" = "what the table in the README says" ]
+	[ "$(tools/set-up-command "$BATS_TEST_TMPDIR/os-release")" = "what the table in docs/install.md says" ]
 }
 
 @test "make: a missing compiler, pkg-config or liburing is one line that says how to get it" {

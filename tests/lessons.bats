@@ -423,14 +423,14 @@ links() {
 	done
 }
 
-@test "the README says from which day on each part of common/ is used" {
+@test "docs/install.md says from which day on each part of common/ is used" {
 	local header day files
 
 	for header in common/*.h; do
 		[ "$header" != common/names.h ] || continue # probe's alone, which is a tool
 		files=(day0[1-9]-*/*.c)
 		day=$(grep -l "\"$header\"" "${files[@]}" | head -n 1)
-		grep -q "^| $((10#${day:3:2})) | \[${header#common/}\]($header) |" README.md || { echo "$header: from $day on"; false; }
+		grep -q "^| $((10#${day:3:2})) | \[${header#common/}\](../$header) |" docs/install.md || { echo "$header: from $day on"; false; }
 	done
 }
 

@@ -122,7 +122,7 @@ older_liburing() {
 }
 
 @test "timeouts and cancels" {
-	mistakes receive-timeout timeout-count cancel-first-match
+	mistakes receive-timeout timeout-count cancel-first-match multishot-link-timeout timeout-each
 }
 
 @test "multishot: ended, and nobody looked; one address for all; a poll that is no level" {
@@ -149,7 +149,7 @@ older_liburing() {
 	run make -s mistake M=not-seen
 	[ "$status" -eq 0 ]
 	[ "$(grep -c "^\$ ./mistakes/not-seen" <<<"$output")" -eq 2 ]
-	[[ "$output" == *$'\nseen: '*$'\ncured: '* ]]
+	[[ "$output" == *$'\nseen: '*$'\nfixed: '* ]]
 }
 
 @test "the text has a section for each program, the index leads to each, and each is tested" {

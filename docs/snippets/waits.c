@@ -1,4 +1,4 @@
-/* What does a ring wait for? The kernel says: /proc/PID/fdinfo/RING. */
+/* What does a ring wait for? The kernel tells you in /proc/PID/fdinfo/RING. */
 #include "snippet.h"
 
 static void print_lines(int ring_fd)
