@@ -123,9 +123,9 @@
 			ring.calls += counts;
 			state.calls += counts;
 		},
-		take: (state, { sq }, [count], number) => {
+		take: (state, { sq }, [count], number, run) => {
 			for (const request of sq.requests.splice(0, count))
-				state.flight.set(request, { cell: lowestFree(state.flight, number), given: 0, ring: number });
+				if (!run.requests.get(request).isQuiet) state.flight.set(request, { cell: lowestFree(state.flight, number), given: 0, ring: number });
 			sq.head += count;
 		},
 		cqe: (state, { cq }, [request, , more, groupNumber, buffer], number, run) => {
@@ -242,7 +242,7 @@
 				this.addRequest(number, rest, line, i);
 			} else if (kind === "take") {
 				for (const request of state.rings.get(number).sq.requests.slice(0, rest[0]))
-					this.requests.get(request).taken = i;
+					this.noteTaken(this.requests.get(request), i);
 			} else if (kind === "cqe") {
 				this.noteCompletion(this.requests.get(rest[0]), rest, i);
 			} else if (kind === "reap") {
@@ -269,13 +269,21 @@
 		}
 
 		addRequest(ring, [number, operation, target, traits, by], line, i) {
-			const seconds = operation === "timeout" && line.match(/timeout +(?:at )?(\d+\.\d+) s/);
+			const seconds = operation === "timeout" && line.match(/timeout +(\d+\.\d+) s/);
 			this.requests.set(number, {
-				number, operation, target, ring, line, by, multishot: traits.includes("m"),
+				number, operation, target, ring, line, by, isQuiet: / CQE_SKIP_SUCCESS/.test(line), multishot: traits.includes("m"),
 				label: seconds ? `timeout ${duration(seconds[1] * 1e9).replace(/\.?0+ /, " ")}` : operation,
 				begin: i, taken: this.events.length, end: this.events.length, cqes: [],
 			});
 			if (operation === "accept" && !this.called.has(target)) this.called.set(target, [[0, "the listening socket"]]);
+		}
+
+		/* One that completes only if it fails is over, as far as one can know, when it has been taken. */
+		noteTaken(request, i) {
+			request.taken = i;
+			if (!request.isQuiet) return;
+			request.end = i;
+			if (request.operation === "close") this.shut(request.target, i);
 		}
 
 		noteCompletion(request, [, result, more, number, buffer, opened], i) {
@@ -380,7 +388,8 @@
 	/* What people call a request, and the word before its target. */
 	const NOUNS = {
 		accept: ["accept", "on"], recv: ["receive", "on"], recvmsg: ["receive", "on"], read: ["read", "of"],
-		openat: ["open", "of"], nop: ["NOP", "on"], async_cancel: ["cancel", "of"], poll_add: ["poll", "of"],
+		openat: ["open", "into"], openat2: ["open", "into"], nop: ["NOP", "on"], async_cancel: ["cancel", "of"],
+		sendmsg: ["send", "to"], poll_add: ["poll", "of"],
 		msg_ring: ["message", "to"], shutdown: ["shutdown", "of"], close: ["close", "of"],
 		connect: ["connect", "of"], socket: ["socket", "of"],
 	};
@@ -399,11 +408,14 @@
 	/* "the send of 13 bytes to slot 1 (client 2)" */
 	const what = (run, request, bytes = request && sentBytes(request)) => {
 		if (!request) return "a request that isn't in this page";
-		const { operation, target, label, begin } = request;
+		const { operation, target, label, line, begin } = request;
+		const named = line.match(/'([^']+)'/)?.[1];
 		const [noun, before] = NOUNS[operation] ?? [label.replace(/^(\w+) (.*)/, "$1 of $2"), "to"];
 		return `the ${noun}${bytes ? ` of ${many(bytes, "byte")}` : ""}` +
-			`${target ? ` ${before} ${who(run, target, begin)}` : ""}`;
+			`${target ? ` ${before} ${who(run, target, begin)}` : named ? ` of ${named}` : ""}`;
 	};
+
+	const aNew = (words) => words.replace(/^the (?=[aeiou])/, "an ").replace(/^the /, "a ");
 
 	/* "the NOP and the timeout of 20 ms"; of many, their number. */
 	const list = (run, requests) => {
@@ -432,8 +444,8 @@
 	const sentences = {
 		ring: (run, [sq, cq]) => `A ring opens: ${sq} entries to submit, ${cq} for completions, in memory that ` +
 			"program and kernel share.",
-		sqe: (run, [number, operation], line) => `The program writes ${what(run, run.requests.get(number))} into the ` +
-			"submission queue. That's memory, not a system call." + (run.usesBuffers && operation === "recv" && !/ group \d/.test(line)
+		sqe: (run, [number, operation], line) => `The program writes ${aNew(what(run, run.requests.get(number)))} ` +
+			"into the submission queue. That's memory, not a system call." + (run.usesBuffers && operation === "recv" && !/ group \d/.test(line)
 			? " It receives into memory of the program's own, so it needs no buffer of the ring." : ""),
 		call: (run, [name, crosses], line, i, state) => {
 			if (crosses === 2) return "A system call that registers something. It isn't in the count.";
