@@ -232,6 +232,10 @@ is_shown() {
 	is_shown day4-armed-when-full
 }
 
+@test "a patch to day 4: one completion a pass" {
+	is_shown day4-one-a-pass
+}
+
 @test "a patch to day 5: two sends at once" {
 	is_shown day5-two-sends
 }
