@@ -199,18 +199,22 @@ local function title_of(path)
 	return (read(path):match("# ([^\n]*)"):gsub("`", ""))
 end
 
--- A table whose rows begin with a link to a day becomes cards, with the problem that the day begins with.
+-- A table whose rows begin with a link to a day becomes cards, with the problem that the day begins with. Its links
+-- have become links between pages by now, as far as there is such a day.
 local function cards(element)
 	local made = {}
 	for _, row in ipairs(element.bodies[1].body) do
-		local words = pandoc.utils.stringify(row.cells[2].contents)
+		local problem = pandoc.utils.stringify(row.cells[2].contents)
 		local target
 		pandoc.walk_block(pandoc.Div(row.cells[1].contents), { Link = function(found) target = found.target end })
 		local number = target and target:match("^day0*(%d+)%-")
-		if not number or not read(target:gsub("index%.html$", "README.md"), "") then return nil end
-		local title = title_of((target:gsub("index%.html$", "README.md"))):gsub("^Day %d+: ", "")
-		table.insert(made, '<li><a href="' .. target .. '"><small>Day ' .. number .. "</small><strong>" ..
-			escape(title) .. "</strong><span>" .. escape(words) .. "</span></a></li>")
+		if not number then return nil end
+		local lesson = target:match("^(.*)index%.html$")
+		local title = lesson and title_of(lesson .. "README.md"):gsub("^Day %d+: ", "") or
+			pandoc.utils.stringify(row.cells[3].contents)
+		table.insert(made, "<li>" .. (lesson and '<a href="' .. target .. '">' or "<div>") .. "<small>Day " .. number ..
+			"</small><strong>" .. escape(title) .. "</strong><span>" .. escape(problem) .. "</span>" ..
+			(lesson and "</a>" or "</div>") .. "</li>")
 	end
 	return #made > 0 and pandoc.RawBlock("html", '<ul class="cards">' .. table.concat(made, "\n") .. "</ul>") or nil
 end
@@ -418,7 +422,7 @@ local function insert_first_run(blocks)
 		local is_picture
 		pandoc.walk_block(block, { Image = function() is_picture = true end })
 		if is_picture or (block.t == "Header" and block.level > 1) then
-			if is_picture then blocks:remove(i) end
+			if is_picture then blocks:remove(i) end -- which is an animation of the same
 			blocks:insert(i, pandoc.RawBlock("html", PLAYER:format(" data-autoplay", "day01-setup/") ..
 				'<p class="alone">Day 1\'s program, recorded: four requests, one crossing. ' ..
 				'<a href="day01-setup/index.html#watch-it-run">Day 1</a> explains it, and every day has its run.</p>'))

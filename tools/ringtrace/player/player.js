@@ -613,10 +613,11 @@
 
 		drawBands(state) {
 			const { still, width, border, height, run, ring } = this;
+			const x = this.narrow ? 4 : 16;
 			add(still, "rect", { class: "kernel", y: border, width, height: height - border });
 			add(still, "line", { class: "border", x2: width, y1: border, y2: border });
-			add(still, "text", { class: "side", x: 16, y: 22 }, "Program");
-			add(still, "text", { class: "side", x: 16, y: height - 9 }, "Kernel");
+			add(still, "text", { class: "side", x, y: 22 }, "Program");
+			add(still, "text", { class: "side", x, y: height - 9 }, "Kernel");
 			if (run.rings.size > 1)
 				add(still, "text", { class: ring === state.shownRing ? "side active" : "side", x: width - 16, y: 22,
 					"text-anchor": "end" }, ring ? `ring ${ring}` : `ring ${state.shownRing} of ${state.rings.size}`);
