@@ -245,16 +245,18 @@
 		});
 	}
 
-	/* ---- The first page's run plays when it comes into view, unless somebody wants no motion ---- */
+	/* ---- The first page's run plays while it's in view, unless somebody wants no motion or has taken over ---- */
 
 	addEventListener("load", () => {
 		const stage = document.querySelector(".ring-player[data-autoplay]");
 		if (!stage?.player || matchMedia("(prefers-reduced-motion: reduce)").matches || location.hash) return;
+		const { player } = stage;
+		let ours = !player.start.hidden;
 		const observer = new IntersectionObserver(([entry]) => {
-			if (!entry.isIntersecting) return;
-			observer.disconnect();
-			if (!stage.player.start.hidden) stage.player.play();
+			if (ours && entry.isIntersecting !== player.playing) player.toggle();
+			if (player.current === player.run.events.length - 1) observer.disconnect();
 		}, { threshold: 0.6 });
+		for (const name of ["pointerdown", "keydown"]) stage.addEventListener(name, () => { ours = false; });
 		observer.observe(stage.querySelector(".stages"));
 	});
 }
