@@ -161,6 +161,11 @@ with_fault() {
 		ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" "${@:2}"
 }
 
+# with_two_faults FAULT FAULT COMMAND [ARG]...: the same with two.
+with_two_faults() {
+	INJECT_ALSO=$2 with_fault "$1" "${@:3}"
+}
+
 has_happened() {
 	[ -e "$BATS_TEST_TMPDIR/injected" ] && rm "$BATS_TEST_TMPDIR/injected"
 }
@@ -176,4 +181,12 @@ free_port() {
 # see tests/hurry.c. For `run` and start_server, like injected.
 in_a_hurry() {
 	exec env LD_PRELOAD=./build/tests/hurry.so ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" "$@"
+}
+
+# need_locale NAME: makes that locale, such as de_DE, and lets programs find it.
+need_locale() {
+	[ -e "/usr/share/i18n/locales/$1" ] || skip "needs the definition of $1 (package locales)"
+	mkdir -p "$BATS_TEST_TMPDIR/locales"
+	localedef -i "$1" -f UTF-8 "$BATS_TEST_TMPDIR/locales/$1.UTF-8"
+	export LOCPATH=$BATS_TEST_TMPDIR/locales
 }
