@@ -326,8 +326,7 @@ static void set_descriptor_limit(void)
 
 static void open_all(const char *address, unsigned port)
 {
-	/* Blocked before the port is announced, because whoever reads the line may send a signal.
-	 */
+	/* Blocked before the port is announced: whoever reads the line may send a signal. */
 	signal_fd = signals_open(SIGINT, SIGTERM, 0);
 	listener_fd = listener_open(address, port, SOMAXCONN);
 	if (fcntl(listener_fd, F_SETFL, O_NONBLOCK) < 0)

@@ -740,8 +740,7 @@ static void feed_hogs(void)
 	}
 }
 
-/* --hogs: each sends whatever the server takes and never reads. Prints a line once they're stuck.
- */
+/* --hogs: each sends all that the server takes, never reads. Prints a line once all are stuck. */
 static void hold_hogs(void)
 {
 	int signal_fd = signals_open(SIGINT, SIGTERM, 0);

@@ -1,5 +1,4 @@
-/* Each thread has its own ring, loop and listening socket, and the kernel shares the clients out.
- */
+/* Each thread has its own ring, loop and listener, and the kernel shares the clients out. */
 #include "snippet.h"
 
 #include <pthread.h>
