@@ -403,11 +403,11 @@ measured() {
 }
 
 @test "run: --vs compares the CPU times of two builds" {
-	cp day05/echo "$BATS_TEST_TMPDIR/older"
+	cp day06/deadlines "$BATS_TEST_TMPDIR/older"
 	run -0 bench_run --vs "$BATS_TEST_TMPDIR/older" --only connect
 	grep -Eq '^load +figure +other +io_uring ' <<<"$output"
 	grep -Eq '^connect.* CPU time a connection, us +[0-9.]+ +[0-9.]+ +[0-9.]+ +$' <<<"$output"
-	grep -q "^compared: day05/echo with $BATS_TEST_TMPDIR/older" "$BATS_TEST_TMPDIR/results/machine.txt"
+	grep -q "^compared: day06/deadlines with $BATS_TEST_TMPDIR/older" "$BATS_TEST_TMPDIR/results/machine.txt"
 }
 
 @test "run: a server that is wrong is reported, not measured" {
