@@ -153,7 +153,7 @@ contains() {
 
 	while read -r word; do
 		echo "word: $word"
-		cat day0[1-9]-*/README.md docs/{kernels,left-out,errors}.md | tr '\n' ' ' | grep -qiE -- "\\<$word"
+		cat day0[1-9]-*/README.md docs/[!g]*.md | tr '\n' ' ' | grep -qiE -- "\\<$word"
 	done < <(sed -n 's/^### //p' docs/glossary.md | tr ',' '\n' | sed 's/^ //')
 	sed -n 's/^### //p' docs/glossary.md | LC_ALL=C.UTF-8 sort -fc
 }
@@ -245,10 +245,12 @@ steps() {
 }
 
 @test "the README counts the mistakes and the exercises as they are" {
-	local mistakes days
+	local mistakes claimed days
 
 	mistakes=$(grep -cE '^\| .* \| \[[a-z0-9-]+\]\(#[a-z0-9-]+\) \|$' mistakes/README.md)
-	grep -qE "\b$mistakes \[common mistakes\]\(mistakes/README\.md\)" README.md
+	claimed=$(sed -nE 's/.*\bmore than ([0-9]+) \[common mistakes\]\(mistakes\/README\.md\).*/\1/p' README.md)
+	echo "mistakes: $mistakes, claimed: more than $claimed"
+	((mistakes > claimed && mistakes <= claimed + 10))
 	days=$(find . -maxdepth 1 -name 'day0[1-9]-*' | wc -l)
 	[ "$(find exercises -maxdepth 1 -name '[1-9].[1-3]-*' | wc -l)" -eq $((3 * days)) ]
 	grep -q 'Each day has three \[exercises\](exercises/README.md)' <(tr '\n' ' ' <README.md | tr -s ' ')
