@@ -954,9 +954,9 @@ static unsigned parse_options(int argc, char **argv)
 		"[OPTIONS] [PORT]\n"
 		"Loads an echo server with messages, each of which waits for its echo, compares\n"
 		"every byte that comes back, and prints what it measured. The default port is\n"
-		"7005. Pin it and the server to different CPUs with taskset(1). What only holds\n"
-		"connections ends with standard input or a signal. Exit status 1 when the server\n"
-		"corrupts, closes early or stalls.",
+		"7005. Pin it and the server to different CPUs with taskset(1). If it only holds\n"
+		"connections, end of input or a signal stops it. The exit status is 1 if the\n"
+		"server corrupts, closes early or stalls.",
 		options);
 	settle_options(size);
 	return option_port(argc, argv, DEFAULT_PORT);
