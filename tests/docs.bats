@@ -173,7 +173,7 @@ contains() {
 	grep -oE '^\| `E[A-Z0-9]+' docs/errors.md | LC_ALL=C sort -c
 }
 
-@test "every operation of the card is one that liburing can prepare" {
+@test "every operation of the cheat sheet is one that liburing can prepare" {
 	local header name count=0
 
 	header=$(pkg-config --variable=includedir liburing)/liburing.h
@@ -254,4 +254,13 @@ steps() {
 	days=$(find . -maxdepth 1 -name 'day0[1-9]-*' | wc -l)
 	[ "$(find exercises -maxdepth 1 -name '[1-9].[1-3]-*' | wc -l)" -eq $((3 * days)) ]
 	grep -q 'Each day has three \[exercises\](exercises/README.md)' <(tr '\n' ' ' <README.md | tr -s ' ')
+}
+
+@test "the README installs what docs/install.md lists for Debian" {
+	local readme install
+
+	readme=$(tools/readme-block 1 | sed -n 's/.*apt-get install -y \(.*\) && make tour$/\1/p')
+	install=$(sed -n 's/^| Debian [^|]*| `apt-get install \([^`]*\)` |$/\1/p' docs/install.md)
+	[ -n "$readme" ]
+	[ "$readme" = "$install" ]
 }
