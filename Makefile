@@ -1,4 +1,4 @@
-# io_uring in five days: "make help" lists what can be made.
+# io_uring in nine days: "make help" lists what can be made.
 # A program's source dayNN-topic/name.c becomes dayNN/name; objects go to build/.
 
 CFLAGS ?= -O2 -g
