@@ -1,4 +1,4 @@
-# io_uring in five days: "make help" lists what can be made.
+# io_uring in nine days: "make help" lists what can be made.
 # A program's source dayNN-topic/name.c becomes dayNN/name; objects go to build/.
 
 CFLAGS ?= -O2 -g
@@ -81,8 +81,8 @@ snippets: $(SNIPPETS) ## build the small programs that docs/ shows
 $(SNIPPETS): %: build/%.o
 .PHONY: snippets
 
-# What people get wrong: mistakes/name.c becomes mistakes/name, which needs liburing only.
-mistakes: $(MISTAKES) ## build what people get wrong: ./mistakes/NAME, and with --fixed
+# Common mistakes: mistakes/name.c becomes mistakes/name, which needs liburing only.
+mistakes: $(MISTAKES) ## build the common mistakes: ./mistakes/NAME, and with --fixed
 $(MISTAKES): %: build/%.o
 mistake: $(if $(M),mistakes/$(M)) ## M=NAME: run a mistake, wrong and fixed, and ask ringtrace about it
 ifeq ($(M),)
