@@ -22,7 +22,7 @@ program = $(firstword $(subst -, ,$(1)))/$(basename $(notdir $(1)))
 PROGRAMS = $(foreach source,$(DAY_SOURCES),$(call program,$(source))) day01/probe
 BENCH_PROGRAMS = bench/epoll-echo bench/load bench/ring-ops
 MISTAKES = $(patsubst %.c,%,$(wildcard mistakes/*.c))
-PRELOADED = inject hurry
+PRELOADED = inject hurry uncounted
 TEST_PROGRAMS = $(patsubst %.c,build/%,$(filter-out $(PRELOADED:%=tests/%.c),$(wildcard tests/*.c tests/foreign/*.c)))
 
 # Only what compiles needs the compiler and liburing; a missing one is said in one line.
