@@ -122,7 +122,7 @@ older_liburing() {
 }
 
 @test "timeouts and cancels" {
-	mistakes receive-timeout timeout-count cancel-first-match multishot-link-timeout timeout-each
+	mistakes receive-timeout timeout-count cancel-first-match multishot-link-timeout timeout-each limit-cut-off send-after-cancel
 }
 
 @test "multishot: ended, and nobody looked; one address for all; a poll that is no level" {
@@ -271,6 +271,26 @@ is_shown() {
 @test "a patch to closing: a close without a shutdown" {
 	is_recent && skip "shows up to Linux 6.12 only"
 	is_shown day5-close-without-shutdown
+}
+
+@test "a patch to day 7: no reset" {
+	is_shown day7-no-reset
+}
+
+@test "a patch to day 7: no time limit" {
+	is_shown day7-no-time-limit
+}
+
+@test "a patch to day 7: Nagle's algorithm on the way out" {
+	is_shown day7-nagle
+}
+
+@test "a patch to day 7: closed at the first EOF" {
+	is_shown day7-closed-at-the-first-eof
+}
+
+@test "a patch to day 7: one range of slots for all" {
+	is_shown day7-one-range-for-all
 }
 
 @test "every patch has a section, and a test" {
