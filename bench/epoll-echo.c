@@ -14,10 +14,10 @@
  */
 #include "common/listener.h"
 #include "common/options.h"
+#include "common/output.h"
 #include "common/signals.h"
 
 #include <errno.h>
-#include <error.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -85,7 +85,7 @@ static void watch(int operation, int fd, unsigned events)
 	struct epoll_event event = {.events = events, .data.fd = fd};
 
 	if (epoll_ctl(epoll_fd, operation, fd, &event) < 0)
-		error(EXIT_FAILURE, errno, "epoll_ctl");
+		output_error(EXIT_FAILURE, errno, "epoll_ctl");
 }
 
 static void set_accepting(bool on)
@@ -148,7 +148,7 @@ static void keep_rest(int fd, const char *bytes, size_t length)
 	struct rest *rest = malloc(sizeof(*rest) + length);
 
 	if (!rest) {
-		error(0, ENOMEM, "closing a connection that does not read");
+		output_error(0, ENOMEM, "closing a connection that does not read");
 		close_connection(fd);
 		return;
 	}
@@ -213,7 +213,7 @@ static void on_signal(void)
 	struct signalfd_siginfo info;
 
 	if (read(signal_fd, &info, sizeof(info)) != sizeof(info))
-		error(EXIT_FAILURE, errno, "reading a signal");
+		output_error(EXIT_FAILURE, errno, "reading a signal");
 	ended = ending;
 	ending = true;
 }
@@ -224,7 +224,7 @@ static void turn(int timeout_ms)
 	int count = epoll_wait(epoll_fd, events, EVENTS_A_TURN, timeout_ms);
 
 	if (count < 0 && errno != EINTR)
-		error(EXIT_FAILURE, errno, "epoll_wait");
+		output_error(EXIT_FAILURE, errno, "epoll_wait");
 
 	for (int i = 0; i < count; i++) {
 		int fd = events[i].data.fd;
@@ -304,20 +304,21 @@ static void set_descriptor_limit(void)
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		error(EXIT_FAILURE, errno, "getrlimit");
+		output_error(EXIT_FAILURE, errno, "getrlimit");
 	if (limit.rlim_max <= OTHER_DESCRIPTORS)
-		error(EXIT_FAILURE, 0,
-		      "the hard limit on descriptors is %lu (raise it with ulimit -Hn)",
-		      (unsigned long)limit.rlim_max);
+		output_error(EXIT_FAILURE, 0,
+			     "the hard limit on descriptors is %lu (raise it with ulimit -Hn)",
+			     (unsigned long)limit.rlim_max);
 	limit.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
-		error(EXIT_FAILURE, errno, "setrlimit");
+		output_error(EXIT_FAILURE, errno, "setrlimit");
 
 	if (limit.rlim_cur < wanted) {
 		open_limit = (unsigned)limit.rlim_cur - OTHER_DESCRIPTORS;
-		error(0, 0,
-		      "the hard limit on descriptors allows %u connections (raise it with ulimit -Hn)",
-		      open_limit);
+		output_error(
+			0, 0,
+			"the hard limit on descriptors allows %u connections (raise it with ulimit -Hn)",
+			open_limit);
 	}
 	descriptors = (int)limit.rlim_cur;
 }
@@ -328,10 +329,10 @@ static void open_all(const char *address, unsigned port)
 	signal_fd = signals_open(SIGINT, SIGTERM, 0);
 	listener_fd = listener_open(address, port, SOMAXCONN);
 	if (fcntl(listener_fd, F_SETFL, O_NONBLOCK) < 0)
-		error(EXIT_FAILURE, errno, "fcntl");
+		output_error(EXIT_FAILURE, errno, "fcntl");
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll_fd < 0)
-		error(EXIT_FAILURE, errno, "epoll_create1");
+		output_error(EXIT_FAILURE, errno, "epoll_create1");
 	watch(EPOLL_CTL_ADD, signal_fd, EPOLLIN);
 	watch(EPOLL_CTL_ADD, listener_fd, EPOLLIN);
 	accepting = true;
@@ -339,7 +340,7 @@ static void open_all(const char *address, unsigned port)
 	set_descriptor_limit();
 	connections = calloc((size_t)descriptors, sizeof(*connections));
 	if (!connections)
-		error(EXIT_FAILURE, ENOMEM, "a table of %d connections", descriptors);
+		output_error(EXIT_FAILURE, ENOMEM, "a table of %d connections", descriptors);
 	listener_announce(listener_fd);
 }
 
@@ -355,6 +356,7 @@ int main(int argc, char **argv)
 		{0},
 	};
 
+	output_open();
 	options_parse(
 		argc, argv,
 		"[OPTIONS] [PORT]\n"

@@ -1,7 +1,6 @@
 #include "common/listener.h"
 
 #include <errno.h>
-#include <error.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -109,7 +108,7 @@ static int listen_patiently(const struct addrinfo *info, int backlog, const char
 	}
 
 	if (fd >= 0 && waited_ms > PORT_PATIENT_MS)
-		error(0, 0, "the port was in use for another %lld ms", waited_ms);
+		output_error(0, 0, "the port was in use for another %lld ms", waited_ms);
 	return fd;
 }
 
@@ -149,13 +148,13 @@ int listener_open(const char *address, unsigned port, int backlog)
 	result = getaddrinfo(address, service, &hints, &info);
 	/* No test reaches EAI_SYSTEM: a system call of the resolver would have to fail. */
 	if (result != 0)
-		error(EXIT_FAILURE, 0, "finding the address '%s': %s", address,
-		      result == EAI_SYSTEM ? strerror(errno) : gai_strerror(result));
+		output_error(EXIT_FAILURE, 0, "finding the address '%s': %s", address,
+			     result == EAI_SYSTEM ? strerror(errno) : gai_strerror(result));
 
 	fd = listen_patiently(info, backlog, &step);
 	if (fd < 0)
-		error(EXIT_FAILURE, 0, "listening on '%s' port %u: %s: %s%s", address, port, step,
-		      strerror(errno), listen_advice(errno));
+		output_error(EXIT_FAILURE, 0, "listening on '%s' port %u: %s: %s%s", address, port,
+			     step, strerror(errno), listen_advice(errno));
 	freeaddrinfo(info);
 	return fd;
 }
@@ -168,11 +167,11 @@ void listener_announce(int fd)
 	int result;
 
 	if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
-		error(EXIT_FAILURE, errno, "getsockname");
+		output_error(EXIT_FAILURE, errno, "getsockname");
 	result = getnameinfo((struct sockaddr *)&address, length, host, sizeof(host), service,
 			     sizeof(service), NI_NUMERICHOST | NI_NUMERICSERV);
 	if (result != 0)
-		error(EXIT_FAILURE, 0, "getnameinfo: %s", gai_strerror(result));
+		output_error(EXIT_FAILURE, 0, "getnameinfo: %s", gai_strerror(result));
 
 	output_line(address.ss_family == AF_INET6 ? "listening on [%s]:%s" : "listening on %s:%s",
 		    host, service);

@@ -1,27 +1,31 @@
 #include "common/ring.h"
 
-#include <error.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/output.h"
+
 #define FIRST_PAUSE_MS	 1
 #define LONGEST_PAUSE_MS 128
+
+static _Thread_local unsigned next_pause_ms = FIRST_PAUSE_MS; /* each thread has its own ring */
 
 void ring_open(struct io_uring *ring, unsigned entries, struct io_uring_params *params)
 {
 	int result = io_uring_queue_init_params(entries, ring, params);
 
 	if (result == -EINVAL && params->flags & IORING_SETUP_DEFER_TASKRUN)
-		error(EXIT_FAILURE, 0,
-		      "opening a ring: %s (this kernel lacks IORING_SETUP_DEFER_TASKRUN, which "
-		      "Linux 6.1 has; days 4 and 5 need it)",
-		      strerror(EINVAL));
+		output_error(
+			EXIT_FAILURE, 0,
+			"opening a ring: %s (this kernel lacks IORING_SETUP_DEFER_TASKRUN, which "
+			"Linux 6.1 has; day 4 and later need it)",
+			strerror(EINVAL));
 	if (result < 0)
-		error(EXIT_FAILURE, 0, "opening a ring: %s (%s)", strerror(-result),
-		      ring_setup_advice(-result));
+		output_error(EXIT_FAILURE, 0, "opening a ring: %s (%s)", strerror(-result),
+			     ring_setup_advice(-result));
 }
 
 void ring_open_with_slots(struct io_uring *ring, unsigned entries, struct io_uring_params *params,
@@ -29,11 +33,11 @@ void ring_open_with_slots(struct io_uring *ring, unsigned entries, struct io_uri
 {
 	ring_open(ring, entries, params);
 	ring_check_register(io_uring_register_ring_fd(ring), "io_uring_register_ring_fd",
-			    "registered ring descriptors, which Linux 5.18 has; days 2 to 5 need "
-			    "them");
+			    "registered ring descriptors, which Linux 5.18 has; day 2 and later "
+			    "need them");
 	ring_check_register(io_uring_register_files_sparse(ring, slots),
 			    "io_uring_register_files_sparse",
-			    "sparse tables, which Linux 5.19 has; days 2 to 5 need them");
+			    "sparse tables, which Linux 5.19 has; day 2 and later need them");
 }
 
 static const char *permission_advice(void)
@@ -95,8 +99,8 @@ bool ring_try_again(int result)
 }
 
 /*
- * The longest pauses let SIGINT and SIGTERM through: nothing has worked for a while, and so nobody
- * has read them.
+ * The longest pauses let SIGINT and SIGTERM through: nothing has worked for a while, so the program
+ * can't read its signals either.
  */
 static void pause_ms(unsigned duration)
 {
@@ -111,24 +115,36 @@ static void pause_ms(unsigned duration)
 	ppoll(NULL, 0, &pause, &blocked);
 }
 
-bool ring_again(struct io_uring *ring, int result, const char *what)
+/* Each pause after a failure is twice as long as the one before it, until a call succeeds. */
+static void pause_longer(void)
 {
-	static unsigned pause = FIRST_PAUSE_MS;
+	pause_ms(next_pause_ms);
+	if (next_pause_ms < LONGEST_PAUSE_MS)
+		next_pause_ms *= 2;
+}
 
+/* Whether `result` is a failure that passes. A fatal one ends the program. */
+static bool has_failed(struct io_uring *ring, int result, const char *what)
+{
 	if (result == -EBADR || *ring->cq.koverflow > 0)
-		error(EXIT_FAILURE, 0,
-		      "%s: completions were lost (the kernel had no memory for them)", what);
+		output_error(EXIT_FAILURE, 0,
+			     "%s: completions were lost (the kernel had no memory for them)", what);
 	if (result >= 0) {
-		pause = FIRST_PAUSE_MS;
+		next_pause_ms = FIRST_PAUSE_MS;
 		return false;
 	}
 	if (!ring_try_again(result))
-		error(EXIT_FAILURE, -result, "%s", what);
+		output_error(EXIT_FAILURE, -result, "%s", what);
 	io_uring_get_events(ring);
-	if (result != -EINTR && io_uring_cq_ready(ring) == 0) {
-		pause_ms(pause);
-		pause = pause < LONGEST_PAUSE_MS ? 2 * pause : LONGEST_PAUSE_MS;
-	}
+	return true;
+}
+
+bool ring_again(struct io_uring *ring, int result, const char *what)
+{
+	if (!has_failed(ring, result, what))
+		return false;
+	if (result != -EINTR && io_uring_cq_ready(ring) == 0)
+		pause_longer();
 	return true;
 }
 
@@ -139,42 +155,72 @@ bool ring_releases_late(const struct io_uring *ring)
 	return !(ring->features & feat_rw_attr);
 }
 
+/*
+ * Whoever asks for room is often in the middle of walking the completion queue. So what is there to
+ * reap can't be reaped now, and is no reason to try again without a pause.
+ */
+static void make_room(struct io_uring *ring, unsigned entries)
+{
+	while (io_uring_sq_space_left(ring) < entries) {
+		int result = io_uring_submit(ring);
+
+		if (has_failed(ring, result, "io_uring_submit") && result != -EINTR)
+			pause_longer();
+	}
+}
+
 struct io_uring_sqe *ring_get_sqe(struct io_uring *ring)
 {
-	struct io_uring_sqe *sqe;
+	make_room(ring, 1);
+	return io_uring_get_sqe(ring);
+}
 
-	while (!(sqe = io_uring_get_sqe(ring)))
-		ring_again(ring, io_uring_submit(ring), "io_uring_submit");
-	return sqe;
+/*
+ * The shutdown and the close have to reach the kernel in one submit, or they aren't linked. The
+ * link is a hard one, because the close has to follow whatever comes of the shutdown: the client
+ * may be gone already. A ring of one entry can't hold the pair, so there the close goes alone.
+ */
+struct io_uring_sqe *ring_get_sqe_for_close(struct io_uring *ring, unsigned slot)
+{
+	if (ring_releases_late(ring) && ring->sq.ring_entries > 1) {
+		struct io_uring_sqe *sqe;
+
+		make_room(ring, 2);
+		sqe = io_uring_get_sqe(ring);
+		io_uring_prep_shutdown(sqe, (int)slot, SHUT_WR);
+		sqe->flags |= IOSQE_FIXED_FILE | IOSQE_IO_HARDLINK;
+		io_uring_sqe_set_data64(sqe, 0);
+	}
+	return ring_get_sqe(ring);
 }
 
 void ring_check_register(int result, const char *what, const char *needs)
 {
 	switch (-result) {
 	case EINVAL:
-		error(EXIT_FAILURE, 0, "%s: %s (this kernel lacks %s)", what, strerror(-result),
-		      needs);
+		output_error(EXIT_FAILURE, 0, "%s: %s (this kernel lacks %s)", what,
+			     strerror(-result), needs);
 		break;
 	case EMFILE:
-		error(EXIT_FAILURE, 0,
-		      "%s: %s (raise the limit on descriptors with ulimit -n, or ask for "
-		      "fewer)",
-		      what, strerror(-result));
+		output_error(EXIT_FAILURE, 0,
+			     "%s: %s (raise the limit on descriptors with ulimit -n, or ask for "
+			     "fewer)",
+			     what, strerror(-result));
 		break;
 	case ENOMEM:
-		error(EXIT_FAILURE, 0,
-		      "%s: %s (raise the limit on locked memory with ulimit -l, or ask "
-		      "for less)",
-		      what, strerror(-result));
+		output_error(EXIT_FAILURE, 0,
+			     "%s: %s (raise the limit on locked memory with ulimit -l, or ask "
+			     "for less)",
+			     what, strerror(-result));
 		break;
 	case ENOSYS:
 	case EPERM:
 	case EACCES:
-		error(EXIT_FAILURE, 0, "%s: %s (%s)", what, strerror(-result),
-		      ring_setup_advice(-result));
+		output_error(EXIT_FAILURE, 0, "%s: %s (%s)", what, strerror(-result),
+			     ring_setup_advice(-result));
 		break;
 	default:
 		if (result < 0)
-			error(EXIT_FAILURE, -result, "%s", what);
+			output_error(EXIT_FAILURE, -result, "%s", what);
 	}
 }

@@ -36,38 +36,47 @@ const char *ring_setup_advice(int error);
 int ring_disabled_setting(void);
 
 /*
- * Whether `result`, of a call that submits or waits, is an -errno of the moment: EINTR (a signal),
- * EAGAIN and ENOMEM (the kernel is short of memory), EBUSY (the completion queue overflowed).
- * Nothing is lost then: what was not submitted is still in the submission queue, what has completed
- * can be reaped, and the same call can be made again. See man 2 io_uring_enter.
+ * Whether `result`, of a call that submits or waits or of a request, is a transient error, one that
+ * passes: EINTR (a signal), EAGAIN and ENOMEM (the kernel is short of memory), EBUSY (the
+ * completion queue overflowed). Nothing is lost then: what wasn't submitted is still in the
+ * submission queue, what has completed can be reaped, and the same call can be made again. See man
+ * 2 io_uring_enter.
  */
 bool ring_try_again(int result);
 
 /*
- * For `result`, of a call that submits or waits; `what` is the call's name. Returns whether the
- * call has to be made again, which is so after an error of the moment, as above. If the kernel is
- * short of memory and has nothing to reap it pauses before that: 1 ms, and twice as long each time
- * until a call succeeds, 128 ms at most. SIGINT and SIGTERM end the program in a pause that long,
- * blocked or not. After an error for good, or where the kernel had no memory for a completion and
- * lost it (EBADR), it prints the reason and ends the program with status 1.
+ * For `result`, of a call that submits or waits; `what` is the call's name. Returns whether to make
+ * the call again, which is so after a transient error. If there's nothing to reap it pauses first:
+ * 1 ms, then twice as long each time until a call succeeds, at most 128 ms. SIGINT and SIGTERM
+ * terminate the program in a pause that long, even if they're blocked. After a fatal error, and
+ * when the kernel had no memory for a completion and lost it (EBADR), it prints the reason and ends
+ * the program with status 1.
  */
 bool ring_again(struct io_uring *ring, int result, const char *what);
 
 /*
- * Whether this kernel may release a direct descriptor late. Up to Linux 6.12 one that is closed
- * lives on until all requests on direct descriptors that are older than the close have completed,
- * those of other connections, too: its slot is free at once, but the peer waits for its
- * end-of-file. There a shutdown (io_uring_prep_shutdown(3)) before the close tells the peer. Judged
- * by a feature that came soon after, IORING_FEAT_RW_ATTR of Linux 6.14.
+ * Whether this kernel may release a direct descriptor late. Up to Linux 6.12 a closed one lives on
+ * until all requests on direct descriptors that are older than the close have completed, other
+ * connections' too: its slot is free at once, but the client waits for its EOF. A shutdown
+ * (io_uring_prep_shutdown(3)) before the close doesn't wait. Decided by a feature that came soon
+ * after, IORING_FEAT_RW_ATTR of Linux 6.14.
  */
 bool ring_releases_late(const struct io_uring *ring);
 
 /*
- * What day 1 left open: an SQE, also where the submission queue is full and io_uring_get_sqe(3)
- * returns NULL. It then hands the queue over to the kernel, and there is room again. Never NULL:
- * where io_uring_submit(3) fails for good it prints the reason and ends the program with status 1.
+ * What day 1 left open: an SQE, even when the submission queue is full and io_uring_get_sqe(3)
+ * returns NULL. It then hands the queue to the kernel, which makes room. Never NULL. A transient
+ * error of io_uring_submit(3) is retried after a pause, as by ring_again(); after a fatal one it
+ * prints the reason and ends the program with status 1.
  */
 struct io_uring_sqe *ring_get_sqe(struct io_uring *ring);
+
+/*
+ * An SQE for the close of `slot`: like ring_get_sqe(), except that on a kernel that releases late a
+ * shutdown is prepared before it, hard-linked to it, so that the client gets its EOF at once. The
+ * shutdown's completion has user_data 0.
+ */
+struct io_uring_sqe *ring_get_sqe_for_close(struct io_uring *ring, unsigned slot);
 
 /*
  * Ends the program with status 1 where `result`, the -errno or success of an io_uring_register

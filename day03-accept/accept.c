@@ -11,7 +11,6 @@
  *        nc -d 127.0.0.1 7003            (in another terminal)
  *        ./day03/accept --hold --slots 2
  */
-#include <error.h>
 #include <liburing.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -23,6 +22,7 @@
 #include "common/options.h"
 #include "common/output.h"
 #include "common/ring.h"
+#include "common/signals.h"
 
 #define DEFAULT_PORT  7003
 #define DEFAULT_SLOTS 1024
@@ -121,7 +121,7 @@ static void on_accept(const struct io_uring_cqe *cqe)
 static void on_close(unsigned slot, int result)
 {
 	if (result < 0)
-		error(EXIT_FAILURE, -result, "close of slot %u", slot);
+		output_error(EXIT_FAILURE, -result, "close of slot %u", slot);
 	slots_in_use--;
 	closed++;
 }
@@ -181,6 +181,8 @@ int main(int argc, char **argv)
 {
 	struct io_uring_params params = {0};
 
+	output_open();
+	signals_end_at_once();
 	parse_options(argc, argv);
 	ring_open_with_slots(&ring, RING_ENTRIES, &params, options.slots);
 	listen_fd = listener_open(options.address, options.port, SOMAXCONN);

@@ -9,7 +9,6 @@
  *        nc -d 127.0.0.1 7003            (in another terminal)
  */
 #include <errno.h>
-#include <error.h>
 #include <fcntl.h>
 #include <liburing.h>
 #include <limits.h>
@@ -22,6 +21,7 @@
 #include "common/options.h"
 #include "common/output.h"
 #include "common/ring.h"
+#include "common/signals.h"
 
 #define DEFAULT_PORT 7003
 #define RING_ENTRIES 1
@@ -66,7 +66,7 @@ static void on_readable(void)
 	if (fd >= 0) {
 		on_connection(fd);
 	} else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
-		error(0, errno, "accept4");
+		output_error(0, errno, "accept4");
 		usleep(PAUSE_US); /* the connection still waits: the poll would complete at once */
 	}
 }
@@ -93,7 +93,7 @@ static void serve(void)
 		prepare_poll();
 		cqe = submit_and_wait();
 		if (cqe->res < 0)
-			error(EXIT_FAILURE, -cqe->res, "poll");
+			output_error(EXIT_FAILURE, -cqe->res, "poll");
 		on_readable();
 		io_uring_cqe_seen(&ring, cqe);
 	}
@@ -120,11 +120,13 @@ int main(int argc, char **argv)
 {
 	struct io_uring_params params = {0};
 
+	output_open();
+	signals_end_at_once();
 	parse_options(argc, argv);
 	ring_open(&ring, RING_ENTRIES, &params);
 	listen_fd = listener_open(options.address, options.port, SOMAXCONN);
 	if (fcntl(listen_fd, F_SETFL, O_NONBLOCK) < 0)
-		error(EXIT_FAILURE, errno, "fcntl");
+		output_error(EXIT_FAILURE, errno, "fcntl");
 	listener_announce(listen_fd);
 
 	serve();

@@ -1,27 +1,24 @@
 /*
  * Day 4: an event loop.
  *
- * One loop serves every kind of completion: submit what was prepared, wait for at least one
- * completion, walk all that have arrived, prepare what follows. The server answers every chunk that
- * it receives with "ack BYTES" and a newline, until the peer closes.
+ * One loop serves every kind of completion. Each pass submits what was prepared, waits for at least
+ * one completion, walks all that have arrived, and prepares what follows from them. The server
+ * answers each chunk that it receives, say 5 bytes, with a line "ack 5", until the client closes.
  *
  * Needs: Linux 6.1.
  * Run:   make day04 && ./day04/event-loop
  *        nc 127.0.0.1 7004              (in another terminal; type something)
  *        kill -USR1 $(pidof event-loop) (prints what has happened so far)
  *
- * Three kinds of functions matter. A prepare_ function prepares a request. The request's completion
- * brings an on_ function, which notes what has happened to the connection, and calls advance().
- * That alone decides what the connection needs next, from what has been noted.
+ * There are three kinds of functions. A prepare_ function prepares a request. When the request
+ * completes, an on_ function records what happened to the connection, then calls advance(). Only
+ * advance() decides what the connection needs next, and it decides from what was recorded.
  */
 #include <assert.h>
-#include <errno.h>
-#include <error.h>
 #include <liburing.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 
 #include "common/acceptor.h"
@@ -33,51 +30,35 @@
 #include "common/signals.h"
 
 #define DEFAULT_PORT	   7004
-#define DEFAULT_SLOTS	   1024
-#define MAX_SLOTS	   32768
 #define RING_ENTRIES	   512
 #define COMPLETION_ENTRIES 4096
 #define OWN_BYTES	   4096 /* a connection's own buffer */
-#define GRACE_MS	   500	/* at the end, for peers that do not read */
 
-/* What a completion is of. With the connection's slot it makes the user_data. */
-enum operation { IGNORED, ACCEPT, RECV, SEND, SHUTDOWN, CLOSE, SIGNAL, GRACE };
+/* What a completion is of; 0 stands for a request whose result decides nothing. */
+enum operation { ACCEPT = 1, RECV, SEND, CLOSE, SIGNAL };
 
 /*
- * A connection has one request in flight, so one buffer serves it: a chunk is received into it, and
- * the reply takes the chunk's place. While receiving and sending the buffer is the kernel's.
+ * A connection has one request in flight, so one buffer is enough: the reply takes the place of the
+ * chunk that it answers. While the request is in flight, the buffer belongs to the kernel.
  */
 struct connection {
 	bool open;
-	bool receiving; /* a receive is in flight */
-	bool cancelled; /* the receive is asked to end */
-	bool sending;	/* a send is in flight, or, at last, the shutdown */
-	bool at_end;	/* nothing more is received */
-	bool told;	/* the shutdown is prepared: what the peer still sends is discarded */
-
+	bool eof;	 /* nothing more will be received: EOF, or an error */
 	unsigned length; /* of the reply */
-	unsigned sent;	 /* bytes of it that are sent already */
+	unsigned sent;	 /* bytes of it that have been sent */
 };
 
 static struct {
 	const char *address;
-	unsigned port;
-	unsigned slots;
-} options = {
-	.address = "127.0.0.1",
-	.slots = DEFAULT_SLOTS,
-};
+	unsigned port, slots;
+} options = {.address = "127.0.0.1", .slots = 1024};
 
 static struct io_uring ring;
 static struct acceptor acceptor;
-static int signal_fd;
-static struct signalfd_siginfo signal_info; /* the kernel's until the read completes */
+static bool stopping;
 
 static struct connection *connections; /* by slot */
 static char (*own)[OWN_BYTES];	       /* by slot */
-
-static bool stopping;
-static bool grace_over;
 
 static struct {
 	unsigned long connections, completions, waits, overflows;
@@ -109,7 +90,6 @@ static void prepare_recv(unsigned slot)
 	io_uring_prep_recv(sqe, (int)slot, own[slot], OWN_BYTES, 0);
 	sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data64(sqe, user_data_pack(RECV, slot));
-	connections[slot].receiving = true;
 }
 
 static void prepare_send(unsigned slot)
@@ -121,91 +101,34 @@ static void prepare_send(unsigned slot)
 			   connection->length - connection->sent, MSG_NOSIGNAL);
 	sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data64(sqe, user_data_pack(SEND, slot));
-	connection->sending = true;
 }
 
 /*
- * Prepared only when nothing else of the connection is in flight. A close needs the slot but none
- * of the connection's memory, which is free from here on: the kernel may give the slot to the next
- * connection, and we may hear of that, before we reap this close.
+ * The close needs the slot but none of the connection's memory, so that is free from here on. It
+ * must be, because the kernel may give the slot to a client whose accept we reap before this close.
  */
 static void prepare_close(unsigned slot)
 {
-	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
+	struct io_uring_sqe *sqe = ring_get_sqe_for_close(&ring, slot);
 
 	io_uring_prep_close_direct(sqe, slot);
 	io_uring_sqe_set_data64(sqe, user_data_pack(CLOSE, slot));
 	connections[slot].open = false;
 }
 
-/* The second sitting. Only asks: the receive still has a completion of its own. */
-static void prepare_cancel_recv(unsigned slot)
-{
-	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
-
-	io_uring_prep_cancel64(sqe, user_data_pack(RECV, slot), 0);
-	io_uring_sqe_set_data64(sqe, user_data_pack(IGNORED, slot));
-	connections[slot].cancelled = true;
-}
-
-/* The peer gets its end-of-file: no more is to come. */
-static void prepare_shutdown(unsigned slot)
-{
-	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
-
-	io_uring_prep_shutdown(sqe, (int)slot, SHUT_WR);
-	sqe->flags |= IOSQE_FIXED_FILE;
-	io_uring_sqe_set_data64(sqe, user_data_pack(SHUTDOWN, slot));
-	connections[slot].sending = true;
-	connections[slot].told = true;
-}
-
-static void prepare_signal(void)
-{
-	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
-
-	io_uring_prep_read(sqe, signal_fd, &signal_info, sizeof(signal_info), 0);
-	io_uring_sqe_set_data64(sqe, user_data_pack(SIGNAL, 0));
-}
-
-static void prepare_grace(void)
-{
-	static struct __kernel_timespec grace = {
-		.tv_sec = GRACE_MS / 1000,
-		.tv_nsec = GRACE_MS % 1000 * 1000000LL,
-	};
-	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
-
-	io_uring_prep_timeout(sqe, &grace, 0, 0);
-	io_uring_sqe_set_data64(sqe, user_data_pack(GRACE, 0));
-}
-
 /* ---- What a connection needs next ---- */
 
-/*
- * While a reply cannot be sent its peer is not read: that is all the backpressure there is. At the
- * end of the program the peer is told that no more is to come, and is read until it has closed,
- * too: closing a socket that has unread bytes could destroy what was sent last.
- */
+/* Until its reply is sent, a client isn't read from: that is all the backpressure there is. */
 static void advance(unsigned slot)
 {
 	struct connection *connection = &connections[slot];
-	bool has_reply = connection->sent < connection->length;
-	bool wanted = !connection->at_end && !has_reply && (!stopping || connection->told);
 
-	if (has_reply && !connection->sending)
+	if (connection->sent < connection->length)
 		prepare_send(slot);
-	if (wanted && !connection->receiving)
+	else if (!connection->eof)
 		prepare_recv(slot);
-	if (!wanted && connection->receiving && !connection->cancelled)
-		prepare_cancel_recv(slot);
-
-	if (connection->receiving || connection->sending)
-		return;
-	if (connection->at_end && (connection->told || !ring_releases_late(&ring)))
+	else
 		prepare_close(slot);
-	else /* the program ends, or the kernel is an older one: the peer is told first */
-		prepare_shutdown(slot);
 }
 
 /* ---- What the completions bring ---- */
@@ -222,16 +145,15 @@ static void on_accept(const struct io_uring_cqe *cqe)
 	advance((unsigned)slot);
 }
 
-static void on_recv(unsigned slot, const struct io_uring_cqe *cqe)
+static void on_recv(unsigned slot, int result)
 {
 	struct connection *connection = &connections[slot];
 
-	connection->receiving = connection->cancelled = false;
-	if (cqe->res > 0 && !connection->told) {
-		connection->length = (unsigned)snprintf(own[slot], OWN_BYTES, "ack %d\n", cqe->res);
+	if (result > 0) {
+		connection->length = (unsigned)snprintf(own[slot], OWN_BYTES, "ack %d\n", result);
 		connection->sent = 0;
-	} else if (cqe->res <= 0 && cqe->res != -ECANCELED && !ring_try_again(cqe->res)) {
-		connection->at_end = true; /* the peer will send no more, or is lost */
+	} else if (!ring_try_again(result)) {
+		connection->eof = true;
 	}
 	advance(slot);
 }
@@ -240,12 +162,11 @@ static void on_send(unsigned slot, int result)
 {
 	struct connection *connection = &connections[slot];
 
-	connection->sending = false;
 	if (result > 0) {
-		connection->sent += (unsigned)result; /* which may be less than there is */
+		connection->sent += (unsigned)result; /* perhaps less than it was to send */
 	} else if (!ring_try_again(result)) {
 		connection->sent = connection->length;
-		connection->at_end = true;
+		connection->eof = true;
 	}
 	advance(slot);
 }
@@ -253,15 +174,8 @@ static void on_send(unsigned slot, int result)
 static void on_close(unsigned slot, int result)
 {
 	if (result < 0)
-		error(EXIT_FAILURE, -result, "close of slot %u", slot);
+		output_error(EXIT_FAILURE, -result, "close of slot %u", slot);
 	acceptor_on_close(&acceptor);
-}
-
-/* Day 4's second sitting: from here to on_completion(). */
-static void on_shutdown(unsigned slot)
-{
-	connections[slot].sending = false; /* whatever the result: who is lost needs no telling */
-	advance(slot);
 }
 
 static void print_counts(void)
@@ -272,28 +186,16 @@ static void print_counts(void)
 		    (double)count.completions / (double)count.waits, count.overflows);
 }
 
-/* Nobody is accepted any more; what has been received is answered, and peers may close first. */
-static void stop(void)
-{
-	stopping = true;
-	acceptor_stop(&acceptor);
-	for (unsigned slot = 0; slot < options.slots; slot++)
-		if (connections[slot].open)
-			advance(slot);
-	prepare_grace();
-	signals_release(); /* a second one ends the program at once, as if it knew no signals */
-}
-
 static void on_signal(int result)
 {
-	if (result < 0 && result != -EINTR)
-		error(EXIT_FAILURE, -result, "reading a signal");
-	if (result > 0 && signal_info.ssi_signo == SIGUSR1)
+	int number = signals_on_read(result);
+
+	if (number == SIGUSR1)
 		print_counts();
-	else if (result > 0)
-		stop();
+	else if (number != 0)
+		stopping = true;
 	if (!stopping)
-		prepare_signal();
+		signals_prepare_read(&ring, user_data_pack(SIGNAL, 0));
 }
 
 /* ---- The loop ---- */
@@ -303,19 +205,14 @@ static void on_completion(const struct io_uring_cqe *cqe)
 	unsigned slot = user_data_slot(cqe->user_data);
 
 	switch (user_data_operation(cqe->user_data)) {
-	case IGNORED: /* 0, as the acceptor names its cancel: something else completes for it */
-		break;
 	case ACCEPT:
 		on_accept(cqe);
 		break;
 	case RECV:
-		on_recv(slot, cqe);
+		on_recv(slot, cqe->res);
 		break;
 	case SEND:
 		on_send(slot, cqe->res);
-		break;
-	case SHUTDOWN:
-		on_shutdown(slot);
 		break;
 	case CLOSE:
 		on_close(slot, cqe->res);
@@ -323,23 +220,19 @@ static void on_completion(const struct io_uring_cqe *cqe)
 	case SIGNAL:
 		on_signal(cqe->res);
 		break;
-	case GRACE:
-		grace_over = true;
-		break;
 	}
 }
 
 static void serve(void)
 {
-	struct io_uring_cqe *cqe;
-	unsigned head, reaped;
+	while (!stopping) {
+		struct io_uring_cqe *cqe;
+		unsigned head, reaped = 0;
 
-	while (!stopping || (acceptor_is_busy(&acceptor) && !grace_over)) {
 		ring_again(&ring, io_uring_submit_and_wait(&ring, 1), "io_uring_submit_and_wait");
 		count.waits++;
 		count.overflows += io_uring_cq_has_overflow(&ring);
 
-		reaped = 0;
 		io_uring_for_each_cqe (&ring, head, cqe) {
 			count.completions++;
 			on_completion(cqe);
@@ -350,8 +243,8 @@ static void serve(void)
 }
 
 /*
- * With DEFER_TASKRUN, for which the kernel wants to be told that a single thread submits, it works
- * on requests when this thread waits, and never interrupts it for that.
+ * With DEFER_TASKRUN the kernel works on requests only while this thread waits, and never
+ * interrupts it. SINGLE_ISSUER is the promise it needs for that: no other thread will submit.
  */
 static void open_ring(void)
 {
@@ -364,26 +257,20 @@ static void open_ring(void)
 	ring_open_with_slots(&ring, RING_ENTRIES, &params, options.slots);
 }
 
-static void map_memory(void)
-{
-	connections = memory_map(options.slots, sizeof(connections[0]));
-	own = memory_map(options.slots, sizeof(own[0]));
-}
-
 static void parse_options(int argc, char **argv)
 {
 	const struct option_entry entries[] = {
 		{"bind", "ADDR", "listen on this address", .text = &options.address},
-		{"slots", "N", "connections that can be open at once", .number = &options.slots,
-		 .least = 1, .most = MAX_SLOTS},
+		{"slots", "N", "connections open at once", .number = &options.slots, .least = 1,
+		 .most = 32768},
 		{0},
 	};
 
 	options_parse(
 		argc, argv,
 		"[OPTIONS] [PORT]\n"
-		"Answers every chunk it receives on PORT (7004; 0: any free one) with \"ack\"\n"
-		"and the number of its bytes. SIGUSR1 prints what has happened so far.",
+		"Answers each chunk that it receives on PORT (7004; 0: any free one) with \"ack BYTES\".\n"
+		"SIGUSR1 prints what has happened so far.",
 		entries);
 	options.port = option_port(argc, argv, DEFAULT_PORT);
 }
@@ -392,17 +279,20 @@ int main(int argc, char **argv)
 {
 	int listen_fd;
 
+	output_open();
 	parse_options(argc, argv);
-	map_memory();
+	connections = memory_map(options.slots, sizeof(connections[0]));
+	own = memory_map(options.slots, sizeof(own[0]));
 	open_ring();
-	signal_fd = signals_open(SIGINT, SIGTERM, SIGUSR1, 0);
-	prepare_signal();
+	signals_open(SIGINT, SIGTERM, SIGUSR1, 0);
+	signals_prepare_read(&ring, user_data_pack(SIGNAL, 0));
 	listen_fd = listener_open(options.address, options.port, SOMAXCONN);
 	acceptor_start(&acceptor, &ring, listen_fd, options.slots, user_data_pack(ACCEPT, 0));
 	listener_announce(listen_fd);
 
 	serve();
 
+	acceptor_stop(&acceptor);
 	print_counts();
 	io_uring_queue_exit(&ring);
 	return EXIT_SUCCESS;
