@@ -39,7 +39,7 @@
 #define BUFFER_GROUP	   0
 #define PAUSE_BUFFERS	   4 /* with as many to send, a connection isn't received from */
 
-#define SLOW_LIMITS 8	 /* that pass before a client which takes nothing is cut off */
+#define SLOW_LIMITS 16	 /* that pass before a client which takes nothing is cut off */
 #define SHUTDOWN_MS 1500 /* the limit when the program ends, for clients that don't close */
 
 /* What a completion is of; 0 stands for a request whose result decides nothing. */
@@ -74,15 +74,14 @@ struct connection {
 
 static struct {
 	const char *address;
-	unsigned port, slots, buffers, buffer_bytes, idle_ms;
-} options = {"127.0.0.1", .slots = 10000, .buffers = 128, .buffer_bytes = 65536, .idle_ms = 60000};
+	unsigned port, slots, buffers, buffer_bytes, limit_ms;
+} options = {"127.0.0.1", .slots = 10000, .buffers = 128, .buffer_bytes = 65536, .limit_ms = 60000};
 
 static struct io_uring ring;
 static struct acceptor acceptor;
 static bool stopping;
 
 static struct slot_list by_activity;
-static long long limit_ns;		  /* that a connection may be silent */
 static long long now_ns;		  /* when this pass of the loop began */
 static struct __kernel_timespec deadline; /* the kernel reads it when it takes the SQE */
 
@@ -231,18 +230,16 @@ static void prepare_close(unsigned slot)
 	slot_list_remove(&by_activity, slot);
 }
 
-/*
- * For the connection that is the oldest now. If it becomes active before then, the timeout stays as
- * it is: when it completes, the next one is for the connection that is the oldest by then.
+/* For the oldest connection. When it completes, the next one is for whichever is the oldest then.
  */
 static void prepare_deadline(void)
 {
 	unsigned oldest = slot_list_first(&by_activity);
-	long long since_ns = oldest == by_activity.none ? now_ns : connections[oldest].active_ns;
+	long long at_ns = oldest == by_activity.none ? now_ns : connections[oldest].active_ns;
 	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
 
-	deadline.tv_sec = (since_ns + limit_ns) / NS_PER_S;
-	deadline.tv_nsec = (since_ns + limit_ns) % NS_PER_S;
+	at_ns += options.limit_ms * NS_PER_MS;
+	deadline = (struct __kernel_timespec){at_ns / NS_PER_S, at_ns % NS_PER_S};
 	io_uring_prep_timeout(sqe, &deadline, 0, IORING_TIMEOUT_ABS);
 	io_uring_sqe_set_data64(sqe, user_data_pack(DEADLINE, 0));
 }
@@ -336,7 +333,8 @@ static void on_send(unsigned slot, int result)
 		connection->sent += (unsigned)result; /* perhaps less than it was to send */
 		if (connection->sent == buffers[connection->first].length)
 			release_first(connection);
-	} else if (!ring_try_again(result)) {
+	} else if (!ring_try_again(result) &&
+		   (result != -ECANCELED || connection->slow == SLOW_LIMITS)) {
 		while (connection->queued > 0)
 			release_first(connection);
 		connection->eof = true;
@@ -375,8 +373,9 @@ static void print_counts(void)
 		    "completion queue overflowed: %lu",
 		    count.connections, count.completions, count.waits,
 		    (double)count.completions / (double)count.waits, count.overflows);
-	output_line("bytes: %lu, buffer ring empty: %lu, pauses: %lu, silent for too long: %lu",
-		    count.bytes, count.shortages, count.pauses, count.silent);
+	output_line("bytes: %lu, buffer ring empty: %lu, pauses: %lu", count.bytes, count.shortages,
+		    count.pauses);
+	output_line("silent for too long: %lu", count.silent);
 }
 
 /* What has been received is sent, then the client gets its EOF, then it has a limit to close. */
@@ -388,21 +387,24 @@ static void end(unsigned slot)
 }
 
 /*
- * A silent client is ended. One that has a send in flight may be taking bytes more slowly than the
- * kernel reports, so it has several limits. One that has been ended and doesn't close is cut off.
+ * A silent client is ended. One that has a send in flight may be taking bytes, so slowly that the
+ * send, which waits until much of the socket's buffer is free, hasn't heard of it. A send that is
+ * cancelled and prepared again takes what room there is. One that has been ended is cut off.
  */
 static void on_silence(unsigned slot)
 {
 	struct connection *connection = &connections[slot];
 
+	if (connection->sending)
+		prepare_cancel(slot, SEND);
 	if (connection->sending && !connection->ending && ++connection->slow < SLOW_LIMITS) {
 		make_newest(slot);
 		return;
 	}
 	count.silent += !connection->ending;
 	if (connection->sending || connection->ending) {
+		connection->slow = SLOW_LIMITS;
 		connection->eof = true;
-		prepare_cancel(slot, SEND);
 	}
 	end(slot);
 }
@@ -412,7 +414,7 @@ static void on_deadline(void)
 	unsigned oldest;
 
 	while ((oldest = slot_list_first(&by_activity)) != by_activity.none &&
-	       connections[oldest].active_ns + limit_ns <= now_ns)
+	       connections[oldest].active_ns + options.limit_ms * NS_PER_MS <= now_ns)
 		on_silence(oldest);
 	prepare_deadline();
 }
@@ -422,7 +424,7 @@ static void stop(void)
 {
 	stopping = true;
 	acceptor_stop(&acceptor);
-	limit_ns = SHUTDOWN_MS * NS_PER_MS;
+	options.limit_ms = SHUTDOWN_MS;
 	for (unsigned slot = 0; slot < options.slots; slot++)
 		if (connections[slot].open)
 			end(slot);
@@ -547,7 +549,7 @@ static void parse_options(int argc, char **argv)
 		 .least = 1, .most = 1048576},
 		{"buffers", "N", "in the ring, a power of two", .number = &options.buffers,
 		 .least = 1, .most = 32768},
-		{"idle", "MS", "that a client may be silent", .number = &options.idle_ms,
+		{"idle", "MS", "that a client may be silent", .number = &options.limit_ms,
 		 .least = 1, .most = 86400000},
 		{"buffer-size", "BYTES", "of each", .number = &options.buffer_bytes, .least = 1,
 		 .most = 1048576},
@@ -576,7 +578,6 @@ int main(int argc, char **argv)
 	open_buffer_ring();
 	signals_open(SIGINT, SIGTERM, SIGUSR1, 0);
 	signals_prepare_read(&ring, user_data_pack(SIGNAL, 0));
-	limit_ns = options.idle_ms * NS_PER_MS;
 	now_ns = clock_ns();
 	prepare_deadline();
 	listen_fd = listener_open(options.address, options.port, SOMAXCONN);
