@@ -34,7 +34,7 @@ static long long number(const char *text)
 	return digits > 0 && digits <= 15 && !text[digits] ? atoll(text) : -1;
 }
 
-static int method_status(const char *method)
+static unsigned method_status(const char *method)
 {
 	static const char *const known[] = {"GET",     "HEAD",	  "POST",  "PUT",  "DELETE",
 					    "OPTIONS", "CONNECT", "TRACE", "PATCH"};
@@ -46,7 +46,7 @@ static int method_status(const char *method)
 }
 
 /* METHOD SP TARGET SP HTTP/1.x. The target may be http://host/path, which is what a proxy gets. */
-static int parse_first_line(char *line, struct http_request *request)
+static unsigned parse_first_line(char *line, struct http_request *request)
 {
 	const char *method = strsep(&line, " "), *target = strsep(&line, " "), *version = line;
 
@@ -74,7 +74,7 @@ static void parse_connection(char *value, struct http_request *request)
 }
 
 /* A second one of these is refused, because another program might believe the other one. */
-static int parse_single(char *value, bool valid, char **field)
+static unsigned parse_single(char *value, bool valid, char **field)
 {
 	if (*field || !valid)
 		return 400;
@@ -82,7 +82,7 @@ static int parse_single(char *value, bool valid, char **field)
 	return 0;
 }
 
-static int parse_field(char *line, struct http_request *request)
+static unsigned parse_field(char *line, struct http_request *request)
 {
 	const char *name = strsep(&line, ":");
 	char *value = line ? trim(line) : NULL;
@@ -106,9 +106,9 @@ static int parse_field(char *line, struct http_request *request)
 	return 0;
 }
 
-static int parse_lines(char *rest, struct http_request *request)
+static unsigned parse_lines(char *rest, struct http_request *request)
 {
-	int status = 0;
+	unsigned status = 0;
 
 	while (status == 0 && *rest) {
 		char *line = strsep(&rest, "\n");
@@ -117,36 +117,51 @@ static int parse_lines(char *rest, struct http_request *request)
 		status = request->method ? parse_field(line, request)
 					 : parse_first_line(line, request);
 	}
-	request->keep_alive &= !request->close;
 	if (status == 0 && !request->host && strcmp(request->version, "HTTP/1.0") != 0)
 		return 400;
 	if (status == 0 && request->content_length && number(request->content_length) > 0)
 		return 413;
-	return status;
+	request->keep_alive &= !request->close;
+	return status ? status : 200;
 }
 
-/* Empty lines in front are skipped. Half a CR LF, or another control character, is refused. */
-int http_parse(char *bytes, size_t length, struct http_request *request)
+/*
+ * The length of the request, empty lines in front of it included, or 0 if it isn't complete. Half a
+ * CR LF, or another control character, can't become a good one: *status is 400.
+ */
+static size_t length_of(const char *bytes, size_t length, unsigned *status)
 {
-	size_t start = 0, end;
-	int status;
+	for (size_t i = 0, start = 0; i < length; i++) {
+		bool after_cr = i > 0 && bytes[i - 1] == '\r';
+
+		if (after_cr != (bytes[i] == '\n') || !bytes[i] ||
+		    (iscntrl((unsigned char)bytes[i]) && !strchr("\t\r\n", bytes[i]))) {
+			*status = 400;
+			return 0;
+		}
+		if (i == start + 1 && after_cr)
+			start += 2;
+		else if (i >= start + 3 && memcmp(bytes + i - 3, "\r\n\r\n", 4) == 0)
+			return i + 1;
+	}
+	return 0;
+}
+
+unsigned http_parse(char *bytes, size_t length, size_t most, struct http_request *request)
+{
+	unsigned status = 0;
+	size_t whole = length_of(bytes, length, &status);
 
 	*request = (struct http_request){0};
-	while (start + 1 < length && bytes[start] == '\r' && bytes[start + 1] == '\n')
-		start += 2;
-	for (end = start; end < length; end++) {
-		if ((end > start && bytes[end - 1] == '\r') != (bytes[end] == '\n') ||
-		    (iscntrl((unsigned char)bytes[end]) &&
-		     (!bytes[end] || !strchr("\t\r\n", bytes[end]))))
-			return -400;
-		if (end >= 3 && memcmp(bytes + end - 3, "\r\n\r\n", 4) == 0)
-			break;
+	if (whole == 0 && status == 0 && length == most)
+		status = memchr(bytes, '\n', length) ? 431 : 414;
+	if (whole > 0) {
+		bytes[whole - 2] = '\0';
+		status = parse_lines(bytes + strspn(bytes, "\r\n"), request);
 	}
-	if (end == length)
-		return 0;
-	bytes[end - 1] = '\0';
-	status = parse_lines(bytes + start, request);
-	return status ? -status : (int)end + 1;
+	request->keep_alive &= status == 200;
+	request->length = status == 200 ? whole : length;
+	return status;
 }
 
 bool http_name(const char *target, char *name)
@@ -201,51 +216,4 @@ bool http_tag_listed(char *list, const char *tag)
 			return true;
 	}
 	return false;
-}
-
-static const unsigned statuses[] = {200, 206, 301, 304, 400, 404, 405,
-				    413, 414, 416, 431, 501, 503, 505};
-static const char *reasons[] = {"OK",
-				"Partial Content",
-				"Moved Permanently",
-				"Not Modified",
-				"Bad Request",
-				"Not Found",
-				"Method Not Allowed",
-				"Content Too Large",
-				"URI Too Long",
-				"Range Not Satisfiable",
-				"Request Header Fields Too Large",
-				"Not Implemented",
-				"Service Unavailable",
-				"HTTP Version Not Supported"};
-
-const char *http_reason(unsigned status)
-{
-	for (size_t i = 0; i < sizeof(statuses) / sizeof(statuses[0]); i++)
-		if (statuses[i] == status)
-			return reasons[i];
-	return "Internal Server Error";
-}
-
-const char *http_type(const char *name)
-{
-	static const char *known[] = {
-		".html", "text/html",	  ".css", "text/css",	     ".js",   "text/javascript",
-		".txt",	 "text/plain",	  ".md",  "text/plain",	     ".json", "application/json",
-		".svg",	 "image/svg+xml", ".png", "image/png",	     ".jpg",  "image/jpeg",
-		".ico",	 "image/x-icon",  ".pdf", "application/pdf", ".wasm", "application/wasm"};
-	const char *suffix = strrchr(name, '.');
-
-	for (size_t i = 0; suffix && i < sizeof(known) / sizeof(known[0]); i += 2)
-		if (strcasecmp(suffix, known[i]) == 0)
-			return known[i + 1];
-	return "application/octet-stream";
-}
-
-const char *http_date(time_t time, char text[HTTP_DATE_BYTES])
-{
-	strftime(text, HTTP_DATE_BYTES, "%a, %d %b %Y %H:%M:%S GMT",
-		 gmtime_r(&time, &(struct tm){0}));
-	return text;
 }

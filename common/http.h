@@ -7,21 +7,23 @@
 #define COMMON_HTTP_H
 
 #include <stdbool.h>
-#include <time.h>
+#include <stddef.h>
 
 /* What a request says: texts that lie in what was parsed, or NULL if it doesn't say that. */
 struct http_request {
 	const char *method, *target, *version;
 	char *host, *content_length, *if_none_match, *if_range, *range;
 	bool keep_alive, close; /* the client may send another request; it said that it won't */
+	size_t length;
 };
 
 /*
- * Parses the request at the beginning of `bytes` and terminates its texts there. Returns its
- * length, 0 if it isn't complete yet (and then changes nothing), or the negative status of a
- * refusal. Nobody knows where the next request begins after that, so the connection has to end.
+ * Parses the request at the beginning of `bytes`, which have room for `most`, and terminates its
+ * texts there. Returns 200, 0 if it isn't complete yet (and then changes nothing), or the status of
+ * a refusal. Nobody knows where the next request begins after that: it is as long as all that has
+ * been received, and the connection has to end.
  */
-int http_parse(char *bytes, size_t length, struct http_request *request);
+unsigned http_parse(char *bytes, size_t length, size_t most, struct http_request *request);
 
 /*
  * The name of the file, relative to the root: %xx decoded once, without leading slashes, and with
@@ -39,11 +41,5 @@ unsigned http_range(char *range, long long size, long long *first, long long *en
 
 /* Whether `tag` is in the list of an If-None-Match, or the list is "*". */
 bool http_tag_listed(char *list, const char *tag);
-
-const char *http_reason(unsigned status); /* 404: "Not Found" */
-const char *http_type(const char *name);  /* by its suffix: "text/html" */
-
-#define HTTP_DATE_BYTES sizeof("Thu, 01 Jan 1970 00:00:00 GMT")
-const char *http_date(time_t time, char text[HTTP_DATE_BYTES]);
 
 #endif
