@@ -103,7 +103,7 @@ static unsigned *free_replies;	       /* a stack of numbers */
 static unsigned free_count;
 
 static struct {
-	unsigned long connections, completions, waits, overflows, requests, bytes, shortages, slow;
+	unsigned long connections, completions, waits, overflows, requests, bytes, shortages, timeouts;
 } count;
 
 /* ---- The replies ---- */
@@ -513,8 +513,8 @@ static void print_counts(void)
 		    "completion queue overflowed: %lu",
 		    count.connections, count.completions, count.waits,
 		    (double)count.completions / (double)count.waits, count.overflows);
-	output_line("requests: %lu, bytes of files: %lu, buffer ring empty: %lu, too slow: %lu",
-		    count.requests, count.bytes, count.shortages, count.slow);
+	output_line("requests: %lu, bytes of files: %lu, buffer ring empty: %lu, timed out: %lu",
+		    count.requests, count.bytes, count.shortages, count.timeouts);
 }
 
 /* What has been asked for is replied to, then the client gets its EOF, then it has to close. */
@@ -540,7 +540,7 @@ static void on_silence(unsigned slot)
 		deadlines_renew(&deadlines, slot, now_ns);
 		return;
 	}
-	count.slow += !connection->ending;
+	count.timeouts += !connection->ending;
 	connection->eof |= connection->reply != NONE || connection->shut_down;
 	connection->last |= connection->eof;
 	end(slot);
