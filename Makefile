@@ -19,10 +19,10 @@ DAYS = day01 day02 day03 day04 day05 day06 day08
 DAY_SOURCES = $(wildcard day0[1-9]-*/*.c)
 COMMON_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard common/*.c))
 program = $(firstword $(subst -, ,$(1)))/$(basename $(notdir $(1)))
-PROGRAMS = $(foreach source,$(DAY_SOURCES),$(call program,$(source)))
+PROGRAMS = $(foreach source,$(DAY_SOURCES),$(call program,$(source))) day01/probe
 BENCH_PROGRAMS = bench/epoll-echo bench/load bench/ring-ops
 MISTAKES = $(patsubst %.c,%,$(wildcard mistakes/*.c))
-PRELOADED = inject hurry
+PRELOADED = inject hurry uncounted
 TEST_PROGRAMS = $(patsubst %.c,build/%,$(filter-out $(PRELOADED:%=tests/%.c),$(wildcard tests/*.c tests/foreign/*.c)))
 
 # Only what compiles needs the compiler and liburing; a missing one is said in one line.
@@ -34,15 +34,15 @@ ifeq ($(shell command -v pkg-config),)
 $(error no pkg-config: $(shell tools/set-up-command))
 endif
 ifneq ($(shell pkg-config --atleast-version=2.3 $(LIBURING) && echo found),found)
-$(error no liburing 2.3 or later that pkg-config knows: $(shell tools/set-up-command); where that is older, see the README))
+$(error no liburing 2.3 or later that pkg-config knows: $(shell tools/set-up-command); where that is older, see docs/install.md))
 endif
 # Its headers, wherever they lie, are not ours to be warned about.
 LIBURING_CFLAGS := $(patsubst -I%,-isystem%,$(shell pkg-config --cflags $(LIBURING))) \
 	-DLIBURING_VERSION='"$(shell pkg-config --modversion $(LIBURING))"'
 LIBURING_LIBS := $(shell pkg-config --libs $(LIBURING))
-# Neither is what stands in for two functions that musl, Alpine's C library, lacks.
+# Neither is what stands in for three functions that musl, Alpine's C library, lacks.
 ifneq ($(shell $(CC) -E -include error.h -x c /dev/null >/dev/null 2>&1 && echo found),found)
-LIBURING_CFLAGS += -isystem common/musl
+LIBURING_CFLAGS += -isystem common/musl -include common/musl/error.h
 endif
 endif
 
@@ -51,15 +51,21 @@ all: $(DAYS) ringtrace ## build every day and ringtrace
 $(DAYS): ## dayNN: build one day's programs
 
 # Compiles the days and links nothing, for a compiler that has no liburing to link with.
-objects: $(patsubst %.c,build/%.o,$(DAY_SOURCES)) $(COMMON_OBJECTS)
+objects: $(patsubst %.c,build/%.o,$(DAY_SOURCES) tools/probe.c) $(COMMON_OBJECTS)
 .PHONY: all $(DAYS) objects
 
-# $(1) is a source like day01-setup/probe.c; its program is day01/probe, part of the target day01.
+# $(1) is a source like day01-setup/setup.c; its program is day01/setup, part of the target day01.
 define day_rules
 $(firstword $(subst -, ,$(1))): $(call program,$(1))
 $(call program,$(1)): build/$(1:.c=.o) $(COMMON_OBJECTS)
 endef
 $(foreach source,$(DAY_SOURCES),$(eval $(call day_rules,$(source))))
+
+# A tool, and no lesson; but day 1 is when one needs it, so its program is there.
+day01 probe: day01/probe
+day01/probe: build/tools/probe.o $(COMMON_OBJECTS)
+probe: ## build day01/probe, which tells what this machine's io_uring can do
+.PHONY: probe
 
 # The programs of the benchmark; bench-programs builds them and runs nothing.
 bench-programs: $(BENCH_PROGRAMS)
@@ -178,6 +184,6 @@ clean: ## remove everything that make built
 	rm -rf build $(DAYS) $(BENCH_PROGRAMS) $(SNIPPETS) $(MISTAKES) ringtrace
 
 help: ## this list; SANITIZE=1 with any of them: programs that check themselves
-	@sed -n 's/^\([a-z$$(A-Z)-]*\):.* ## /\1\t/p' Makefile | sed 's/^$$(DAYS)\tdayNN: /day01 .. day06\t/' | \
+	@LC_ALL=C sed -n 's/^\([a-z$$(A-Z)-]*\):.* ## /\1\t/p' Makefile | sed 's/^$$(DAYS)\tdayNN: /day01 .. day06\t/' | \
 		expand -t 16
 .PHONY: clean help

@@ -9,8 +9,8 @@
  * are left, and until they are sent that peer is watched for room to send instead of for input.
  * So a connection is in one of two states, and end-of-file is only ever read when nothing is owed.
  *
- * Run it: make bench-programs && ./bench/epoll-echo 7006, and in another terminal: nc 127.0.0.1
- * 7006
+ * Run it: make bench-programs && ./bench/epoll-echo 7100, and in another terminal: nc 127.0.0.1
+ * 7100
  */
 #include "common/listener.h"
 #include "common/options.h"
@@ -31,7 +31,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEFAULT_PORT	    7006
+#define DEFAULT_PORT	    7100
 #define DEFAULT_CONNECTIONS 10000
 #define MOST_CONNECTIONS    1000000
 #define OTHER_DESCRIPTORS                                                                          \
@@ -360,8 +360,8 @@ int main(int argc, char **argv)
 	options_parse(
 		argc, argv,
 		"[OPTIONS] [PORT]\n"
-		"Echoes over TCP with epoll, to compare day 5 with. PORT 0 takes a free one;\n"
-		"the default is 7006.",
+		"Echoes over TCP with epoll, to compare days 5 and 6 with. PORT 0 takes a free one;\n"
+		"the default is 7100.",
 		options);
 	open_all(address, option_port(argc, argv, DEFAULT_PORT));
 	serve();

@@ -10,8 +10,8 @@
  * A server that corrupts, closes early or makes no progress ends the run with a message and exit
  * status 1; its figures would mean nothing.
  *
- * Run it: make bench-programs && ./bench/epoll-echo 7006, and in another terminal:
- * ./bench/load --connections 50 --size 512 7006
+ * Run it: make bench-programs && ./bench/epoll-echo 7100, and in another terminal:
+ * ./bench/load --connections 50 --size 512 7100
  */
 #include "bench/histogram.h"
 #include "common/options.h"

@@ -63,10 +63,7 @@ function csv(number,    i, text) {
 }
 
 END {
-	if (table)
-		printf "%-35s %-26s %-22s %-22s %-18s %s\n", "load", "figure", other, "io_uring",
-		       "ratio", "goal"
-	else
+	if (!table)
 		print "load,figure," other "," other "_least," other "_most,io_uring,io_uring_least,io_uring_most," \
 		      "ratio,ratio_least,ratio_most,goal,verdict,load_saturated"
 	for (i = 1; i <= count; i++)
@@ -103,6 +100,9 @@ function row(i,    values, number, others, ours, ratio, of_ratio, of_ours, satur
 		      verdict(i, of_ratio, of_ours) "," saturated
 		return
 	}
+	if (!rows++)
+		printf "%-35s %-26s %-22s %-22s %-18s %s\n", "load", "figure", other, "io_uring",
+		       "ratio", "goal"
 	saturated = saturated && figure[i] ~ /per_s$/
 	any_saturated = any_saturated || saturated
 	printf "%-35s %-26s %-22s %-22s %-18s %s\n", title[load[i]], label[i], others, ours,

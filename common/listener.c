@@ -19,14 +19,13 @@
 #define PORT_RETRY_MS	10
 
 /*
- * A peer that has been silent for the first time is asked whether it is still there, and again
- * after each interval, until it has left so many questions unanswered. What was sent has as long to
- * be acknowledged.
+ * A client that has been silent for the first time is asked whether it's still there, and again
+ * after each interval, until it has left that many questions unanswered. It's the client's host
+ * that answers: a program that is only slow, or stopped, keeps its connection.
  */
 #define KEEPALIVE_IDLE_S     60
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_PROBES     6
-#define GIVE_UP_MS	     (1000 * (KEEPALIVE_IDLE_S + KEEPALIVE_PROBES * KEEPALIVE_INTERVAL_S))
 
 /* Sets the options that accepted sockets inherit. */
 static int set_inherited_options(int fd)
@@ -40,7 +39,6 @@ static int set_inherited_options(int fd)
 		{IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
 		{IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
 		{IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
-		{IPPROTO_TCP, TCP_USER_TIMEOUT, GIVE_UP_MS},
 	};
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)

@@ -10,12 +10,52 @@
 
 #define FIRST_PAUSE_MS	 1
 #define LONGEST_PAUSE_MS 128
+#define MEMORY_WAIT_MS	 500 /* for locked memory that the kernel still counts */
+#define MEMORY_RETRY_MS	 10
+
+/*
+ * The memory of a ring is counted until the kernel has taken the ring apart, a moment after its
+ * process has ended: a server that is started again has to be patient, as it has to be with its
+ * port.
+ */
+bool ring_wait_for_memory(int result)
+{
+	static _Thread_local unsigned waited_ms;
+	const struct timespec pause = {.tv_nsec = MEMORY_RETRY_MS * 1000000L};
+
+	if (result != -ENOMEM || waited_ms >= MEMORY_WAIT_MS) {
+		waited_ms = 0;
+		return false;
+	}
+	nanosleep(&pause, NULL);
+	waited_ms += MEMORY_RETRY_MS;
+	return true;
+}
+
+/*
+ * A thread that waits for completions counts as one that waits for a disk: top shows an idle server
+ * as 100 % wa. Linux 6.15 can be told not to, by liburing 2.10, which has this function: where the
+ * liburing that the program runs with is older, its address is NULL.
+ */
+__attribute__((weak)) extern int io_uring_set_iowait(struct io_uring *ring, bool enable_iowait);
+
+static void count_waits_as_idle(struct io_uring *ring)
+{
+	if (io_uring_set_iowait)
+		io_uring_set_iowait(ring, false);
+}
 
 static _Thread_local unsigned next_pause_ms = FIRST_PAUSE_MS; /* each thread has its own ring */
 
 void ring_open(struct io_uring *ring, unsigned entries, struct io_uring_params *params)
 {
-	int result = io_uring_queue_init_params(entries, ring, params);
+	const struct io_uring_params wanted = *params;
+	int result;
+
+	do {
+		*params = wanted;
+		result = io_uring_queue_init_params(entries, ring, params);
+	} while (ring_wait_for_memory(result));
 
 	if (result == -EINVAL && params->flags & IORING_SETUP_DEFER_TASKRUN)
 		output_error(
@@ -26,6 +66,7 @@ void ring_open(struct io_uring *ring, unsigned entries, struct io_uring_params *
 	if (result < 0)
 		output_error(EXIT_FAILURE, 0, "opening a ring: %s (%s)", strerror(-result),
 			     ring_setup_advice(-result));
+	count_waits_as_idle(ring);
 }
 
 void ring_open_with_slots(struct io_uring *ring, unsigned entries, struct io_uring_params *params,

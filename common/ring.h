@@ -10,9 +10,17 @@
 /*
  * Opens a ring of at least `entries` SQEs. `params` asks for set-up flags and receives what the
  * kernel granted, as in io_uring_queue_init_params(3); it must be zeroed where it asks for nothing.
- * Does not return on failure: prints the reason and what to do about it, and exits with status 1.
+ * ENOMEM is waited out for half a second, as below. Does not return on failure: prints the reason
+ * and what to do about it, and exits with status 1.
  */
 void ring_open(struct io_uring *ring, unsigned entries, struct io_uring_params *params);
+
+/*
+ * For `result`, of a call that asks for memory that counts as locked. Returns whether to make the
+ * call again, which after ENOMEM is so for half a second, with a pause each time: the ring of a
+ * predecessor that has just ended is still counted.
+ */
+bool ring_wait_for_memory(int result);
 
 /*
  * What days 1 and 2 have taught in one call: ring_open(), and then the ring's descriptor and a

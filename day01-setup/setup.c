@@ -1,9 +1,9 @@
 /*
  * Day 1: a ring is two queues in shared memory.
  *
- * Opens a ring, prepares four requests, hands all of them over with one system call, and finds
- * their completions, in another order, by their user_data. Says of every step whether it was a
- * system call or only touched memory, and where the queues' heads and tails stand.
+ * Opens a ring, prepares four requests, submits all of them with one system call, and reaps their
+ * completions, which come in another order and are told apart by their user_data. Prints for each
+ * step whether it was a system call or only touched memory, and where the heads and tails are.
  *
  * Needs: Linux 5.6.
  * Run:   make day01 && ./day01/setup
@@ -26,12 +26,12 @@
 static struct io_uring ring;
 
 /*
- * The requests, in the order of their submission. One without a time is a NOP, which does nothing
- * and completes at once. The place in this table is the request's user_data.
+ * The requests, in the order in which they're submitted. One without a time is a NOP, which does
+ * nothing and completes at once. A request's index in this table is its user_data.
  */
 static struct request {
 	const char *name;
-	struct __kernel_timespec time; /* has to stay until the submit, which reads it */
+	struct __kernel_timespec time; /* has to live until the submit, which reads it */
 } requests[] = {
 	{"a timeout of 60 ms", {.tv_nsec = 60 * MS}},
 	{"a timeout of 20 ms", {.tv_nsec = 20 * MS}},
@@ -57,8 +57,8 @@ static void open_ring(unsigned entries)
 }
 
 /*
- * The kernel moves the submission queue's head and the completion queue's tail, maybe right now: so
- * these two are read with acquire. The other two are this program's own.
+ * The kernel moves the submission queue's head and the completion queue's tail, maybe right now, so
+ * these two are read with acquire. The other two are moved by this program alone.
  */
 static void show_queues(void)
 {
@@ -84,12 +84,12 @@ static bool prepare(unsigned i)
 		io_uring_prep_timeout(sqe, &requests[i].time, 0, 0); /* no count, no flags */
 	else
 		io_uring_prep_nop(sqe);
-	io_uring_sqe_set_data64(sqe, i); /* after the prep, which may clear it */
+	io_uring_sqe_set_data64(sqe, i); /* on every SQE: it may hold an older one */
 	printf("memory      | prepared user_data %u: %s\n", i, requests[i].name);
 	return true;
 }
 
-/* Returns how many requests the kernel has taken: so many completions will come. */
+/* Returns how many requests the kernel has taken: that many completions will come. */
 static unsigned submit(void)
 {
 	int result = io_uring_submit(&ring);
@@ -100,7 +100,7 @@ static unsigned submit(void)
 	return (unsigned)result;
 }
 
-/* Only the user_data tells which request a completion is of. */
+/* Only its user_data tells which request a completion belongs to. */
 static void show_completion(const char *cost, const char *call, const struct io_uring_cqe *cqe)
 {
 	printf("%-11s | %s: user_data %llu, result %s%s: %s has completed\n", cost, call,
@@ -122,7 +122,7 @@ static void reap_by_waiting(void)
 	if (result < 0)
 		error(EXIT_FAILURE, -result, "io_uring_wait_cqe");
 	show_completion(cost, "io_uring_wait_cqe", cqe);
-	io_uring_cqe_seen(&ring, cqe); /* from here on the kernel may overwrite it */
+	io_uring_cqe_seen(&ring, cqe); /* from here on, the kernel may overwrite it */
 }
 
 /* Looks until there is a completion. */

@@ -1,9 +1,9 @@
 /*
  * Day 1, for contrast: submitting without a system call.
  *
- * With IORING_SETUP_SQPOLL a thread in the kernel polls the submission queue, so that moving its
- * tail is enough. The thread falls asleep when there is nothing to do for a while: shows
- * both a request that it finds by itself and one for which it has to be woken.
+ * With IORING_SETUP_SQPOLL, a kernel thread polls the submission queue, so all a program has to do
+ * is to move the tail. If there's nothing to do for a while, the thread falls asleep. So this shows
+ * both a request that the awake thread finds and one for which it has to be woken.
  *
  * Needs: Linux 5.13 (5.11 with CAP_SYS_NICE).
  * Run:   make day01 && ./day01/sqpoll
@@ -66,7 +66,7 @@ static void submit_nop(unsigned user_data)
 
 	io_uring_prep_nop(sqe);
 	io_uring_sqe_set_data64(sqe, user_data);
-	/* Looks at the same flag, and enters the kernel only where the thread has to be woken. */
+	/* Checks the same flag, and enters the kernel only if the thread has to be woken. */
 	result = io_uring_submit(&ring);
 	if (result < 0)
 		error(EXIT_FAILURE, -result, "io_uring_submit");
@@ -104,7 +104,7 @@ int main(int argc, char **argv)
 	option_no_more(argc, argv);
 
 	open_ring(idle_ms);
-	wait_until_thread_sleeps_ms(); /* it has just been started, and finds nothing to do */
+	wait_until_thread_sleeps_ms(); /* it has just started and finds nothing to do */
 	submit_nop(1);
 	reap_by_peeking();
 	submit_nop(2);

@@ -1,9 +1,9 @@
 /*
- * Day 2: descriptors that the kernel already holds.
+ * Day 2: direct descriptors.
  *
- * Copies files to standard output, as cat(1) does, through a table of open files that belongs to
- * the ring. Every file is opened straight into a slot of that table, and never becomes a file
- * descriptor of this process.
+ * Copies files to standard output, as cat(1) does. Each is opened straight into a slot of a table
+ * that belongs to the ring, so it never becomes a file descriptor of this process: nothing else can
+ * close it, inherit it or run into a limit because of it.
  *
  * Needs: Linux 5.19.
  * Run:   make day02 && ./day02/registered-files README.md
@@ -17,10 +17,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/options.h"
+#include "common/position.h"
 #include "common/ring.h"
 
 #define ENTRIES	     8 /* one request at a time is in flight */
@@ -31,6 +31,7 @@
 
 static struct io_uring ring;
 static char buffer[BUFFER_BYTES];
+static __u64 output_position;
 static bool show;
 
 static void open_ring(void)
@@ -40,19 +41,19 @@ static void open_ring(void)
 	int result;
 
 	ring_open(&ring, ENTRIES, &params);
-	/* From here on liburing names the ring to the kernel by its place in a table, too. */
+	/* The ring is a descriptor, too; from here on liburing names it by its index in a table. */
 	ring_check_register(io_uring_register_ring_fd(&ring), "io_uring_register_ring_fd",
 			    "registered ring descriptors, which Linux 5.18 has; day 2 needs them");
 	ring_check_register(io_uring_register_files_sparse(&ring, SLOTS),
 			    "io_uring_register_files_sparse",
 			    "sparse tables, which Linux 5.19 has; day 2 needs them");
-	/* What is open already can be put into a slot, too. */
+	/* A file that's already open can go into a slot as well. */
 	result = io_uring_register_files_update(&ring, OUTPUT_SLOT, &output, 1);
 	if (result < 0)
 		error(EXIT_FAILURE, -result, "standard output: io_uring_register_files_update");
 }
 
-/* Submits the request that was prepared, waits for it, and returns its result. */
+/* Submits the one request that is prepared, waits for it, and returns its result. */
 static int result_of_one(void)
 {
 	struct io_uring_cqe *cqe;
@@ -92,7 +93,7 @@ static int write_to_slot(const char *data, unsigned length, __u64 position)
 	return result_of_one();
 }
 
-/* Not close(2): that would close the descriptor that happens to have this number. */
+/* close(2) would close the descriptor that happens to have this number. */
 static int close_slot(void)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
@@ -101,7 +102,7 @@ static int close_slot(void)
 	return result_of_one();
 }
 
-/* What open(2) would return now: the lowest number that this process does not use. */
+/* What open(2) would return now: the lowest number that this process doesn't use. */
 static int next_descriptor(void)
 {
 	int fd = dup(STDERR_FILENO);
@@ -119,30 +120,7 @@ static void show_state(const char *file)
 			next_descriptor(), OUTPUT_SLOT, FILE_SLOT, file);
 }
 
-/*
- * The program counts itself where it reads and writes next. The kernel would, too, but a request
- * that meets a full disk or a bad block halfway returns the count of what it did and leaves the
- * kernel's position behind. Pipes and terminals have only a current position, which is -1.
- */
-#define CURRENT_POSITION UINT64_MAX
-static __u64 output_position;
-
-static __u64 start_of(const char *path)
-{
-	struct stat status;
-
-	if (stat(path, &status) == 0 && (S_ISREG(status.st_mode) || S_ISBLK(status.st_mode)))
-		return 0;
-	return CURRENT_POSITION;
-}
-
-static void move_position(__u64 *position, int count)
-{
-	if (*position != CURRENT_POSITION)
-		*position += (unsigned)count;
-}
-
-/* A write may take less than it was given: what is left is written by the next one. */
+/* A write may take fewer bytes than it was given, so the next one goes on with the rest. */
 static void write_all(int length)
 {
 	int done = 0;
@@ -154,7 +132,7 @@ static void write_all(int length)
 			continue;
 		if (count < 0)
 			error(EXIT_FAILURE, -count, "standard output: write");
-		move_position(&output_position, count);
+		position_move(&output_position, count);
 		done += count;
 	}
 }
@@ -162,7 +140,7 @@ static void write_all(int length)
 /* Returns whether all of the file in FILE_SLOT has been written. */
 static bool copy_slot(const char *path)
 {
-	__u64 position = start_of(path);
+	__u64 position = position_at_start(path);
 	int count;
 
 	while ((count = read_from_slot(position)) != 0) {
@@ -172,7 +150,7 @@ static bool copy_slot(const char *path)
 			error(0, -count, "%s: read", path);
 			return false;
 		}
-		move_position(&position, count);
+		position_move(&position, count);
 		write_all(count);
 	}
 	return true;
@@ -199,7 +177,7 @@ static bool copy_file(const char *path)
 int main(int argc, char **argv)
 {
 	const struct option_entry options[] = {
-		{"show", "", "say on standard error which slots and descriptors are in use",
+		{"show", "", "print which slots and descriptors are in use, on standard error",
 		 .flag = &show},
 		{0},
 	};
@@ -212,14 +190,12 @@ int main(int argc, char **argv)
 
 	signal(SIGPIPE, SIG_IGN); /* writing to a closed pipe then fails with EPIPE */
 	open_ring();
-	output_position = (__u64)lseek(STDOUT_FILENO, 0, SEEK_CUR); /* -1 where it cannot seek */
+	output_position = position_of(STDOUT_FILENO);
 	show_state("empty");
 	for (; optind < argc; optind++)
 		complete = copy_file(argv[optind]) && complete;
 
-	/* Whoever shares standard output with this program goes on from there. */
-	if (output_position != CURRENT_POSITION)
-		lseek(STDOUT_FILENO, (off_t)output_position, SEEK_SET);
+	position_hand_back(STDOUT_FILENO, output_position);
 	io_uring_queue_exit(&ring);
 	return complete ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,9 +1,9 @@
 /*
  * Day 3: one request, many connections.
  *
- * A multishot accept is submitted once and completes again and again: each completion is a new
+ * A multishot accept is submitted once and completes again and again. Each completion is a new
  * connection, which the kernel has put into a free slot of the ring's table. The program prints a
- * line a connection and closes it. With --hold it keeps them until the table is full, to show what
+ * line for each, then closes it. With --hold it keeps them until the table is full, to show what
  * happens then.
  *
  * Needs: Linux 5.19.
@@ -30,21 +30,21 @@
 #define RING_ENTRIES  64
 #define PAUSE_US      100000 /* after an accept that failed for want of resources */
 
-/* The user_data of the accept. That of a close is its slot, which is less. */
+/* The accept's user_data. A close has its slot's number, which is always less. */
 #define ACCEPT MAX_SLOTS
 
 static struct {
 	const char *address;
 	unsigned port;
 	unsigned slots;
-	unsigned count; /* end after so many have been closed; 0: never */
+	unsigned count; /* exit after this many have been closed; 0: never */
 	bool hold;
 } options = {.address = "127.0.0.1", .slots = DEFAULT_SLOTS};
 
 static struct io_uring ring;
 static int listen_fd;
 
-static bool accepting;		/* the multishot request is with the kernel */
+static bool accepting;		/* the multishot accept is in flight */
 static bool is_open[MAX_SLOTS]; /* by slot: until its close is prepared */
 static unsigned slots_in_use;	/* from the accept's completion to the close's */
 static unsigned long connections, closed, completions, system_calls;
@@ -62,8 +62,8 @@ static void prepare_accept(void)
 }
 
 /*
- * Not close(2): a slot number is not a descriptor. The connection is forgotten now and not when the
- * close completes, since by then the kernel may have given the slot to the next one.
+ * close(2) doesn't know about slots. The program forgets the connection now, not when the close
+ * completes, because by then the kernel may have put the next one into the slot.
  */
 static void prepare_close(unsigned slot)
 {
@@ -100,12 +100,12 @@ static void on_accept_error(int error_number)
 	if (slots_in_use == options.slots)
 		prepare_closes();
 	else
-		usleep(PAUSE_US); /* the connection still waits: to accept at once fails at once */
+		usleep(PAUSE_US); /* the connection still waits: accepting now fails again */
 }
 
 /*
  * As long as a completion has IORING_CQE_F_MORE, others will follow. One without it is the last,
- * whatever its result: from then on nobody accepts until the request is armed again.
+ * whatever its result: nothing more is accepted until the request is armed again.
  */
 static void on_accept(const struct io_uring_cqe *cqe)
 {
@@ -165,7 +165,7 @@ static void parse_options(int argc, char **argv)
 		{"slots", "N", "connections that can be open at once", .number = &options.slots,
 		 .least = 1, .most = MAX_SLOTS},
 		{"hold", "", "keep connections until the table is full", .flag = &options.hold},
-		{"count", "N", "end after N of them are closed", .number = &options.count,
+		{"count", "N", "exit after N of them are closed", .number = &options.count,
 		 .least = 1, .most = UINT_MAX},
 		{0},
 	};
@@ -192,7 +192,7 @@ int main(int argc, char **argv)
 
 	output_line("connections: %lu, completions: %lu, system calls: %lu", connections,
 		    completions, system_calls);
-	shutdown(listen_fd, SHUT_RDWR); /* the accept, which holds the socket, ends, too */
+	shutdown(listen_fd, SHUT_RDWR); /* ends the accept as well, which holds on to the socket */
 	io_uring_queue_exit(&ring);
 	return EXIT_SUCCESS;
 }

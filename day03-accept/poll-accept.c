@@ -1,7 +1,7 @@
 /*
  * Day 3, for contrast: the readiness way.
  *
- * The ring only says that the listening socket is readable; accept4(2) then does the work. Every
+ * The ring only reports that the listening socket is readable, and accept4(2) does the work. Every
  * connection costs a poll request and an accept4(2), where a multishot accept costs one completion.
  *
  * Needs: Linux 5.6.
@@ -30,7 +30,7 @@
 static struct {
 	const char *address;
 	unsigned port;
-	unsigned count; /* end after so many connections; 0: never */
+	unsigned count; /* exit after this many connections; 0: never */
 } options = {
 	.address = "127.0.0.1",
 };
@@ -40,7 +40,7 @@ static int listen_fd;
 
 static unsigned long connections, completions, system_calls;
 
-/* One answer a request: after each the socket has to be polled again. */
+/* One completion per request: after each, the socket has to be polled again. */
 static void prepare_poll(void)
 {
 	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
@@ -57,7 +57,7 @@ static void on_connection(int fd)
 	system_calls++;
 }
 
-/* By now another process may have accepted the connection: the socket does not block. */
+/* By now another process may have accepted the connection, so the socket mustn't block. */
 static void on_readable(void)
 {
 	int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
@@ -67,7 +67,7 @@ static void on_readable(void)
 		on_connection(fd);
 	} else if (errno != EAGAIN && errno != ECONNABORTED && errno != EINTR) {
 		output_error(0, errno, "accept4");
-		usleep(PAUSE_US); /* the connection still waits: the poll would complete at once */
+		usleep(PAUSE_US); /* the connection still waits, so a poll completes at once */
 	}
 }
 
@@ -103,7 +103,7 @@ static void parse_options(int argc, char **argv)
 {
 	const struct option_entry entries[] = {
 		{"bind", "ADDR", "listen on this address", .text = &options.address},
-		{"count", "N", "end after N connections", .number = &options.count, .least = 1,
+		{"count", "N", "exit after N connections", .number = &options.count, .least = 1,
 		 .most = UINT_MAX},
 		{0},
 	};
@@ -133,8 +133,7 @@ int main(int argc, char **argv)
 
 	output_line("connections: %lu, completions: %lu, system calls: %lu", connections,
 		    completions, system_calls);
-	shutdown(listen_fd,
-		 SHUT_RDWR); /* the end of the ring takes a moment: the port is free now */
+	shutdown(listen_fd, SHUT_RDWR); /* frees the port now; closing the ring takes a moment */
 	io_uring_queue_exit(&ring);
 	return EXIT_SUCCESS;
 }

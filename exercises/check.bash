@@ -2,6 +2,7 @@
 # the check says where it fails, and ends whatever it has started.
 # shellcheck disable=SC2034 # what is set here is used by the checks
 
+export LC_ALL=C
 PROGRAM=$1
 PEER=./build/tests/peer
 OUT=$SCRATCH/out

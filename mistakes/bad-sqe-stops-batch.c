@@ -1,8 +1,8 @@
 /*
- * Four requests are submitted, two complete: io_uring_submit() stops behind an SQE that the kernel
- * refuses, and the rest stays in the queue.
+ * Four requests are submitted but only two complete: io_uring_submit() stops at an SQE that the
+ * kernel refuses, and everything behind it stays in the queue.
  *
- * The refused one is here a multishot receive without IOSQE_BUFFER_SELECT.
+ * The refused one here is a multishot receive without IOSQE_BUFFER_SELECT.
  */
 #include <fcntl.h>
 

@@ -52,7 +52,7 @@ static inline void begin(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
-/* The last line, and the exit status: 0 when what it says was seen. */
+/* The last line, and the exit status: 0 if what it claims was seen. */
 __attribute__((format(printf, 2, 3))) static inline int shown(bool seen, const char *format, ...)
 {
 	va_list arguments;
@@ -192,7 +192,7 @@ static inline struct sockaddr_in address_of(int fd)
 	return address;
 }
 
-/* False: nobody listens there. */
+/* False if no one listens there. */
 static inline bool try_connect(int fd, struct sockaddr_in address)
 {
 	return connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;

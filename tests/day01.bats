@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Day 1: setup shows the life of requests in a ring, sqpoll a ring without system calls, probe what this
-# machine can do.
+# Day 1: batch measures what a ring saves, setup shows the life of requests in a ring, sqpoll a ring without
+# system calls; and the tool probe, what this machine can do.
 
 load helpers
 
@@ -22,6 +22,56 @@ traced() {
 # Counts the io_uring_enter(2) calls that the output of setup claims.
 claimed_calls() {
 	grep -Ec '^system call \| io_uring_(submit|wait_cqe)' <<<"$1"
+}
+
+@test "batch: a system call for each request, and then one for 32" {
+	need_strace
+	local requests calls
+	# 100 is no multiple of 32: 32, 32, 32 and 4.
+	while read -r requests calls; do
+		traced ./day01/batch --requests "$requests" >"$BATS_TEST_TMPDIR/out"
+		(($(entered) == calls))
+		(($(awk '{ taken += $NF } END { print taken }' "$TRACE") == 2 * requests))
+		[ "$(sed -E 's/ +[0-9]+ ns/ N ns/' "$BATS_TEST_TMPDIR/out")" = " 1 in each system call: N ns a request
+32 in each system call: N ns a request" ]
+	done <<-END
+		32 33
+		100 104
+		320 330
+	END
+}
+
+@test "batch: a request takes less time when 32 share a system call" {
+	shared_is_quicker() {
+		local times
+		mapfile -t times < <(./day01/batch --requests 100000 | sed -nE 's/.*: +([0-9]+) ns.*/\1/p')
+		((${#times[@]} == 2 && times[1] > 0 && times[1] < times[0]))
+	}
+	wait_until shared_is_quicker
+}
+
+@test "batch: a call that fails, or takes fewer requests than it was given, ends the program" {
+	need_strace
+	run --separate-stderr with_fault submit:EBADF:2 ./day01/batch
+	[ "$status" -eq 1 ]
+	[ "$stderr" = "./day01/batch: io_uring_submit: Bad file descriptor" ]
+	run --separate-stderr injected io_uring_enter retval=0:when=1 ./day01/batch
+	[ "$status" -eq 1 ]
+	[ "$stderr" = "./day01/batch: io_uring_submit: 0 instead of 1" ]
+	run --separate-stderr injected io_uring_setup error=ENOSYS ./day01/batch
+	[ "$status" -eq 1 ]
+	[[ "$stderr" == "./day01/batch: io_uring_queue_init: Function not implemented (this kernel, "* ]]
+}
+
+@test "batch: its options" {
+	run --separate-stderr ./day01/batch --help
+	[ "$status" -eq 0 ]
+	[[ "${lines[0]}" == "Usage: ./day01/batch [--requests N]" ]]
+	run --separate-stderr ./day01/batch --requests 31
+	[ "$status" -eq 2 ]
+	[ "${stderr_lines[0]}" = "./day01/batch: --requests: '31' is not a number from 32 to 100000000" ]
+	run --separate-stderr ./day01/batch extra
+	[ "$status" -eq 2 ]
 }
 
 @test "setup: the ring and its two queues, with their sizes and addresses" {
@@ -145,9 +195,9 @@ system call | io_uring_queue_exit: the ring is gone, and its thread" ]]
 	[ "$(grep -E '^[a-z-]+( flags)?:$' <<<"$output" | tr '\n' ' ')" = "features: set-up flags: operations: limits: " ]
 	for name in SINGLE_MMAP NODROP EXT_ARG CQE_SKIP LINKED_FILE CQSIZE CLAMP COOP_TASKRUN \
 		NOP TIMEOUT ACCEPT ASYNC_CANCEL OPENAT CLOSE READ WRITE RECV SEND POLL_ADD; do
-		[ "$(grep -Ec "^  $name +yes\$" <<<"$output")" -eq 1 ]
+		[ "$(grep -Ec "^  $name +yes( +[0-9]+)?\$" <<<"$output")" -eq 1 ]
 	done
-	[ "$(grep -c '^day [1-5]: can run here$' <<<"$output")" -eq 5 ]
+	[ "$(grep -c '^day [1-9]: can run here$' <<<"$output")" -eq 9 ]
 }
 
 @test "probe: every operation is there once, with yes or no" {
@@ -155,8 +205,12 @@ system call | io_uring_queue_exit: the ring is gone, and its thread" ]]
 	local operations
 	operations=$(sed -n '/^operations:/,/^$/p' <<<"$output" | grep '^  ')
 	(($(wc -l <<<"$operations") >= 50))
-	[ -z "$(grep -Ev '^  ([A-Z0-9_]+|opcode [0-9]+) +(yes|no)$' <<<"$operations" || true)" ]
-	[ -z "$(sort <<<"$operations" | uniq -d)" ]
+	[ -z "$(grep -Ev '^  ([A-Z0-9_]+|\?) +(yes|no ) +[0-9]+$' <<<"$operations" || true)" ]
+	[ -z "$(awk '$1 != "?" { print $1 }' <<<"$operations" | sort | uniq -d)" ]
+	# In the order of their numbers, which are the kernel's.
+	[ "$(awk '{ print $3 }' <<<"$operations")" = "$(seq 0 $(($(wc -l <<<"$operations") - 1)))" ]
+	grep -Eq '^  SEND +yes +26$' <<<"$operations"
+	grep -Eq '^  RECV +yes +27$' <<<"$operations"
 }
 
 @test "probe: feature bits without a name are shown in hexadecimal, or there are none" {
@@ -191,7 +245,7 @@ system call | io_uring_queue_exit: the ring is gone, and its thread" ]]
 	run --separate-stderr ./day01/probe --days
 	[ "$status" -eq 0 ]
 	[ -z "$stderr" ]
-	[ "$output" = "$(printf 'day %d: can run here\n' 1 2 3 4 5)" ]
+	[ "$output" = "$(printf 'day %d: can run here\n' 1 2 3 4 5 6 7 8 9)" ]
 }
 
 @test "probe: without io_uring no day can run, and the reason is said" {
@@ -200,7 +254,7 @@ system call | io_uring_queue_exit: the ring is gone, and its thread" ]]
 		# shellcheck disable=SC2086 # no option, or one
 		run --separate-stderr injected io_uring_setup error=ENOSYS ./day01/probe $options
 		[ "$status" -eq 1 ]
-		[ "$(grep -c '^day [1-5]: cannot run: no ring: Function not implemented$' <<<"$output")" -eq 5 ]
+		[ "$(grep -c '^day [1-9]: cannot run: no ring: Function not implemented$' <<<"$output")" -eq 9 ]
 		[[ "$stderr" == "./day01/probe: opening a ring: Function not implemented (this kernel,"* ]]
 	done
 }
@@ -235,12 +289,12 @@ system call | io_uring_queue_exit: the ring is gone, and its thread" ]]
 	run injected io_uring_register error=EINVAL:when=1 ./day01/probe
 	[[ "$output" == *"this kernel cannot be asked (Linux 5.6 can)"* ]]
 	run injected io_uring_register poke_exit=@arg3=02:when=1 ./day01/probe
-	grep -Eq '^  WRITEV +yes$' <<<"$output"
-	grep -Eq '^  FSYNC +no$' <<<"$output"
+	grep -Eq '^  WRITEV +yes +2$' <<<"$output"
+	grep -Eq '^  FSYNC +no +3$' <<<"$output"
 	# Sixteen bytes in front, and then eight an operation, of which the third tells whether it is there.
 	run injected io_uring_register "poke_exit=@arg3=40$(printf '%0*d' $((2 * (15 + 63 * 8 + 2))) 0)01:when=1" ./day01/probe
-	grep -Eq '^  opcode 63 +yes$' <<<"$output"
-	grep -Eq '^  opcode 64 +no$' <<<"$output"
+	grep -Eq '^  \? +yes +63$' <<<"$output"
+	grep -Eq '^  \? +no +64$' <<<"$output"
 
 	run injected openat error=ENOENT -P /proc/sys/kernel/io_uring_disabled ./day01/probe
 	[[ "$output" == *"kernel.io_uring_disabled: not a setting of this kernel (Linux 6.6 has it)"* ]]

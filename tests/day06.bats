@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# Day 5: what is true of the echo server whatever the peers do, point by point, with many buffers and
-# with so few that every shortage happens. tests/conformance.bash says what is done.
+# Day 6: all that is true of day 5's echo server, then a clean shutdown and deadlines. tests/conformance.bash has what
+# both days do.
 
 load helpers
 load peers
@@ -391,4 +391,124 @@ is_traced() {
 	echo "$before KiB, with 8,000 connections $after KiB"
 	(((after - before) * 1024 <= 64 * 8000))
 	stop_within TERM "$(within 2500)"
+}
+
+# 9. Deadlines. What a busy machine delays only makes an end later; so "never early" is exact, and "late" is compared
+# with other times of the same run.
+
+# silent [OPTION]...: clients that fall silent (tests/silent.c).
+silent() {
+	build/tests/silent "$@" "$PORT"
+}
+
+@test "day 6: a silent client gets its EOF after the limit, never early; one that speaks keeps its connection" {
+	local others
+
+	echo_server --idle 600
+	silent --limit 600 &
+	others=$!
+	SERVERS+=("$others")
+	# Each message of this one comes well within the limit, and all of them take longer than it.
+	peer ping --connections 1 --count 400 --split
+	wait "$others"
+	silent --connections 50 --limit 600
+	kill -USR1 "$PID"
+	wait_until has_lines "$LOG" '^silent for too long: 51$' 1
+	stop_clean
+}
+
+@test "day 6: a client that doesn't close after its EOF is cut off a limit later, whatever it sends" {
+	echo_server --idle 300
+	silent --stay --limit 300
+	stop_clean
+	# The connection was silent once, and not again when it was cut off.
+	has_lines "$LOG" '^silent for too long: 1$' 1
+}
+
+@test "day 6: what a silent client was owed is sent before its EOF: it half-closes, reads late, loses nothing" {
+	echo_server --idle 300
+	peer stream --late --connections 10 --bytes 1000000 --blocked-ms 100
+	stop_clean
+}
+
+nobody_is_connected() {
+	[ -z "$(ss -Htn state established "sport = :$PORT")" ]
+}
+
+# A send waits until much of the socket's buffer is free: at this pace it would be heard of after some 4 s.
+@test "day 6: a client that reads 16 KiB in each limit is never cut off" {
+	echo_server --idle 50
+	peer stream --connections 1 --bytes 3000000 --pace 330
+	stop_clean
+}
+
+@test "day 6: clients that take nothing are cut off" {
+	echo_server --idle 100
+	start_peers absent --cut-short --hold --connections 3
+	wait_until nobody_is_connected
+	kill -USR1 "$PID"
+	wait_until has_lines "$LOG" '^silent for too long: 3$' 1
+	end_peers
+	peer ping --connections 1 --count 3
+	stop_clean
+}
+
+@test "day 6: thousands silent at the same moment don't hold up one that speaks" {
+	local crowd waiting
+
+	sanitized && skip "too slow with sanitizers"
+	need_descriptors 9100
+	crowd=9000
+	is_recent || crowd=500
+	echo_server --idle 3000
+	silent --connections "$crowd" --limit 3000 >"$BATS_TEST_TMPDIR/silent" &
+	waiting=$!
+	SERVERS+=("$waiting")
+	wait_until grep -q ready "$BATS_TEST_TMPDIR/silent"
+	# It stands still until all of them are overdue: it has to end them all in one pass.
+	pause_server
+	sleep 3.1 # the time that makes them overdue
+	launch_peers ping --connections 1 --count 20000 --chunk 100
+	wait_until are_connected "$((crowd + 1))"
+	kill -CONT "$PID"
+	finish_peers
+	cat "$PEERS_LOG"
+	# One that speaks is answered before the last of the crowd has heard of its end.
+	wait "$waiting"
+	stop_clean
+	has_lines "$LOG" "^silent for too long: $crowd\$" 1
+}
+
+# 10. Signals at the end.
+
+@test "day 6: timeout(1), which signals twice, ends it cleanly; SIGUSR1 at the end prints the counts" {
+	local round
+
+	for round in 1 2 3 4 5; do
+		start_server timeout 1 "${ECHO[@]}" 0
+		start_peers ping --server-ends --connections 5 --count 1 --hold
+		wait_for_end
+		[ "$status" = 124 ]
+		has_lines "$LOG" '^connections: 5, ' 1 # it has come to its end
+		finish_peers
+	done
+
+	echo_server
+	start_peers absent --small --cut-short --connections 5
+	pause_server
+	kill -USR1 "$PID"
+	kill -TERM "$PID"
+	kill -CONT "$PID"
+	wait_until is_closed
+	kill -USR1 "$PID"
+	ends_with_status_0
+	(($(lines "$LOG" '^connections: 5, ') >= 2))
+	end_peers
+}
+
+@test "day 6: bad limits" {
+	refuses ./day06/deadlines --idle 0
+	refuses ./day06/deadlines --idle -1
+	refuses ./day06/deadlines --idle 86400001
+	refuses ./day06/deadlines --idle
 }

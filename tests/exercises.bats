@@ -123,11 +123,11 @@ stands() {
 
 @test "1.1 many-nops" {
 	need_strace
-	stands 1.1 "there is no option '--nops N' yet."
+	stands 1.1 "there's no option '--nops N' yet."
 }
 
 @test "1.2 in-order" {
-	stands 1.2 "the requests complete in the order 2 1 3 0, and should in the order 0 1 2 3."
+	stands 1.2 "the requests complete in the order 2 1 3 0; it should be 0 1 2 3."
 }
 
 @test "1.3 bad-request" {
@@ -135,11 +135,20 @@ stands() {
 }
 
 @test "2.1 types" {
-	stands 2.1 "there is no 'struct slot' yet: close(FILE_SLOT) still compiles."
+	stands 2.1 "there's no 'struct slot' yet: close(FILE_SLOT) still compiles."
 }
 
 @test "2.2 all-or-nothing" {
 	stands 2.2 "when one of the files cannot be opened nothing should be written; "
+}
+
+@test "2.2: what is not enough: an error that is not the completion's" {
+	half 2.2 's/error\(EXIT_FAILURE, -slots/error(EXIT_FAILURE, slots/' \
+		"when one of the files cannot be opened the message should say why: a completion's result is the error, negated."
+	half 2.2 's/error\(EXIT_FAILURE, -slots\[i\]/error(EXIT_FAILURE, ENFILE/' "the message should say why the file cannot be opened: there is none."
+	half 2.2 's/error\(EXIT_FAILURE, -slots\[i\]/error(EXIT_FAILURE, ENOENT/' "the message should say why the file cannot be opened: a folder in its path is none."
+	half 2.2 's/open_ring\(files \+ 1\)/open_ring(64)/; s/-slots\[i\], "%s: open"/i > 2 ? ENOENT : &/' \
+		"with 100 files that all exist the message should say that there are too many."
 }
 
 @test "2.3 one-submit" {
@@ -150,9 +159,9 @@ stands() {
 @test "2.3: what is not enough: no close after a short read, no second look, the open's message, no link" {
 	need_strace
 	half 2.3 's/(FIXED_FILE \| IOSQE_IO_)HARD/\1/; s/results\[CLOSE\] < 0/& \&\& results[CLOSE] != -ECANCELED/' \
-		"no slot should stay taken; of 3 files that were opened 0 were closed"
+		"no slot should stay in use; of 3 files that were opened, 0 were closed"
 	half 2.3 's/results\[READ\] != size/(results[READ] < 0 \&\& size >= 0)/; s/write_all\(size\)/write_all(results[READ])/' \
-		"LICENSE Makefile should come out whole although the first read brings one byte only: "
+		"LICENSE Makefile should come out whole although the first read brings only one byte, "
 	# Which has a size and cannot be read, not even by root; not every container has it.
 	[ ! -s /sys/bus/platform/drivers_probe ] || half 2.3 's/^\tif \(results\[OPEN\] < 0 .*/\tif (results[OPEN] < 0)\n\t\texit(EXIT_FAILURE);\n&/' \
 		"the message for /sys/bus/platform/drivers_probe should be that of the open"
@@ -160,12 +169,12 @@ stands() {
 }
 
 @test "3.1 greet" {
-	stands 3.1 "a peer should get the line 'hello 1'; it got ''."
+	stands 3.1 "a client should get the line 'hello 1'; it got ''."
 }
 
 @test "3.1: one text for all peers is not enough, where the kernel takes it later" {
 	half 3.1 's/greetings\[slot\]/greetings[0]/g' \
-		"fifty peers that come at once should get 'hello 1' to 'hello 50', each a line of its own, also when the kernel"
+		"fifty clients that come at once should get 'hello 1' to 'hello 50', each a different line, even if the kernel"
 }
 
 @test "3.1: a slot is closed once, also when the table is full" {
@@ -176,16 +185,16 @@ stands() {
 }
 
 @test "3.2 turn-nobody-away" {
-	stands 3.2 "of 300 peers "
+	stands 3.2 "of 300 clients, "
 }
 
 @test "3.3 end-in-order" {
-	stands 3.3 "with nothing open the exit status after the signal should be 0, and is 143."
+	stands 3.3 "with nothing open, the exit status after the signal should be 0; it is 143."
 }
 
 @test "3.3: it is not enough to end before the accept's last completion" {
 	half 3.3 's/return !accepting && slots_in_use == 0/return slots_in_use == 0/' \
-		"with --hold --slots 64 and a hundred peers that come right after the signal the accept has still brought 64 "
+		"with --hold --slots 64 and a hundred clients that come right after the signal, the accept has still brought 64 "
 }
 
 @test "4.1 quit" {

@@ -120,7 +120,7 @@ need_injection() {
 ends_saying() {
 	wait_for_end
 	[ "$status" -eq 1 ]
-	[[ "$(<"$LOG.err")" == ./day0[1-5]/*": $1" ]]
+	[[ "$(<"$LOG.err")" == ./day0[1-9]/*": $1" ]]
 	has_happened
 }
 
@@ -129,7 +129,7 @@ serves() {
 	case $1 in
 	day03/*) build/tests/connect --count 3 "$PORT" ;;
 	day04/*) peer ping --acks --connections 3 --count 3 --chunk 100 "${@:2}" ;;
-	day05/*) peer ping --connections 3 --count 3 --chunk 100 "${@:2}" ;;
+	day0[56]/*) peer ping --connections 3 --count 3 --chunk 100 "${@:2}" ;;
 	esac
 }
 
@@ -184,7 +184,7 @@ says() {
 		READ:EBADF:1|day04/event-loop 0|reading a signal: Bad file descriptor
 		submit_and_wait:EBADR:1|day04/event-loop 0|io_uring_submit_and_wait: completions were lost (the kernel had no memory for them)
 		submit_and_wait:EBADR:1|day05/echo 0|io_uring_submit_and_wait: completions were lost (the kernel had no memory for them)
-		READ:EBADF:1|day05/echo 0|reading a signal: Bad file descriptor
+		READ:EBADF:1|day06/deadlines 0|reading a signal: Bad file descriptor
 	END
 }
 
@@ -192,39 +192,41 @@ says() {
 	need_injection
 	local server
 
-	for server in day03/accept day04/event-loop day05/echo; do
+	for server in day03/accept day04/event-loop day05/echo day06/deadlines; do
 		start_server with_fault CLOSE:EBADF:1 "./$server" 0
 		"$PEER" flash "$PORT"
 		ends_saying 'close of slot 0: Bad file descriptor'
 	done
-	for server in day04/event-loop day05/echo; do
+	for server in day04/event-loop day06/deadlines; do
 		local acks=()
-		[ "$server" = day05/echo ] || acks=(--acks)
+		[ "$server" = day06/deadlines ] || acks=(--acks)
 		start_server with_fault completions:lost:1 "./$server" 0
 		kill -TERM "$PID"
 		ends_saying 'io_uring_submit_and_wait: completions were lost (the kernel had no memory for them)'
-
-		# At the latest when all receives are cancelled at once the submission queue is full.
-		start_server with_fault submit:EBADF:1 "./$server" 0
-		launch_peers ping "${acks[@]}" --hold --connections 600 --count 1 --chunk 10
-		wait_until is_ready_or_has_ended
-		kill -TERM "$PID" || true
-		ends_saying 'io_uring_submit: Bad file descriptor'
 	done
+	# When all receives are cancelled at once the submission queue is full.
+	start_server with_fault submit:EBADF:1 ./day06/deadlines 0
+	start_peers ping --hold --connections 600 --count 1 --chunk 10
+	kill -TERM "$PID"
+	ends_saying 'io_uring_submit: Bad file descriptor'
 }
 
-@test "faults: day 5: the signals cannot be given back" {
-	sanitized && skip "the sanitizers block signals themselves"
-	start_server strace -D -qq -f -o "$BATS_TEST_TMPDIR/strace" -e trace=rt_sigprocmask \
-		-e inject=rt_sigprocmask:error=EINVAL:when=2 ./day05/echo 0
+@test "faults: submitting fails for good with EAGAIN while all receives are cancelled: the server pauses, and a signal ends it" {
+	need_injection
+	local ticks
+
+	start_server with_fault submit:EAGAIN:0 ./day06/deadlines 0
+	start_peers ping --hold --connections 600 --count 1 --chunk 10
+	ticks=$(cpu_ticks)
+	kill -TERM "$PID"
+	wait_until has_happened
+	sleep 1.5 # the time that is measured: the longest pauses have come
+	ticks=$(($(cpu_ticks) - ticks))
+	echo "$ticks ticks of 10 ms"
+	((ticks <= 50))
 	kill -TERM "$PID"
 	wait_for_end
-	[ "$status" -eq 1 ]
-	[ "$(<"$LOG.err")" = "./day05/echo: sigprocmask: Invalid argument" ]
-}
-
-is_ready_or_has_ended() {
-	grep -q '^ready' "$PEERS_LOG" || has_ended "$PID"
+	[ "$status" = 143 ]
 }
 
 @test "faults: what is interrupted is done again" {
@@ -248,19 +250,19 @@ is_ready_or_has_ended() {
 	start_server with_fault submit:EINTR:1 ./day04/event-loop 0
 	peer ping --acks --connections 600 --count 2 --chunk 10
 	stop_clean
-	start_server with_fault submit:EINTR:1 ./day05/echo 0
+	start_server with_fault submit:EINTR:1 ./day06/deadlines 0
 	start_peers ping --server-ends --connections 600 --count 2 --chunk 10 --hold
 	stop_clean
 	has_happened
-	for fault in READ:EINTR:1 RECV:EINTR:2 RECV:ENOMEM:2 SEND:EINTR:2 SEND:ENOMEM:2; do
+	for fault in READ:EINTR:1 READ:EAGAIN:1 RECV:EINTR:2 RECV:ENOMEM:2 SEND:EINTR:2 SEND:ENOMEM:2; do
 		start_server with_fault "$fault" ./day04/event-loop 0
 		serves day04/event-loop
 		stop_clean
 		has_happened
 	done
-	for fault in READ:EINTR:1 RECV:EINTR:2 RECV:EAGAIN:2 RECV:ENOMEM:2 SEND:EINTR:2 SEND:EAGAIN:2; do
-		start_server with_fault "$fault" ./day05/echo 0
-		serves day05/echo
+	for fault in READ:ENOMEM:1 RECV:EINTR:2 RECV:EAGAIN:2 RECV:ENOMEM:2 SEND:EINTR:2 SEND:EAGAIN:2 TIMEOUT:ENOMEM:1; do
+		start_server with_fault "$fault" ./day06/deadlines 0
+		serves day06/deadlines
 		stop_clean
 		has_happened
 	done
@@ -270,7 +272,7 @@ is_ready_or_has_ended() {
 	need_injection
 	local server error
 
-	for server in day03/accept day04/event-loop day05/echo; do
+	for server in day03/accept day04/event-loop day05/echo day06/deadlines; do
 		for error in ENFILE ENOMEM; do
 			start_server with_fault "ACCEPT:$error:1" "./$server" 0
 			serves "$server"
@@ -308,11 +310,76 @@ no_peer_waits() {
 	ss -Htln "sport = :$PORT" | awk '{ waiting = $2 } END { exit waiting > 0 }'
 }
 
+@test "faults: every accept fails: a line ten times a second, not as fast as it can; SIGTERM ends it" {
+	need_injection
+	local server servers=() logs=() client i lines
+
+	for server in day04/event-loop day06/deadlines; do
+		start_server with_fault ACCEPT:EMFILE:0 "./$server" 0
+		connect_to_server client
+		servers+=("$PID")
+		logs+=("$LOG.err")
+	done
+	sleep 1 # the time that is measured
+	for i in "${!servers[@]}"; do
+		lines=$(lines "${logs[i]}" 'accept: Too many open files')
+		echo "lines within a second or more: $lines"
+		((lines >= 1 && lines <= 100)) # eight accepts each time
+		PID=${servers[i]}
+		stop_within TERM "$(within 2500)"
+	done
+}
+
+# The pause is a request, too, and its failure is one of no accept.
+@test "faults: an accept fails, and so does the pause after it: it accepts on" {
+	need_injection
+	local server pause
+
+	for server in day04/event-loop day06/deadlines; do
+		pause=1
+		[ "$server" = day04/event-loop ] || pause=2
+		# Day 6's first timeout is that of the deadlines; its second one and day 4's first are the pause.
+		start_server with_two_faults ACCEPT:ENOMEM:1 "TIMEOUT:ENOMEM:$pause" "./$server" 0
+		serves "$server"
+		serves "$server"
+		stop_within TERM "$(within 2500)"
+	done
+}
+
+@test "faults: day 6: the shutdown fails, as it does when no worker thread can be started: the close tells the client at once" {
+	need_injection
+	local client begin took
+
+	start_server with_fault SHUTDOWN:ECANCELED:0 ./day06/deadlines --idle 60000 0
+	start_peers ping --server-ends --connections 20 --count 1 --hold
+	begin=$(now_ms)
+	stop_clean
+	took=$(($(now_ms) - begin))
+	echo "took $took ms"
+	((took < 1400)) # less than the time that clients get to close
+	finish_peers
+	has_happened
+}
+
+@test "faults: a cancel fails for a moment: it is asked again" {
+	need_injection
+
+	start_server with_fault CANCEL:EAGAIN:1 ./day06/deadlines --buffers 64 --buffer-size 512 0
+	peer stream --late --small --bytes 3000000
+	has_happened
+	stop_clean
+	start_server with_fault CANCEL:EAGAIN:1 ./day06/deadlines 0
+	start_peers ping --server-ends --connections 1 --count 1 --hold
+	stop_clean
+	has_happened
+	finish_peers
+}
+
 @test "faults: a multishot request that ends after one completion, with success, is armed again" {
 	need_injection
 	local server
 
-	for server in day03/accept day04/event-loop day05/echo; do
+	for server in day03/accept day04/event-loop day06/deadlines; do
 		start_server with_fault ACCEPT:single:1 "./$server" 0
 		serves "$server"
 		stop_clean
@@ -377,7 +444,7 @@ no_peer_waits() {
 	stop_clean
 
 	# What a peer still sends at the end is received and discarded, which an interruption does not end.
-	start_server with_fault RECV:EINTR:2 ./day05/echo 0
+	start_server with_fault RECV:EINTR:2 ./day06/deadlines 0
 	start_peers ping --server-ends --connections 1 --count 1 --hold
 	stop_clean
 	has_happened
@@ -392,20 +459,10 @@ ends_in_order() {
 	[ ! -s "$LOG.err" ]
 }
 
-@test "faults: days 4 and 5: a peer connects, and another one sends, after the signal" {
+@test "faults: day 6: a peer connects, and another one sends, after the signal" {
 	local seated late
 
-	start_server ./day04/event-loop 0
-	connect_to_server seated
-	echo >&"$seated"
-	says "$seated" 'ack 1'
-	paused 'kill -TERM "$PID"' 'echo more >&"$seated"' 'connect_to_server late'
-	says "$seated" 'ack 5'
-	says "$seated"
-	says "$late"
-	ends_in_order
-
-	start_server ./day05/echo 0
+	start_server ./day06/deadlines 0
 	connect_to_server seated
 	echo one >&"$seated"
 	says "$seated" one
@@ -416,24 +473,17 @@ ends_in_order() {
 	ends_in_order
 }
 
-@test "faults: days 4 and 5: a signal while the table is full, and nobody is accepted" {
-	local server acks
-
-	for server in "day04/event-loop --slots" "day05/echo --connections"; do
-		acks=()
-		[[ $server == day05* ]] || acks=(--acks)
-		# shellcheck disable=SC2086 # a program and its option
-		start_server ./$server 1 0
-		start_peers ping "${acks[@]}" --server-ends --connections 1 --count 1 --hold
-		stop_clean
-		finish_peers
-	done
+@test "faults: day 6: a signal while the table is full, and nobody is accepted" {
+	start_server ./day06/deadlines --connections 1 0
+	start_peers ping --server-ends --connections 1 --count 1 --hold
+	stop_clean
+	finish_peers
 }
 
-@test "faults: day 5: sends complete between the signal and the receives that it ends" {
+@test "faults: day 6: sends complete between the signal and the receives that it ends" {
 	local one seated=() i
 
-	start_server ./day05/echo 0
+	start_server ./day06/deadlines 0
 	# More than it reaps at a time.
 	for ((i = 0; i < 60; i++)); do
 		connect_to_server one

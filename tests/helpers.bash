@@ -1,6 +1,21 @@
 # What the tests share: servers that are started, waited for and ended by their process id.
 
-bats_require_minimum_version 1.5.0
+# What the messages of programs look like, and numbers in them, depends on the locale.
+export LC_ALL=C
+
+# bats_is_too_old: one line that says so, and the end of bats, before it says as much of each test. What is
+# written to descriptor 3 passes every version by.
+bats_is_too_old() {
+	local line="# The tests need bats 1.7 or later, this is ${BATS_VERSION:-older}: git clone https://github.com/bats-core/bats-core, then bats-core/bin/bats tests"
+
+	trap - DEBUG ERR EXIT
+	{ echo "$line" >&3; } 2>/dev/null || echo "$line" >&2
+	kill "$PPID"
+	exit 1
+}
+
+declare -F bats_require_minimum_version >/dev/null || bats_is_too_old
+bats_require_minimum_version 1.7.0
 
 cd "$BATS_TEST_DIRNAME/.." || exit 1
 
@@ -146,6 +161,11 @@ with_fault() {
 		ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" "${@:2}"
 }
 
+# with_two_faults FAULT FAULT COMMAND [ARG]...: the same with two.
+with_two_faults() {
+	INJECT_ALSO=$2 with_fault "$1" "${@:3}"
+}
+
 has_happened() {
 	[ -e "$BATS_TEST_TMPDIR/injected" ] && rm "$BATS_TEST_TMPDIR/injected"
 }
@@ -161,4 +181,12 @@ free_port() {
 # see tests/hurry.c. For `run` and start_server, like injected.
 in_a_hurry() {
 	exec env LD_PRELOAD=./build/tests/hurry.so ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" "$@"
+}
+
+# need_locale NAME: makes that locale, such as de_DE, and lets programs find it.
+need_locale() {
+	[ -e "/usr/share/i18n/locales/$1" ] || skip "needs the definition of $1 (package locales)"
+	mkdir -p "$BATS_TEST_TMPDIR/locales"
+	localedef -i "$1" -f UTF-8 "$BATS_TEST_TMPDIR/locales/$1.UTF-8"
+	export LOCPATH=$BATS_TEST_TMPDIR/locales
 }

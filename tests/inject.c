@@ -11,7 +11,7 @@
  *                     call it)   the N-th call fails with FAULT;
  *     completions     at the N-th submit_and_wait one more of them is "lost", as the kernel counts;
  *     features        the N-th ring has those that FAULT names, in hexadecimal, and no others.
- *   INJECTED=FILE is created when it has happened.
+ *   INJECT_ALSO=PLACE:FAULT:N is a second one. INJECTED=FILE is created when one has happened.
  *
  * Needs: Linux 6.10, whose NOP fails as it is told.
  * Run:   make test-programs
@@ -32,14 +32,20 @@ static const struct {
 	const char *name;
 	unsigned opcode;
 } operations[] = {
-	{"POLL_ADD", IORING_OP_POLL_ADD}, {"ACCEPT", IORING_OP_ACCEPT}, {"CLOSE", IORING_OP_CLOSE},
-	{"READ", IORING_OP_READ},	  {"WRITE", IORING_OP_WRITE},	{"SEND", IORING_OP_SEND},
-	{"RECV", IORING_OP_RECV},	  {"OPENAT", IORING_OP_OPENAT},
+	{"POLL_ADD", IORING_OP_POLL_ADD},   {"ACCEPT", IORING_OP_ACCEPT},
+	{"CLOSE", IORING_OP_CLOSE},	    {"READ", IORING_OP_READ},
+	{"WRITE", IORING_OP_WRITE},	    {"SEND", IORING_OP_SEND},
+	{"RECV", IORING_OP_RECV},	    {"OPENAT", IORING_OP_OPENAT},
+	{"SHUTDOWN", IORING_OP_SHUTDOWN},   {"TIMEOUT", IORING_OP_TIMEOUT},
+	{"CANCEL", IORING_OP_ASYNC_CANCEL},
 };
 #define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
 
-static char place[32], fault[32];
-static unsigned number;
+static struct fault {
+	char place[32], fault[32];
+	unsigned number, seen;
+} faults[2];
+static const char *fault; /* of the one that is due */
 
 __attribute__((noreturn)) static void refuse(const char *reason)
 {
@@ -47,25 +53,40 @@ __attribute__((noreturn)) static void refuse(const char *reason)
 	abort();
 }
 
-__attribute__((constructor)) static void read_environment(void)
+static void read_fault(const char *variable, struct fault *into)
 {
-	const char *text = getenv("INJECT");
+	const char *text = getenv(variable);
 
-	if (!text || sscanf(text, "%31[^:]:%31[^:]:%u", place, fault, &number) != 3)
+	if (text &&
+	    sscanf(text, "%31[^:]:%31[^:]:%u", into->place, into->fault, &into->number) != 3)
 		refuse("INJECT is not PLACE:FAULT:N");
 }
 
-/* Whether what happens at the place `name` now is to be the fault. */
-static bool is_due(const char *name)
+__attribute__((constructor)) static void read_environment(void)
 {
-	static unsigned seen;
+	read_fault("INJECT", &faults[0]);
+	read_fault("INJECT_ALSO", &faults[1]);
+}
+
+static void leave_sign(void)
+{
 	const char *sign = getenv("INJECTED");
 
-	if (strcmp(name, place) != 0 || (++seen != number && number != 0))
-		return false;
 	if (sign)
 		close(creat(sign, 0666));
-	return true;
+}
+
+/* Whether what happens at the place `name` now is to be a fault. */
+static bool is_due(const char *name)
+{
+	for (struct fault *f = faults; f < faults + 2; f++) {
+		if (strcmp(name, f->place) != 0 || (++f->seen != f->number && f->number != 0))
+			continue;
+		fault = f->fault;
+		leave_sign();
+		return true;
+	}
+	return false;
 }
 
 static int fault_as_result(void)
@@ -144,7 +165,7 @@ int io_uring_queue_init_params(unsigned entries, struct io_uring *ring, struct i
 	 * Since liburing 2.15 io_uring_peek_cqe() calls __io_uring_get_cqe() only where the kernel
 	 * may have something to hand over, which of such a ring is never certain.
 	 */
-	if (result == 0 && strcmp(place, "get_cqe") == 0)
+	if (result == 0 && strcmp(faults[0].place, "get_cqe") == 0)
 		ring->flags |= IORING_SETUP_IOPOLL;
 	return result;
 }

@@ -7,11 +7,14 @@
 # ```                 of the block, has to be this, numbers included. What may differ is listed below,
 #                     in `varies`: add a line there for what depends on the machine or the moment.
 #                     A server, a command whose output has "listening on", gets a free port for its
-#                     default one and runs on while the blocks that follow are its clients. The line
-#                     "^C" in its block ends it as Ctrl-C does; a block without "^C" shows only how
-#                     its output begins. A line "..." stands for any number of lines.
+#                     default one and runs on while the blocks that follow are its clients. "^C"
+#                     at the beginning of a line ends it as Ctrl-C does, and what follows is what it
+#                     prints then; a block without "^C" shows only how its output begins. A line
+#                     "..." stands for any number of lines.
 # ```sh               is for the reader only: nothing is run. For what takes long or needs a choice.
-# ```text             is for drawings: at most 100 columns wide.
+# ```text             is for what is no code and not run, and for memory drawn as a row of boxes: at most 100 columns
+#                     wide.
+# ![WORDS](NAME.svg)  is a drawing, which lies beside the lesson and has a <title> and a <desc> that tell all it shows.
 # ```c FILE           lines of FILE, one after the other and with their indentation. A line "..." stands
 #                     for lines that are left out; what follows it has to come later in FILE. No other
 #                     C is allowed: wrong code is quoted from mistakes/.
@@ -35,6 +38,10 @@ varies=(
 	'addresses in memory' 's/0x[0-9a-f]{12}\b/ADDRESS/g'
 	'the port that was free' 's/^(listening on .*:)[0-9]+$/\1PORT/'
 	'looks without a completion' 's/(nothing there yet,) [0-9]+ times/\1 N times/'
+	'how many completions a wait brings' 's/waits: [0-9]+, completions a wait: [0-9.]+,/waits: N, completions a wait: N,/'
+	"peer: the answers' times" 's/reply: [0-9]+ us/reply: N us/g'
+	'what a request takes' 's/: +[0-9]+ ns a request/: N ns a request/'
+	'short-send: what a socket takes at once' 's/: [0-9]+ sent, [0-9]+ read/: N sent, N read/; s/waits for [0-9]+ bytes more/waits for N bytes more/'
 	'when a kernel thread fell asleep' 's/after [0-9]+ ms/after N ms/'
 	"probe: this machine's kernel and liburing" 's/^(kernel|liburing): .*/\1: RELEASE/'
 	'ringtrace: times' 's/^ +[0-9]+\.[0-9]{6} /TIME /; s/ *[0-9]+\.[0-9]{3} ms/ N ms/g'
@@ -65,7 +72,7 @@ here() {
 	# shellcheck disable=SC2001 # a regular expression
 	command=$(sed -E 's/^make [a-z0-9 -]+ && //' <<<"$command")
 	if [ -n "${PORT:-}" ]; then
-		command=${command//700[345]/$PORT}
+		command=${command//700[3-9]/$PORT}
 		command=$(sed -E "s/\\$\\(pidof [a-z-]+\\)/$PID/" <<<"$command")
 	fi
 	echo "$command"
@@ -203,6 +210,22 @@ runs_as_shown() {
 	runs_as_shown day05-echo/README.md
 }
 
+@test "day 6's lesson shows what its program prints" {
+	runs_as_shown day06-deadlines/README.md
+}
+
+@test "day 7's lesson shows what its program prints" {
+	runs_as_shown day07-proxy/README.md
+}
+
+@test "day 8's lesson shows what its program prints" {
+	runs_as_shown day08-web/README.md
+}
+
+@test "day 9's lesson shows what its program prints" {
+	runs_as_shown day09-cores/README.md
+}
+
 # trace_of FILE: the lesson's text block that shows a server under ringtrace, without the command.
 trace_of() {
 	awk '/^```text$/ { inside = 1; next }
@@ -211,20 +234,35 @@ trace_of() {
 		inside && /^\$ \.\/ringtrace / { shown = 1 }' "$1"
 }
 
-@test "what the lessons of the servers show under ringtrace is what one peer makes it print" {
-	local lesson command peer
+# talk_as_in LESSON: is the client of the run that the lesson shows, for a server on $PORT.
+talk_as_in() {
+	local client
 
-	for lesson in day0[345]-*/README.md; do
-		command=$(sed -n 's/^\$ \.\/ringtrace //p' "$lesson")
+	exec {client}<>"/dev/tcp/127.0.0.1/$PORT"
+	case $1 in
+	day03*) ;;
+	day04*) printf hello >&"$client" ;;
+	day05* | day06*) echo 'hello, ring' >&"$client" ;;
+	*)
+		echo "$1: add its client here"
+		return 1
+		;;
+	esac
+	[[ $1 == day03* ]] || read -r -t 20 <&"$client"
+	exec {client}>&-
+}
+
+# A lesson whose run needs more than a server and one client has a test in the file of its day.
+@test "what the lessons of the servers show under ringtrace is what one client makes it print" {
+	local lesson command
+
+	for lesson in day0[3-9]-*/README.md; do
+		command=$(sed -n 's/^\$ \.\/ringtrace \(\.\/day0\)/\1/p' "$lesson")
+		[ -n "$command" ] || [[ $lesson != day0[3-6]* ]]
+		[ -n "$command" ] || continue
 		# shellcheck disable=SC2086 # the words of the command
 		start_server ./ringtrace -o "$BATS_TEST_TMPDIR/trace" $command 0
-		exec {peer}<>"/dev/tcp/127.0.0.1/$PORT"
-		case $lesson in
-		day04*) printf hello >&"$peer" ;;
-		day05*) echo 'hello, ring' >&"$peer" ;;
-		esac
-		read -r -t 20 <&"$peer" || [[ $lesson == day03* ]]
-		exec {peer}>&-
+		talk_as_in "$lesson"
 		[[ $lesson == day03* ]] || kill -TERM "$PID"
 		wait_until has_ended "$PID"
 		# Descriptors have other numbers here.
@@ -282,7 +320,7 @@ fenced() {
 @test "every excerpt in the lessons is in its source, and every drawing fits" {
 	local lesson block language rest failed=0 count=0
 
-	for lesson in day0[1-5]-*/README.md; do
+	for lesson in day0[1-9]-*/README.md; do
 		while IFS= read -r -d $'\036' block; do
 			read -r language rest <<<"${block%%$'\n'*}"
 			# shellcheck disable=SC2086 # names of files
@@ -294,6 +332,45 @@ fenced() {
 		done < <(fenced "$lesson")
 	done
 	((failed == 0 && count > 50))
+}
+
+@test "every drawing is shown, tells in words what it shows, and can be read on a phone, in light and dark" {
+	local drawing text what count=0
+
+	for drawing in day0*-*/*.svg; do
+		echo "$drawing"
+		grep -qE "^!\[[^]]{12,}\]\(${drawing#*/}\)$" "${drawing%/*}/README.md"
+		text=$(<"$drawing")
+		for what in 'viewBox="0 0 400 ' 'role="img"' '<title id="title">' '<desc id="desc">' '@media (prefers-color-scheme: dark)'; do
+			[[ "$text" == *"$what"* ]]
+		done
+		# Letters of 14 pixels or more, and letters they are, not their outlines.
+		[ -z "$(grep -oE 'font(-size)?[:=] ?"?[0-9]+' "$drawing" | grep -oE '[0-9]+$' | awk '$1 < 14')" ]
+		[ "$(grep -c '<text' "$drawing")" -ge 5 ]
+		count=$((count + 1))
+	done
+	((count >= 6))
+}
+
+# words_before_second_command FILE: of its text, without what is in blocks.
+words_before_second_command() {
+	awk '/^```/ { inside = !inside; console = /^```console$/; next }
+		inside && console && /^\$ / && ++commands == 2 { exit }
+		!inside { words += NF }
+		END { print words }' "$1"
+}
+
+@test "a lesson lets its reader type a second command within 1,000 words, and leads to the next" {
+	local lesson words lessons
+
+	lessons=(day0*-*/README.md)
+	for lesson in "${lessons[@]:0:3}"; do
+		words=$(words_before_second_command "$lesson")
+		echo "$lesson: $words words"
+		((words > 50 && words <= 1000))
+		grep -qx "## What's still missing" "$lesson"
+		tail -n 2 "$lesson" | grep -q 'Next: \[day '
+	done
 }
 
 # anchors FILE: those that its headings get on GitHub.
@@ -332,7 +409,7 @@ links() {
 		done < <(links "$file")
 	done < <(find . -name '*.md' ! -path './build/*' ! -path './my/*' ! -path '*/node_modules/*' -printf '%P\n')
 	((failed == 0 && count > 100))
-	for file in day0[1-5]-*/; do
+	for file in day0[1-9]-*/; do
 		grep -qF "](${file}" README.md
 	done
 }
@@ -340,7 +417,7 @@ links() {
 @test "the kernel that a day needs is the same in its source, its lesson and the table of days" {
 	local lesson needs
 
-	for lesson in day0[1-5]-*/README.md; do
+	for lesson in day0[1-9]-*/README.md; do
 		# The day's main program is the one that is called like the day.
 		needs=$(sed -nE 's/^ \* Needs: +Linux ([0-9.]+[0-9]).*/\1/p' "${lesson%/*}/$(sed -E 's/^day..-//' <<<"${lesson%/*}").c")
 		echo "$lesson: $needs"
@@ -350,37 +427,47 @@ links() {
 	done
 }
 
-@test "the README says from which day on each part of common/ is used" {
+@test "docs/install.md says from which day on each part of common/ is used" {
 	local header day files
 
 	for header in common/*.h; do
 		[ "$header" != common/names.h ] || continue # probe's alone, which is a tool
-		files=(day0[1-5]-*/*.c)
+		files=(day0[1-9]-*/*.c)
 		day=$(grep -l "\"$header\"" "${files[@]}" | head -n 1)
-		grep -q "^| $((10#${day:3:2})) | \[${header#common/}\]($header) |" README.md || { echo "$header: from $day on"; false; }
+		grep -q "^| $((10#${day:3:2})) | \[${header#common/}\](../$header) |" docs/install.md || { echo "$header: from $day on"; false; }
 	done
 }
 
+# diff_of OLD NEW MOST: at most MOST lines are removed and added, and the lesson beside NEW gives both numbers.
+diff_of() {
+	local gone new lesson
+
+	gone=$(diff "$1" "$2" | grep -c '^<' || true)
+	new=$(diff "$1" "$2" | grep -c '^>' || true)
+	echo "$1 -> $2: $gone lines removed and $new added, at most $3 together"
+	((gone + new <= $3))
+	lesson=${2%/*}/README.md
+	[ ! -e "$lesson" ] || grep -qF "$gone lines removed and $new added" "$lesson"
+}
+
 @test "one idea a day: the sources, and what is new from one day to the next, stay as small as they are" {
-	local source most lines changed gone
+	local source most lines
 
 	while read -r source most; do
 		lines=$(wc -l <"$source")
 		echo "$source: $lines lines, at most $most"
 		((lines <= most))
 	done <<-END
+		day01-setup/batch.c 105
 		day01-setup/setup.c 175
 		day01-setup/sqpoll.c 125
-		day02-registered-files/registered-files.c 230
+		day02-registered-files/registered-files.c 205
 		day03-accept/accept.c 200
 		day03-accept/poll-accept.c 140
-		day04-event-loop/event-loop.c 420
-		day05-echo/echo.c 560
+		day04-event-loop/event-loop.c 310
+		day05-echo/echo.c 500
+		day06-deadlines/deadlines.c 630
 	END
-	gone=$(diff day04-event-loop/event-loop.c day05-echo/echo.c | grep -c '^<')
-	changed=$(diff day04-event-loop/event-loop.c day05-echo/echo.c | grep -c '^[<>]')
-	echo "from day 4 to day 5: $changed lines differ, $gone of them are gone"
-	((changed <= 250 && gone <= 50))
-	grep -qF "$gone lines removed and $((changed - gone)) added" README.md
-	grep -qF "$gone lines removed and $((changed - gone)) added" day05-echo/README.md
+	diff_of day04-event-loop/event-loop.c day05-echo/echo.c 270
+	diff_of day05-echo/echo.c day06-deadlines/deadlines.c 190
 }

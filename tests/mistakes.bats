@@ -122,7 +122,7 @@ older_liburing() {
 }
 
 @test "timeouts and cancels" {
-	mistakes receive-timeout timeout-count cancel-first-match
+	mistakes receive-timeout timeout-count cancel-first-match multishot-link-timeout timeout-each
 }
 
 @test "multishot: ended, and nobody looked; one address for all; a poll that is no level" {
@@ -149,7 +149,7 @@ older_liburing() {
 	run make -s mistake M=not-seen
 	[ "$status" -eq 0 ]
 	[ "$(grep -c "^\$ ./mistakes/not-seen" <<<"$output")" -eq 2 ]
-	[[ "$output" == *$'\nseen: '*$'\ncured: '* ]]
+	[[ "$output" == *$'\nseen: '*$'\nfixed: '* ]]
 }
 
 @test "the text has a section for each program, the index leads to each, and each is tested" {
@@ -232,6 +232,10 @@ is_shown() {
 	is_shown day4-armed-when-full
 }
 
+@test "a patch to day 4: one completion a pass" {
+	is_shown day4-one-a-pass
+}
+
 @test "a patch to day 5: two sends at once" {
 	is_shown day5-two-sends
 }
@@ -248,15 +252,23 @@ is_shown() {
 	is_shown day5-no-pause
 }
 
-@test "a patch to day 5: no reserve" {
-	is_shown day5-no-reserve
+@test "a patch to day 5: no own buffer" {
+	is_shown day5-no-own-buffer
 }
 
-@test "a patch to day 5: unread bytes at the end" {
-	is_shown day5-unread-at-the-end
+@test "a patch to day 6: unread bytes at the end" {
+	is_shown day6-unread-at-the-end
 }
 
-@test "a patch to day 5: a close without a shutdown" {
+@test "a patch to day 6: activity while ending" {
+	is_shown day6-activity-while-ending
+}
+
+@test "a patch to day 6: a stuck send is not cancelled" {
+	is_shown day6-stuck-send-not-cancelled
+}
+
+@test "a patch to closing: a close without a shutdown" {
 	is_recent && skip "shows up to Linux 6.12 only"
 	is_shown day5-close-without-shutdown
 }

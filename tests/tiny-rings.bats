@@ -91,8 +91,24 @@ day_5_with() {
 	two_at_a_time day_5_with 1 2
 }
 
-@test "day 5 with every bound at its smallest: the streams are equal" {
-	build_with day05-echo/echo.c RING_ENTRIES=1 COMPLETION_ENTRIES=1 BUFFERS_A_SEND=1 PAUSE_BUFFERS=1 OWN_BYTES=1
+# day_6_with ENTRIES
+day_6_with() {
+	build_with day06-deadlines/deadlines.c RING_ENTRIES="$1" COMPLETION_ENTRIES="$1"
+	start_server "$PROGRAM" --idle 5000 0
+	launch_peers random --connections 50 --seconds 1
+	peer stream --connections 100 --bytes "$(scaled 100000)"
+	finish_peers
+	(($1 > 1)) || start_peers absent --small --connections 30
+	stop_clean
+	was_tight 'completion queue overflowed'
+}
+
+@test "day 6 with rings of one and two entries and the smallest completion queues: the streams are equal" {
+	two_at_a_time day_6_with 1 2
+}
+
+@test "day 6 with every bound at its smallest: the streams are equal" {
+	build_with day06-deadlines/deadlines.c RING_ENTRIES=1 COMPLETION_ENTRIES=1 PAUSE_BUFFERS=1 OWN_BYTES=1
 	start_server "$PROGRAM" --buffers 1 --buffer-size 100 0
 	peer stream --connections 20 --bytes "$(scaled 20000)"
 	peer random --connections 20 --seconds 1 --bytes 100000
@@ -103,4 +119,21 @@ day_5_with() {
 	finish_peers
 	[ ! -s "$LOG.err" ]
 	was_tight 'completion queue overflowed' 'buffer ring empty' pauses
+}
+
+# The multishot accept stays in flight only while more slots are free than the completion queue has entries. Three times
+# so many clients fill the table that it's cancelled, and twice it's armed again: each time it must be the same.
+@test "day 6: the bound of the multishot accept is crossed again and again, and nobody is turned away" {
+	local round
+
+	build_with day06-deadlines/deadlines.c RING_ENTRIES=16 COMPLETION_ENTRIES=32
+	start_server "$PROGRAM" --connections 100 0
+	for round in 1 2 3; do
+		pause_server
+		launch_peers stream --connections 400 --bytes 1000
+		wait_until are_connected 300
+		kill -CONT "$PID"
+		finish_peers
+	done
+	stop_clean
 }

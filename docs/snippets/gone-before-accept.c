@@ -15,7 +15,7 @@ int main(void)
 	close(client); /* resets the connection */
 
 	server = must(accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC), "accept4");
-	printf("reset before the accept: accepted, then recv says %s\n",
+	printf("reset before the accept: accepted, then recv fails with %s\n",
 	       name_of(recv(server, &byte, 1, 0) < 0 ? -errno : 0));
 	return EXIT_SUCCESS;
 }

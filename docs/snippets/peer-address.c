@@ -24,6 +24,6 @@ int main(void)
 	fd = must(next_completion(&ring).res, "IORING_OP_FIXED_FD_INSTALL");
 
 	must(getpeername(fd, (struct sockaddr *)&address, &length), "getpeername");
-	printf("the peer in slot 0 is at %s\n", inet_ntoa(address.sin_addr));
+	printf("the client in slot 0 is at %s\n", inet_ntoa(address.sin_addr));
 	return EXIT_SUCCESS;
 }

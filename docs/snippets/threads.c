@@ -67,6 +67,7 @@ int main(void)
 		all = all && (long)accepted > 0;
 		sum += (long)accepted;
 	}
-	printf("%ld peers, shared by %d threads: %s\n", sum, THREADS, all ? "each has some" : "no");
+	printf("%ld clients, shared by %d threads: %s\n", sum, THREADS,
+	       all ? "each has some" : "no");
 	return all && sum == PEERS ? EXIT_SUCCESS : EXIT_FAILURE;
 }

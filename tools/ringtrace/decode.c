@@ -382,7 +382,7 @@ static void add_message(struct text *text, const struct event *event)
 		add_socket_address(text, event, (uintptr_t)message->msg_name, message->msg_namelen);
 	add_vectors(text, event);
 	if (message->msg_controllen)
-		text_add(text, " control len %zu", message->msg_controllen);
+		text_add(text, " control len %zu", (size_t)message->msg_controllen);
 }
 
 static bool has_registered_buffer(const struct io_uring_sqe *sqe, unsigned fields)

@@ -1,12 +1,12 @@
 /*
- * Day 1: what this machine's io_uring can do.
+ * What this machine's io_uring can do. A tool, and no day's lesson.
  *
  * Asks the kernel: which features and set-up flags it has, which operations it knows, which limits
- * hold; and says for each of the five days whether it can run here and, if not, what is missing.
- * A feature is found by trying it: version numbers lie where distributions port features back.
+ * hold; and prints for each day whether it can run here and, if not, what is missing. A feature is
+ * found by trying it, because version numbers lie where distributions backport features.
  *
- * Needs: nothing; it is there to say what is missing.
- * Run:   make day01 && ./day01/probe
+ * Needs: nothing; it's there to tell you what is missing.
+ * Run:   make probe && ./day01/probe
  *        ./day01/probe --days
  */
 #include <errno.h>
@@ -26,7 +26,7 @@
 #include "common/ring.h"
 
 #define ENTRIES 8
-#define DAYS	5
+#define DAYS	9
 
 struct bit {
 	unsigned mask;
@@ -34,7 +34,7 @@ struct bit {
 	unsigned companions; /* a set-up flag: others it is only accepted with */
 };
 
-/* Written as numbers from where liburing 2.3 ends: later kernels are to be named, too. */
+/* Numbers where liburing 2.3 has no name, because later kernels have more. */
 static const struct bit features[] = {
 	{IORING_FEAT_SINGLE_MMAP, "SINGLE_MMAP"},
 	{IORING_FEAT_NODROP, "NODROP"},
@@ -56,7 +56,7 @@ static const struct bit features[] = {
 	{1U << 17, "NO_IOWAIT"},
 };
 
-/* Not tried: the two flags that place a ring in memory that the program has to bring along. */
+/* Not tried: the two flags that place a ring in memory which the program has to provide. */
 static const struct bit setup_flags[] = {
 	{IORING_SETUP_IOPOLL, "IOPOLL"},
 	{IORING_SETUP_SQPOLL, "SQPOLL"},
@@ -126,17 +126,18 @@ static void print_operations(struct io_uring *ring)
 	struct io_uring_probe *probe = io_uring_get_probe_ring(ring);
 	unsigned opcode;
 
+	/* With its number, which is all that /proc/PID/fdinfo gives of a request. */
 	printf("\noperations:\n");
 	if (!probe) {
 		printf("  this kernel cannot be asked (Linux 5.6 can)\n");
 		return;
 	}
 	for (opcode = 0; opcode < OPERATION_NAMES; opcode++)
-		printf("  %-16s %s\n", operation_name(opcode),
-		       io_uring_opcode_supported(probe, (int)opcode) ? "yes" : "no");
+		printf("  %-16s %-3s %3u\n", operation_name(opcode),
+		       io_uring_opcode_supported(probe, (int)opcode) ? "yes" : "no", opcode);
 	for (; opcode <= probe->last_op; opcode++)
-		printf("  opcode %-9u %s\n", opcode,
-		       io_uring_opcode_supported(probe, (int)opcode) ? "yes" : "no");
+		printf("  %-16s %-3s %3u\n", "?",
+		       io_uring_opcode_supported(probe, (int)opcode) ? "yes" : "no", opcode);
 	io_uring_free_probe(probe);
 }
 
@@ -166,7 +167,7 @@ static void print_limits(void)
 		printf("  kernel.io_uring_disabled: %d\n", disabled);
 }
 
-/* Submits the one request that was prepared, and returns its result, or why that failed. */
+/* Submits the one request that is prepared. Returns its result, or why that failed. */
 static int result_of_one(struct io_uring *ring)
 {
 	struct io_uring_cqe *cqe;
@@ -199,8 +200,8 @@ static int try_sparse_table(struct io_uring *ring)
 }
 
 /*
- * Multishot requests on something that is no socket: a kernel that knows them gets as far as to say
- * ENOTSOCK, an older one rejects the request as such, with EINVAL.
+ * Multishot requests on something that isn't a socket: a kernel that knows them gets as far as
+ * ENOTSOCK, an older one rejects the request itself, with EINVAL.
  */
 static int try_multishot_accept(struct io_uring *ring)
 {
@@ -212,8 +213,8 @@ static int try_multishot_accept(struct io_uring *ring)
 	return result == -ENOTSOCK ? 0 : result;
 }
 
-/* Much larger than the ring that all else is tried on: it may be more than ulimit -l allows. */
-static int try_ring_of_days_4_and_5(struct io_uring *unused)
+/* Much larger than the ring for everything else, so it may be more than ulimit -l allows. */
+static int try_servers_ring(struct io_uring *unused)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_SINGLE_ISSUER |
@@ -266,8 +267,7 @@ static const struct {
 	{try_ring_descriptor, 2, "registering the ring's own descriptor (Linux 5.18)"},
 	{try_sparse_table, 2, "a sparse table of direct descriptors (Linux 5.19)"},
 	{try_multishot_accept, 3, "multishot accept (Linux 5.19)"},
-	{try_ring_of_days_4_and_5, 4,
-	 "a ring of 512 and 4096 entries with DEFER_TASKRUN (Linux 6.1)"},
+	{try_servers_ring, 4, "a ring of 512 and 4096 entries with DEFER_TASKRUN (Linux 6.1)"},
 	{try_buffer_ring, 5, "buffer rings (Linux 5.19)"},
 	{try_multishot_receive, 5, "multishot receive (Linux 6.0)"},
 };
@@ -324,7 +324,7 @@ int main(int argc, char **argv)
 		argc, argv,
 		"[--days]\n"
 		"Shows what this machine's io_uring can do, and which of the days can run here.\n"
-		"The exit status is 1 when some day cannot.",
+		"The exit status is 1 if some day can't.",
 		options);
 	option_no_more(argc, argv);
 
