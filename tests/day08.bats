@@ -17,6 +17,7 @@ setup() {
 
 teardown() {
 	end_servers
+	! mountpoint -q "$ROOT/slow" || umount -l "$ROOT/slow"
 }
 
 web() {
@@ -164,8 +165,14 @@ has_closed_all() {
 	local i
 
 	web
+	{
+		printf 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n'
+		head -c 900000 /dev/zero
+	} >"$BATS_TEST_TMPDIR/post"
 	for ((i = 0; i < 20; i++)); do
-		head -c 1000000 /dev/zero | fetch -o /dev/null -w '%{http_code}' -H 'Expect:' -X POST --data-binary @- \
+		browser raw <"$BATS_TEST_TMPDIR/post" | grep 'HTTP/1.1 405 Method Not Allowed'
+		[[ $(ended) == EOF* ]]
+		head -c 900000 /dev/zero | fetch -o /dev/null -w '%{http_code}\n' -H 'Expect:' -X POST --data-binary @- \
 			"$URL/" | grep -x 405
 	done
 	stop_clean
@@ -271,6 +278,38 @@ has_closed_all() {
 	for name in fifo null private; do
 		[ "$(status_of "$URL/$name")" = 404 ]
 	done
+	stop_clean
+}
+
+is_mounted_or_not() {
+	has_lines "$BATS_TEST_TMPDIR/disk" ready 1 || has_ended "$DISK"
+}
+
+@test "day 8: a file on a slow disk: the others are answered at once" {
+	local i begin longest=0 took
+
+	[ "$(id -u)" = 0 ] && [ -c /dev/fuse ] || skip "needs root and /dev/fuse"
+	mkdir "$ROOT/slow"
+	build/tests/slow-disk 500 262144 "$ROOT/slow" >"$BATS_TEST_TMPDIR/disk" 3>&- &
+	DISK=$!
+	SERVERS+=("$DISK")
+	wait_until is_mounted_or_not
+	has_lines "$BATS_TEST_TMPDIR/disk" ready 1 || skip "nothing can be mounted here"
+	web
+	fetch "$URL/slow/file.bin" -o "$BATS_TEST_TMPDIR/got" 3>&- &
+	SERVERS+=("$!")
+	sleep 0.2 # so that it is at its first read
+	for ((i = 0; i < 10; i++)); do
+		begin=$(now_ms)
+		[ "$(fetch "$URL/hello.txt")" = 'hello, web' ]
+		took=$(($(now_ms) - begin))
+		longest=$((took > longest ? took : longest))
+	done
+	echo "the longest of 10 took $longest ms"
+	kill -0 "${SERVERS[-1]}" # the file is still being read
+	wait "${SERVERS[-1]}"
+	[ "$(wc -c <"$BATS_TEST_TMPDIR/got")" = 262144 ]
+	kill -TERM "$DISK"
 	stop_clean
 }
 
