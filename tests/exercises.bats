@@ -189,10 +189,14 @@ stands() {
 }
 
 @test "4.1 quit" {
-	stands 4.1 "a peer that says 'quit' should get 'bye'; it got 'ack 5'."
+	stands 4.1 "a client that sends 'quit' should get 'bye'; it got 'ack 5'."
 }
 
-@test "4.1: the beginning of the word is not the word" {
+@test "4.1: what is not enough: a close, a reply to what is to be discarded, the beginning of the word" {
+	half 4.1 's/(connection->quits) = says_quit/connection->eof = \1 = says_quit/' \
+		"a client that goes on sending after its 'bye' shouldn't be reset"
+	half 4.1 's/if \(!connection->shut_down\)$/if (true)/' \
+		"a client that has sent 20000 bytes after its 'quit' was reset"
 	half 4.1 's/length >= [^&]*&& memcmp\(chunk, word, sizeof\(word\)\)/memcmp(chunk, word, (size_t)length < sizeof(word) ? (size_t)length : sizeof(word))/' \
 		"'q' alone is not 'quit': it should get its 'ack'; it got 'bye'."
 }
