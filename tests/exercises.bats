@@ -205,6 +205,13 @@ stands() {
 	stands 4.3 "three lines that come together should get 'ack 1', 'ack 2' and 'ack 3'; instead of one of these came 'ack 9'."
 }
 
+@test "4.3: what is not enough: a close after too long a line, and replies that may not fit" {
+	half 4.3 's/else if \(connection->too_long .*/else if (connection->too_long)/; s/^\t\tprepare_shutdown\(slot\);/\t\tprepare_close(slot);/' \
+		"after 'too long' a client should get EOF, not a reset"
+	half 4.3 's/connection->length \+ MOST_REPLY_BYTES <= OWN_BYTES/connection->length < OWN_BYTES/' \
+		"20000 lines of one byte should get as many times 'ack 1'"
+}
+
 @test "5.3: to pass on all at once is not enough, for then who reads is ended, too" {
 	half 5.3 's,portion = most_queued\(\) / 2,portion = said,' "when forty peers speak at once each should hear the others"
 }
