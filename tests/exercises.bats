@@ -64,9 +64,9 @@ half() {
 	original=$(sed -n 's,^--- a/,,p' exercises/"$1"-*/solution.patch)
 	mkdir -p "my/$1" && cp "$original" "my/$1"
 	solve "$1"
-	cp my/"$1"/*.c "$BATS_TEST_TMPDIR/whole"
+	cp my/"$1"/*.c my/whole
 	sed -i -E "$2" my/"$1"/*.c
-	run ! cmp -s "$BATS_TEST_TMPDIR/whole" my/"$1"/*.c
+	run ! cmp -s my/whole my/"$1"/*.c
 	check "$1"
 	[ "$status" -eq 1 ]
 	[[ $output == *"Not yet: $3"* ]]
@@ -264,13 +264,39 @@ chat() {
 	stands 5.3 "what a client says should reach every other client; with 3 of them one heard nothing for 3 s."
 }
 
+warn() {
+	stands 6.1 "with --idle 1600, a client that says nothing should get the line 'idle'; it got ''."
+}
+
+warn_at_any_time() {
+	half 6.1 's/\.sending && !connections\[slot\]/.ending \&\& !connections[slot]/' \
+		"what a client gets back should stay whole: no 'idle' in the midst of it"
+}
+
+warn_for_ever() {
+	half 6.1 's/(half_over) = true/\1 = false/' "a silent client should get one 'idle', then EOF; it got 'idle' as well."
+}
+
+warn_once_only() {
+	half 6.1 '/^static void record_activity/,/^}/s/^.*half_over = false.*//' \
+		"a client should be warned each time it falls silent, even after an earlier warning"
+}
+
 in_a_tree_of_its_own() {
 	make_tree "$1"
 	"$1"
 }
 
-@test "5.1 rot13; 5.2 rate, and one rate for all connections together is not enough; 5.3 chat" {
-	two_at_a_time in_a_tree_of_its_own rot13 one_rate rate chat
+@test "5.1 rot13; 5.3 chat" {
+	two_at_a_time in_a_tree_of_its_own rot13 chat
+}
+
+@test "6.1 warn; what is not enough: at any time, for ever, and only once" {
+	two_at_a_time in_a_tree_of_its_own warn warn_at_any_time warn_once_only warn_for_ever
+}
+
+@test "6.2 rate, and one rate for all connections together is not enough" {
+	two_at_a_time in_a_tree_of_its_own rate one_rate
 }
 
 # numbers: of all exercises, one a line.
