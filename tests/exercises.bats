@@ -282,6 +282,16 @@ warn_once_only() {
 		"a client should be warned each time it falls silent, even after an earlier warning"
 }
 
+ended_for_its_rate() {
+	half 6.2 's/if \(connection->pausing && !connection->ending/if (false/' \
+		"with --rate 2000 --idle 100, 9000 bytes should take three seconds or more; "
+}
+
+rate_at_the_end() {
+	half 6.2 's/if \(connections\[slot\].pausing\)/if (false)/' \
+		"at SIGTERM a client should get what was received, without waiting for its rate; it got 4096 of 12288 bytes"
+}
+
 in_a_tree_of_its_own() {
 	make_tree "$1"
 	"$1"
@@ -295,8 +305,8 @@ in_a_tree_of_its_own() {
 	two_at_a_time in_a_tree_of_its_own warn warn_at_any_time warn_once_only warn_for_ever
 }
 
-@test "6.2 rate, and one rate for all connections together is not enough" {
-	two_at_a_time in_a_tree_of_its_own rate one_rate
+@test "6.2 rate; what is not enough: one for all together, a deadline for who waits for it, a rate at the end" {
+	two_at_a_time in_a_tree_of_its_own rate one_rate ended_for_its_rate rate_at_the_end
 }
 
 # numbers: of all exercises, one a line.
