@@ -1,6 +1,6 @@
 /*
- * Four requests are submitted, two complete: io_uring_submit() stops behind an SQE that the kernel
- * refuses, and the rest stays in the queue.
+ * Four requests are submitted but only two complete: io_uring_submit() stops at an SQE that the
+ * kernel refuses, and everything behind it stays in the queue.
  *
  * The refused one here is a receive with a flag that no kernel knows.
  */
