@@ -1,4 +1,4 @@
-# What the days before the fifth claim, as a table for people.
+# What the days claim, as a table for people.
 # Usage: awk -f bench/statistics.awk -f bench/days.awk samples.csv
 
 function operations(variant, text, to,    rate) {
@@ -24,6 +24,12 @@ function looping(connections,    load) {
 	       short(median_of(load, "calls_per_message", "event-loop"))
 }
 
+function messages(program) {
+	printf "  %-34s %6s us of CPU a message%s\n", program,
+	       short(median_of("day56", "server_ns_per_message", program) / 1000),
+	       (program == "deadlines" ? sprintf(", %s times the first", short(median_ratio("day56", "server_ns_per_message", "deadlines", "echo"))) : "")
+}
+
 END {
 	if (median_of("days", "operations_per_s", "nop_1") != "") {
 		print "\nday 1, batching:"
@@ -46,5 +52,10 @@ END {
 		looping(10)
 		looping(100)
 		looping(1000)
+	}
+	if (median_of("day56", "server_ns_per_message", "deadlines") != "") {
+		print "day 6, the deadlines (500 connections, 512 B):"
+		messages("echo")
+		messages("deadlines")
 	}
 }

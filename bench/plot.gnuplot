@@ -5,7 +5,7 @@ set output ARG2
 set multiplot layout 1,3
 set logscale x
 set grid
-set key top left
+set key bottom center
 set xlabel "connections (512 B, one in flight each)"
 set style line 1 linecolor "#1f5fa8" linewidth 2 pointtype 7 pointsize 0.6
 set style line 2 linecolor "#d0561c" linewidth 2 pointtype 5 pointsize 0.6

@@ -1,5 +1,5 @@
 # The comparison of a server with another, as a table for people (table=1) or as CSV: for each load and figure the median of each
-# server with least and greatest value, the ratio taken round by round, and the goal.
+# server with its smallest and largest value, the ratio taken round by round, and the goal.
 # Usage: awk -f bench/statistics.awk -f bench/summary.awk -v table=1 -v other=epoll TITLES FIGURES samples.csv
 
 BEGIN { FS = "|" }
@@ -14,7 +14,7 @@ part == 2 {
 	goal[count] = $5
 }
 
-# Sets middle, least and most; false where nothing was measured.
+# Sets middle, least and most; false if nothing was measured.
 function summarize(values, number, divide_by) {
 	if (!number)
 		return 0
@@ -29,8 +29,8 @@ function spread(number) {
 }
 
 # "ratio <= 0.97", "io_uring <= 64" or "stream-4 <= 1.3": which figure (the last: that of io_uring divided by
-# its figure under another load), which way, how much. Ratios are judged as they are shown, to a hundredth:
-# closer than that no two runs agree.
+# its figure under another load), which way, how much. Ratios are compared as they're shown, to a
+# hundredth, because no two runs agree more closely than that.
 function verdict(i, of_ratio, of_io_uring,    part, value, alone) {
 	if (!goal[i])
 		return ""
@@ -63,10 +63,7 @@ function csv(number,    i, text) {
 }
 
 END {
-	if (table)
-		printf "%-35s %-26s %-22s %-22s %-18s %s\n", "load", "figure", other, "io_uring",
-		       "ratio", "goal"
-	else
+	if (!table)
 		print "load,figure," other "," other "_least," other "_most,io_uring,io_uring_least,io_uring_most," \
 		      "ratio,ratio_least,ratio_most,goal,verdict,load_saturated"
 	for (i = 1; i <= count; i++)
@@ -103,6 +100,9 @@ function row(i,    values, number, others, ours, ratio, of_ratio, of_ours, satur
 		      verdict(i, of_ratio, of_ours) "," saturated
 		return
 	}
+	if (!rows++)
+		printf "%-35s %-26s %-22s %-22s %-18s %s\n", "load", "figure", other, "io_uring",
+		       "ratio", "goal"
 	saturated = saturated && figure[i] ~ /per_s$/
 	any_saturated = any_saturated || saturated
 	printf "%-35s %-26s %-22s %-22s %-18s %s\n", title[load[i]], label[i], others, ours,

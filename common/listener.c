@@ -19,17 +19,15 @@
 #define PORT_RETRY_MS	10
 
 /*
- * A peer that has been silent for the first time is asked whether it is still there, and again
- * after each interval, until it has left so many questions unanswered. What was sent has as long to
- * be acknowledged.
+ * A client that has been silent for the first time is asked whether it's still there, and again
+ * after each interval, until it has left that many questions unanswered. It's the client's host
+ * that answers: a program that is only slow, or stopped, keeps its connection.
  */
 #define KEEPALIVE_IDLE_S     60
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_PROBES     6
-#define GIVE_UP_MS	     (1000 * (KEEPALIVE_IDLE_S + KEEPALIVE_PROBES * KEEPALIVE_INTERVAL_S))
 
-/* Sets the options that accepted sockets inherit. */
-static int set_inherited_options(int fd)
+int listener_set_options(int fd)
 {
 	const struct {
 		int level, name, value;
@@ -40,7 +38,6 @@ static int set_inherited_options(int fd)
 		{IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S},
 		{IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S},
 		{IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_PROBES},
-		{IPPROTO_TCP, TCP_USER_TIMEOUT, GIVE_UP_MS},
 	};
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
@@ -64,7 +61,7 @@ static int listen_on(const struct addrinfo *info, int backlog, const char **step
 
 	*step = "setsockopt";
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    set_inherited_options(fd) < 0)
+	    listener_set_options(fd) < 0)
 		goto failed;
 	*step = "bind";
 	if (bind(fd, info->ai_addr, info->ai_addrlen) < 0)

@@ -17,13 +17,22 @@
  * What it sets besides, accepted sockets inherit on Linux:
  *   TCP_NODELAY        what is sent leaves at once;
  *   SO_OOBINLINE       urgent data (MSG_OOB) stays in the stream, at its place;
- *   SO_KEEPALIVE and   a peer whose host has vanished, or whose network has, is given up after two
- *   TCP_USER_TIMEOUT   minutes: the request on its socket fails with ETIMEDOUT, or with what the
- *                      network said last, such as EHOSTUNREACH. A host that answers is waited for,
- *                      however silent its program is; but a program that takes nothing for that
- *                      long, although something is there for it, is given up, too.
+ *   SO_KEEPALIVE       a client whose host, or whose network, has vanished is given up.
+ *
+ * Keepalive takes two minutes; then the request on the socket fails with ETIMEDOUT, or with what
+ * the network said last, such as EHOSTUNREACH. It asks only while nothing is on its way: if the
+ * host vanishes with bytes under way, TCP sends them again for some 15 minutes (the sysctl
+ * net.ipv4.tcp_retries2) before the request fails. A host that answers is never given up, however
+ * long its program takes nothing. TCP_USER_TIMEOUT would cut that client off, and it may only be
+ * slow: how long to wait is up to the program, and day 6 decides it.
  */
 int listener_open(const char *address, unsigned port, int backlog);
+
+/*
+ * Sets the second half of these, from TCP_NODELAY on, for a socket that isn't accepted and so
+ * inherits nothing. Returns 0, or -1 with errno set.
+ */
+int listener_set_options(int fd);
 
 /*
  * Prints "listening on ADDR:PORT", "[ADDR]:PORT" for IPv6, for the socket `fd` to standard

@@ -1,8 +1,8 @@
 /*
- * Every client in the log has the address of the last one: a multishot accept was given a place for
- * it, the same place each time.
+ * Every client in the log has the last one's address, because a multishot accept writes each
+ * address into the same memory.
  *
- * Ask the connection for its peer with getpeername(2), or accept one client a request.
+ * Ask the connection with getpeername(2), or accept one client a request.
  */
 #include "mistakes/mistake.h"
 
@@ -45,5 +45,5 @@ int main(int argc, char **argv)
 	}
 	if (fixed)
 		return shown(right == CLIENTS, "each has its own");
-	return shown(right == 1, "only the last address is right");
+	return shown(right == 1, "only the last address is correct");
 }

@@ -1,7 +1,7 @@
 /*
- * A file that was opened into a free slot is an ordinary descriptor instead, and is never closed:
+ * You opened a file into a free slot, but it becomes an ordinary descriptor that's never closed:
  * liburing 2.3's io_uring_prep_openat_direct() adds one to IORING_FILE_INDEX_ALLOC, which makes it
- * 0, "no slot". Mended in liburing 2.4, where the wrong way is right, too.
+ * 0, "no slot". From liburing 2.4 on the wrong way is correct, too.
  */
 #include <fcntl.h>
 
@@ -32,5 +32,5 @@ int main(int argc, char **argv)
 
 	if (fixed)
 		return shown(result == 0 && !is_descriptor, "slot 0");
-	return shown(is_descriptor, "no slot, but a descriptor that nobody will close");
+	return shown(is_descriptor, "no slot, but a descriptor that the program will never close");
 }

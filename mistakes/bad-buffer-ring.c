@@ -1,6 +1,6 @@
 /*
- * "Invalid argument" from io_uring_register_buf_ring(): the memory does not begin at a page, or the
- * number of entries is no power of two.
+ * io_uring_register_buf_ring() fails with "Invalid argument", because the memory doesn't begin at a
+ * page, or the number of entries isn't a power of two.
  */
 #include "mistakes/mistake.h"
 

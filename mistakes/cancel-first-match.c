@@ -1,6 +1,7 @@
 /*
- * One request is cancelled, others with the same user_data go on: a cancel takes the first one that
- * it finds. IORING_ASYNC_CANCEL_ALL takes them all (Linux 5.19); its result is how many they were.
+ * One request is cancelled while others with the same user_data go on, because a cancel takes the
+ * first request it finds. IORING_ASYNC_CANCEL_ALL takes all of them (Linux 5.19), and its result is
+ * how many there were.
  */
 #include "mistakes/mistake.h"
 

@@ -1,7 +1,7 @@
 /*
- * Every accept fails with "Invalid argument": SOCK_CLOEXEC was asked for a connection that goes
- * into a slot. A slot belongs to the ring and is in no program's table: there is nothing to close
- * on exec.
+ * Every accept fails with "Invalid argument", because it asks for SOCK_CLOEXEC on a connection that
+ * goes into a slot. A slot belongs to the ring and isn't in a program's table, so there's nothing
+ * to close on exec.
  */
 #include "mistakes/mistake.h"
 
@@ -26,5 +26,5 @@ int main(int argc, char **argv)
 
 	if (fixed)
 		return shown(result == 0, "without SOCK_CLOEXEC it is accepted");
-	return shown(result == -EINVAL, "nobody is accepted");
+	return shown(result == -EINVAL, "no client is accepted");
 }

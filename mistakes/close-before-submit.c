@@ -1,8 +1,8 @@
 /*
- * One client gets what was meant for another: the send was prepared with a descriptor that was
- * closed, and given to somebody else, before the SQE was submitted.
+ * One client gets what was meant for another. The send was prepared with a descriptor that was
+ * closed, then given to someone else, before the SQE was submitted.
  *
- * An SQE names a number. The kernel looks up whose it is when it takes the SQE.
+ * An SQE names a number, and the kernel looks up whose it is only when it takes the SQE.
  */
 #include "mistakes/mistake.h"
 

@@ -1,9 +1,10 @@
 /*
- * The server has closed the connection, and the peer never hears of it: a receive was in flight.
+ * The server has closed the connection, but the client never hears of it, because a receive was in
+ * flight.
  *
- * close(2) gives up the number; the request has its own hold on the socket, and the connection
- * lasts until that has completed. shutdown(2) with SHUT_RDWR reaches both, the peer and the request;
- * SHUT_WR reaches only the peer, SHUT_RD only the request.
+ * close(2) gives up the number. The request has its own hold on the socket, so the connection lasts
+ * until the request has completed. shutdown(2) with SHUT_RDWR reaches both the client and the
+ * request; SHUT_WR reaches only the client, SHUT_RD only the request.
  */
 #include "mistakes/mistake.h"
 
@@ -30,7 +31,7 @@ int main(int argc, char **argv)
 	}
 	close(server);
 	heard = peer_hears(peer, bytes, sizeof(bytes));
-	printf("the server has closed; the peer hears %s\n",
+	printf("the server has closed; the client hears %s\n",
 	       heard == 0 ? "end-of-file" : "nothing");
 	if (fixed)
 		return shown(heard == 0, "first shutdown(2), then the completion, then close(2)");

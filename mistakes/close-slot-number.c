@@ -1,6 +1,6 @@
 /*
- * The server accepts nobody any more, and a client waits for its end-of-file: close(2) was called
- * with the number of a slot. It closed the descriptor that has this number, the listener.
+ * The server accepts no one any more, and a client waits for its EOF: close(2) was called with the
+ * number of a slot. It closed the descriptor of that number, the listener.
  */
 #include "mistakes/mistake.h"
 

@@ -1,6 +1,7 @@
 /*
- * An array changes by itself: a receive was armed into the buffer of a function that has returned,
- * and the stack has new owners. AddressSanitizer is silent, since it is the kernel that writes.
+ * An array changes under your feet: a receive was armed into the buffer of a function that has
+ * returned, and the stack has new owners. AddressSanitizer is silent, because it's the kernel that
+ * writes.
  */
 #include "mistakes/mistake.h"
 
@@ -41,9 +42,9 @@ int main(int argc, char **argv)
 	connect_pair(&server, &peer);
 	arm_receive(server);
 	changed = count_changes(peer);
-	printf("the peer sent 5 bytes; %d bytes of an array of zeros have changed\n", changed);
+	printf("the client sent 5 bytes; %d bytes of an array of zeros have changed\n", changed);
 
 	if (fixed)
 		return shown(changed == 0, "the bytes are in a buffer that lasts");
-	return shown(changed == 5, "the kernel has written into somebody else's array");
+	return shown(changed == 5, "the kernel has written into someone else's array");
 }

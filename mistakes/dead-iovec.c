@@ -1,9 +1,9 @@
 /*
- * With IORING_SETUP_SQPOLL a write sends nonsense, or fails with EFAULT, now and then: its iovec
- * was gone before the kernel's thread came to look at the SQE.
+ * With IORING_SETUP_SQPOLL a write sends nonsense now and then, or fails with EFAULT: its iovec was
+ * gone before the kernel's thread looked at the SQE.
  *
- * Without SQPOLL an iovec may go when io_uring_submit() has returned. With it, io_uring_submit()
- * only tells the thread: the iovec has to last until the request has completed.
+ * Without SQPOLL an iovec may go once io_uring_submit() has returned. With it, io_uring_submit()
+ * only tells the thread, so the iovec has to last until the request has completed.
  */
 #include "mistakes/mistake.h"
 
@@ -49,6 +49,6 @@ int main(int argc, char **argv)
 	printf("%d of %d writes sent their 5 bytes\n", right, ROUNDS);
 
 	if (fixed)
-		return shown(right == ROUNDS, "every write was right");
+		return shown(right == ROUNDS, "every write was correct");
 	return shown(right < ROUNDS, "the thread read the iovec too late");
 }

@@ -2,7 +2,7 @@
  * A timeout fires at once, or never, or is refused: its timespec was on the stack of a function
  * that had returned before the SQE was submitted.
  *
- * An SQE holds a pointer. The kernel reads what is behind it when it takes the SQE, not before.
+ * An SQE holds a pointer, and the kernel reads what's behind it when it takes the SQE, not before.
  */
 #include "mistakes/mistake.h"
 

@@ -1,9 +1,9 @@
 /*
- * The server accepts nobody any more, and does not say why: the table was full for a moment, the
- * multishot accept has ended with ENFILE, and nobody has armed it again.
+ * The server accepts no one any more and doesn't tell you why: the table was full for a moment,
+ * which ended the multishot accept with ENFILE, and the program didn't re-arm it.
  *
- * Every completion without IORING_CQE_F_MORE is the last one, whatever its result. Here it is time
- * to arm it again when a slot has become free.
+ * Every completion without IORING_CQE_F_MORE is the last one, whatever its result. Here the time to
+ * re-arm is when a slot has become free.
  */
 #include "mistakes/mistake.h"
 
@@ -62,5 +62,5 @@ int main(int argc, char **argv)
 	}
 	if (fixed)
 		return shown(served == 2, "armed again when a slot was free");
-	return shown(served == 0, "a slot is free, and nobody accepts");
+	return shown(served == 0, "a slot is free, but no accept is armed");
 }

@@ -1,8 +1,8 @@
 /*
- * EBADF, and the slot stays in use: IOSQE_FIXED_FILE was set on a close of a slot.
+ * EBADF, and the slot stays in use: the close of a slot had IOSQE_FIXED_FILE set.
  *
- * io_uring_prep_close_direct() says itself that it means a slot. The flag is for operations on an
- * open file, and a close wants none.
+ * io_uring_prep_close_direct() already means a slot. The flag is for operations on an open file in
+ * one, so a close refuses it.
  */
 #include "mistakes/mistake.h"
 
@@ -27,7 +27,7 @@ int main(int argc, char **argv)
 	submit(&ring);
 	result = reap(&ring).res;
 	heard = peer_hears(peer, &byte, 1);
-	printf("close of slot 0: %s; the peer hears %s\n", strerror(-result),
+	printf("close of slot 0: %s; the client hears %s\n", strerror(-result),
 	       heard == 0 ? "end-of-file" : "nothing");
 
 	if (fixed)

@@ -1,6 +1,6 @@
 /*
- * The bytes of another connection: a slot's number was used without IOSQE_FIXED_FILE, and so as
- * that of an ordinary descriptor.
+ * You get another connection's bytes: a slot's number was used without IOSQE_FIXED_FILE, so it was
+ * taken for an ordinary descriptor's.
  */
 #include "mistakes/mistake.h"
 

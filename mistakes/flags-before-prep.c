@@ -1,8 +1,8 @@
 /*
- * A flag that is set before the prep function is gone: prep fills in the whole SQE.
+ * A flag that's set before the prep function is gone, because prep fills in the whole SQE.
  *
- * Here it is IOSQE_FIXED_FILE: the receive on slot 0 becomes one on descriptor 0. From liburing 2.6
- * on io_uring_get_sqe() clears the flags and prep leaves them alone: there nothing is lost.
+ * Here it's IOSQE_FIXED_FILE, so the receive on slot 0 becomes one on descriptor 0. From liburing
+ * 2.6 on nothing is lost, because io_uring_get_sqe() clears the flags and prep leaves them alone.
  */
 #include "mistakes/mistake.h"
 

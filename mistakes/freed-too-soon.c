@@ -1,9 +1,9 @@
 /*
- * Memory changes that belongs to somebody else by now: the buffer of a receive was given away when
+ * Memory changes that belongs to someone else by now: the buffer of a receive was given away when
  * its cancellation was asked for.
  *
  * A cancel only asks. Until the receive has its own completion the kernel may write into the
- * buffer: free it there, and not before.
+ * buffer, so free it then and not before.
  */
 #include "mistakes/mistake.h"
 

@@ -1,9 +1,9 @@
 /*
- * A multishot request has ended by itself: the completion queue was full.
+ * A multishot request has ended on its own, because the completion queue was full.
  *
- * The kernel keeps the completion that does not fit and hands it over later, but ends the multishot
- * request. Whoever looks at IORING_CQE_F_MORE arms it again. A queue that holds a burst avoids it
- * (IORING_SETUP_CQSIZE).
+ * The kernel keeps the completion that doesn't fit and delivers it later, but it ends the request.
+ * If you check IORING_CQE_F_MORE you'll know that you have to re-arm. A queue that holds a burst
+ * avoids it (IORING_SETUP_CQSIZE).
  */
 #include "mistakes/mistake.h"
 

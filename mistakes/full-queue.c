@@ -1,5 +1,5 @@
 /*
- * A crash in a prep function, under load only: the submission queue is full, and
+ * It crashes in a prep function, but only under load: the submission queue is full, so
  * io_uring_get_sqe() has returned NULL.
  */
 #include <sys/wait.h>

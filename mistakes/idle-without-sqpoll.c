@@ -1,8 +1,8 @@
 /*
- * As many system calls as before: sq_thread_idle was set, IORING_SETUP_SQPOLL was not.
+ * As many system calls as before: sq_thread_idle was set, but IORING_SETUP_SQPOLL wasn't.
  *
- * It says after how many milliseconds the kernel's thread goes to sleep. Where there is no thread
- * the kernel ignores it, without a word.
+ * The field sets after how many milliseconds the kernel's thread goes to sleep. If there isn't such
+ * a thread, the kernel ignores it without a word.
  */
 #include "mistakes/mistake.h"
 

@@ -1,14 +1,14 @@
 /*
- * "hi" in, 64 bytes out, most of them the previous peer's: a receive is linked to a send, whose
- * length was written down before anybody knew how much would come.
+ * "hi" goes in and 64 bytes come out, most of them the previous client's: a receive is linked to a
+ * send, whose length was fixed before anyone knew how much would come.
  *
- * A short receive does not break a link. What it received is known when it has completed: then
- * prepare the send.
+ * A short receive doesn't break a link. How much it received you know when it has completed, so
+ * prepare the send then.
  */
 #include "mistakes/mistake.h"
 
 static struct io_uring ring;
-static char buffer[64] = "the password of the previous peer";
+static char buffer[64] = "the password of the previous client";
 
 static void echo_linked(int server)
 {
@@ -57,8 +57,8 @@ int main(int argc, char **argv)
 		echo_linked(server);
 
 	heard = peer_hears(peer, answer, sizeof(answer));
-	printf("the peer sent \"hi\" and gets %d bytes: \"%.*s\"\n", heard, heard, answer);
+	printf("the client sent \"hi\" and gets %d bytes: \"%.*s\"\n", heard, heard, answer);
 	if (fixed)
 		return shown(heard == 2 && memcmp(answer, "hi", 2) == 0, "what came, no more");
-	return shown(heard == sizeof(answer), "the peer reads what was left in the buffer");
+	return shown(heard == sizeof(answer), "the client reads what was left in the buffer");
 }

@@ -1,8 +1,8 @@
 /*
- * "Operation canceled" on the last block of a file: a read that is shorter than asked for breaks an
- * IOSQE_IO_LINK chain, and the rest of it is cancelled.
+ * "Operation canceled" on the last block of a file: a read that's shorter than asked for breaks an
+ * IOSQE_IO_LINK chain, and the rest of the chain is cancelled.
  *
- * IOSQE_IO_HARDLINK goes on whatever the result; or ask for as many bytes as there are.
+ * IOSQE_IO_HARDLINK goes on whatever the result; or ask for exactly as many bytes as there are.
  */
 #include <sys/mman.h>
 

@@ -1,6 +1,6 @@
 /*
- * The listener is closed, clients are accepted all the same, and the port stays in use: an accept
- * is armed, and holds the socket.
+ * The listener is closed, but clients are still accepted and the port stays in use: an accept is
+ * armed, and it holds on to the socket.
  *
  * Cancel the accept, wait for its last completion, then close.
  */

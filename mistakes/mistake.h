@@ -52,7 +52,7 @@ static inline void begin(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
-/* The last line, and the exit status: 0 when what it says was seen. */
+/* The last line, and the exit status: 0 if what it claims was seen. */
 __attribute__((format(printf, 2, 3))) static inline int shown(bool seen, const char *format, ...)
 {
 	va_list arguments;
@@ -192,10 +192,27 @@ static inline struct sockaddr_in address_of(int fd)
 	return address;
 }
 
-/* False: nobody listens there. */
+/* False if no one listens there. */
 static inline bool try_connect(int fd, struct sockaddr_in address)
 {
 	return connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+}
+
+/* Connects to itself until that gets no answer any more: the backlog is full, so nobody else will.
+ */
+static inline int open_full_listener(void)
+{
+	int listener = open_listener();
+	struct sockaddr_in address = address_of(listener);
+	struct pollfd wait = {.events = POLLOUT};
+
+	must(listen(listener, 0), "listen");
+	do {
+		wait.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		must(wait.fd, "socket");
+		try_connect(wait.fd, address);
+	} while (poll(&wait, 1, 100) > 0);
+	return listener;
 }
 
 static inline int connect_peer(int listener)

@@ -1,8 +1,8 @@
 /*
- * It waits for ever: the request was prepared, and never submitted.
+ * It waits for ever, because the request was prepared but never submitted.
  *
- * io_uring_get_sqe() and a prep function write into memory that the kernel looks at when it is told
- * to: by io_uring_submit() or io_uring_submit_and_wait(). io_uring_wait_cqe() only waits.
+ * io_uring_get_sqe() and a prep function write into memory. The kernel looks there only when
+ * io_uring_submit() or io_uring_submit_and_wait() tells it to; io_uring_wait_cqe() only waits.
  */
 #include "mistakes/mistake.h"
 
@@ -26,7 +26,7 @@ int main(int argc, char **argv)
 
 	peer_sends(peer, "hello");
 	came = reaped(&ring, &completion);
-	printf("the peer has sent; %s, SQEs not submitted: %u\n",
+	printf("the client has sent; %s, SQEs not submitted: %u\n",
 	       came ? "a completion came" : "no completion came", io_uring_sq_ready(&ring));
 
 	if (fixed)

@@ -1,9 +1,9 @@
 /*
- * One peer's bytes under another peer's name: a buffer was given back that no completion had
+ * One client's bytes come out under another's name: a buffer was given back that no completion had
  * brought.
  *
- * The id of the buffer is in the upper half of cqe->flags, but only with IORING_CQE_F_BUFFER. At
- * end-of-file and with an error there is none, and the bits say 0: buffer 0.
+ * The buffer's id is in the upper half of cqe->flags, but only with IORING_CQE_F_BUFFER. At EOF and
+ * with an error there isn't one. The bits are 0 then, which looks like buffer 0.
  */
 #include "mistakes/mistake.h"
 
@@ -59,18 +59,18 @@ int main(int argc, char **argv)
 	peer_sends(peer[0], "from A");
 	buffer_of_a = receive(server[0]).flags >> IORING_CQE_BUFFER_SHIFT;
 	from_a = memory[buffer_of_a];
-	printf("peer A has sent: %s (kept, to be sent on later)\n", from_a);
+	printf("client A has sent: %s (kept, to be sent on later)\n", from_a);
 
 	close(peer[1]);
 	end = receive(server[1]);
-	printf("peer B has ended: result %d, %s\n", end.res,
+	printf("client B has ended: result %d, %s\n", end.res,
 	       end.flags & IORING_CQE_F_BUFFER ? "with a buffer" : "no buffer");
 	if (!fixed || end.flags & IORING_CQE_F_BUFFER)
 		give_back(end.flags >> IORING_CQE_BUFFER_SHIFT);
 
 	hear_from_c(server[2], peer[2]);
 	hear_from_c(server[2], peer[2]);
-	printf("peer C has sent twice; A's bytes are now: %s\n", from_a);
+	printf("client C has sent twice; A's bytes are now: %s\n", from_a);
 
 	/* A's bytes are sent on: this is where its buffer should go back. */
 	memcpy(bytes_of_a, from_a, BYTES);

@@ -1,8 +1,8 @@
 /*
- * 100% CPU and no progress: the buffer ring is empty, the multishot receive ends with ENOBUFS, and
- * is armed again at once.
+ * 100% CPU and no progress: the buffer ring is empty, so the multishot receive ends with ENOBUFS,
+ * and the program re-arms it at once.
  *
- * Nothing changes before a buffer is given back: that is the moment to arm it again.
+ * Nothing changes before a buffer is given back, so that's the moment to re-arm.
  */
 #include "mistakes/mistake.h"
 

@@ -1,5 +1,6 @@
 /*
- * The same completion for ever: nobody has told the ring that it was seen.
+ * The same completion again and again, because the program never tells the ring that it has seen
+ * it.
  */
 #include "mistakes/mistake.h"
 

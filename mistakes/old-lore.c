@@ -1,6 +1,6 @@
 /*
- * What is still said of io_uring and does not happen: each line is tried. The status is 0 when none
- * of it happens. (Linux 5.19; some of it was true of kernels before.)
+ * What people still say about io_uring, but doesn't happen. The program tries each line, and its
+ * status is 0 if none of it happens. (Linux 5.19; some of it was true on kernels before.)
  */
 #include <fcntl.h>
 
@@ -13,7 +13,7 @@ static int failures;
 
 static void tried(bool right, const char *what)
 {
-	printf("%s: %s\n", right ? "does not happen" : "HAPPENS", what);
+	printf("%s: %s\n", right ? "doesn't happen" : "HAPPENS", what);
 	failures += !right;
 }
 

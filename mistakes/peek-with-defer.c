@@ -1,9 +1,9 @@
 /*
- * Hundreds of thousands of looks at the completion queue, and nothing in it, although the bytes
- * have long been there: with IORING_SETUP_DEFER_TASKRUN the kernel completes requests only when it
- * is asked.
+ * Hundreds of thousands of looks at the completion queue find nothing, although the bytes have long
+ * been there: with IORING_SETUP_DEFER_TASKRUN the kernel completes requests only when the program
+ * enters it.
  *
- * io_uring_peek_cqe() reads memory and asks nobody. io_uring_get_events() asks, and so does every
+ * io_uring_peek_cqe() only reads memory. io_uring_get_events() enters the kernel, and so does every
  * call that waits.
  */
 #include "mistakes/mistake.h"
@@ -36,7 +36,7 @@ int main(int argc, char **argv)
 		there = io_uring_peek_cqe(&ring, &cqe) == 0;
 		looks++;
 	}
-	printf("the peer has sent; looks at the queue: %lu, completions: %d\n", looks, there);
+	printf("the client has sent; looks at the queue: %lu, completions: %d\n", looks, there);
 
 	if (fixed)
 		return shown(there && cqe->res == 5, "there when the kernel is asked");
@@ -44,5 +44,5 @@ int main(int argc, char **argv)
 	must(io_uring_get_events(&ring), "io_uring_get_events");
 	there_when_asked = io_uring_peek_cqe(&ring, &cqe) == 0;
 	printf("and after io_uring_get_events(): %d\n", there_when_asked);
-	return shown(!there && there_when_asked, "nothing, however often one looks");
+	return shown(!there && there_when_asked, "nothing, however often you look");
 }

@@ -1,6 +1,6 @@
 /*
- * Bytes lie in the socket and the server sleeps: a multishot poll tells of what arrives, not of
- * what is still there. Only a part was read at its completion.
+ * Bytes are in the socket, but the server sleeps: a multishot poll is an edge, which reports what
+ * arrives, not what's still there. The program read only a part at its completion.
  *
  * Read until EAGAIN; or receive with the ring, which needs no poll.
  */

@@ -1,8 +1,8 @@
 /*
- * "Address already in use" when a server is started again right after kill -9: its ring is taken
+ * "Address already in use" when you restart a server right after kill -9: the kernel takes its ring
  * apart a moment after its process has ended, and until then the accept holds the port.
  *
- * Try again for a second; or, better, end in order, as days 4 and 5 do.
+ * Keep trying for a second; or better, shut down cleanly, as the servers from day 4 on do.
  */
 #include <sys/wait.h>
 

@@ -1,6 +1,6 @@
 /*
- * A receive waits for ever, although SO_RCVTIMEO is set: that is for recv(2), which sleeps. A
- * request does not sleep; the time it may take is a request linked to it.
+ * A receive waits for ever although SO_RCVTIMEO is set: that's for recv(2), which sleeps. A request
+ * doesn't sleep, so its time limit is another request, linked to it.
  */
 #include <sys/time.h>
 

@@ -1,6 +1,6 @@
 /*
  * "File exists" from io_uring_submit(): with IORING_SETUP_SINGLE_ISSUER a ring belongs to the
- * thread that has opened it, and another one has submitted.
+ * thread that opened it, and another one has submitted.
  *
  * Each thread opens its own ring.
  */

@@ -1,8 +1,8 @@
 /*
  * Completions vanish: each was marked as seen, and then the whole batch once more.
  *
- * io_uring_cqe_seen() moves the head of the completion queue by one, io_uring_cq_advance() by as
- * many as it is told: one of the two, never both.
+ * io_uring_cqe_seen() moves the head of the completion queue by one, io_uring_cq_advance() by the
+ * number you pass. Use one of the two, never both.
  */
 #include "mistakes/mistake.h"
 

@@ -1,8 +1,9 @@
 /*
- * A peer waits for the rest of an answer: the send was short, and nobody has sent the rest.
+ * A client waits for the rest of its answer: the send was short, and the program never sent the
+ * rest.
  *
  * A send completes with as many bytes as the socket has taken. Send the rest, or set MSG_WAITALL,
- * with which the kernel does (Linux 5.19).
+ * so that the kernel does (Linux 5.19).
  */
 #include <pthread.h>
 
@@ -59,13 +60,13 @@ int main(int argc, char **argv)
 	io_uring_sqe_set_data64(sqe, 2);
 	submit(&ring);
 	if (reaped(&ring, &completion))
-		error(EXIT_FAILURE, 0, "a request that nobody has sent");
+		error(EXIT_FAILURE, 0, "a completion of an unknown request");
 	pthread_join(reader, &read);
 	printf("an answer of %d bytes: %d sent, %ld read\n", BYTES, sent, *(long *)read);
 
 	if (fixed)
 		return shown(sent == BYTES && *(long *)read == BYTES,
 			     "sent until nothing was left");
-	return shown(sent < BYTES && *(long *)read == sent, "the peer waits for %d bytes more",
+	return shown(sent < BYTES && *(long *)read == sent, "the client waits for %d bytes more",
 		     BYTES - sent);
 }

@@ -1,6 +1,6 @@
 /*
- * The server is gone without a word, status 141: a write or writev on a socket whose peer has left
- * raises SIGPIPE. A send of the ring does not.
+ * The server is gone without a word, with status 141: a write or writev on a socket whose client
+ * has left raises SIGPIPE. A send through the ring doesn't.
  */
 #include <sys/wait.h>
 
@@ -40,7 +40,7 @@ int main(int argc, char **argv)
 		_exit(-answer_a_peer_that_left());
 	}
 	wait(&status);
-	printf("a server answers a peer that has left: %s\n",
+	printf("a server answers a client that has left: %s\n",
 	       WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : strerror(WEXITSTATUS(status)));
 	if (fixed)
 		return shown(WIFEXITED(status) && WEXITSTATUS(status) == EPIPE,

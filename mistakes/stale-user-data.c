@@ -1,8 +1,9 @@
 /*
- * A completion names a request that was over long ago: nobody has set the user_data of the new one.
+ * A completion names a request that ended long ago: the program didn't set the user_data of the new
+ * one.
  *
- * io_uring_get_sqe() hands out the SQEs of the ring in turn, as they were left, and the prep
- * functions do not touch user_data.
+ * io_uring_get_sqe() hands out the ring's SQEs one after the other, as they were left, and the prep
+ * functions don't touch user_data.
  */
 #include "mistakes/mistake.h"
 

@@ -1,6 +1,6 @@
 /*
- * "io_uring_wait_cqe: Success", and then a crash: liburing returns -errno and does not set errno,
- * and a signal ends the wait with -EINTR and no completion.
+ * It prints "io_uring_wait_cqe: Success", then crashes: liburing returns -errno and doesn't set
+ * errno, and a signal has ended the wait with -EINTR, without a completion.
  */
 #include <sys/wait.h>
 

@@ -1,8 +1,8 @@
 /*
- * A timeout of a minute fires as soon as something else completes: its count was 1.
+ * A timeout of a minute fires as soon as something else completes, because its count was 1.
  *
- * The count is not how often it fires. "1" means: fire after the time, or after 1 completion of
- * another request. For a plain timeout it is 0.
+ * The count isn't how often it fires. "1" means: fire after the time, or after 1 other request has
+ * completed. A plain timeout has count 0.
  */
 #include "mistakes/mistake.h"
 

@@ -1,8 +1,8 @@
 /*
- * Bytes arrive in the wrong order: two sends were in flight on one socket.
+ * Bytes arrive in the wrong order, because two sends were in flight on one socket.
  *
- * Each waits until the socket takes more, then writes what fits, and waits again: they alternate.
- * One send at a time; what there is to send next waits for its completion.
+ * Each waits until the socket takes more, writes what fits, then waits again, so they alternate.
+ * Keep one send in flight, and let what comes next wait for its completion.
  */
 #include <pthread.h>
 
@@ -66,7 +66,7 @@ int main(int argc, char **argv)
 	}
 	must(reap(&ring).res, "send");
 	pthread_join(reader, &runs);
-	printf("sent: all A, then all B; the peer has read %ld runs of letters\n", *(long *)runs);
+	printf("sent: all A, then all B; the client has read %ld runs of letters\n", *(long *)runs);
 
 	if (fixed)
 		return shown(*(long *)runs == 2, "A, then B");

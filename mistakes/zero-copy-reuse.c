@@ -1,9 +1,9 @@
 /*
- * The next message's bytes are sent in place of these: the buffer of a zero-copy send was used
- * again after the first completion.
+ * The next message's bytes are sent instead of these: the buffer of a zero-copy send was used again
+ * after the first completion.
  *
- * That one says how much was sent, with IORING_CQE_F_MORE. The kernel still sends from the buffer
- * until the second one, with IORING_CQE_F_NOTIF.
+ * That one only reports how much was sent, with IORING_CQE_F_MORE. The kernel still sends from the
+ * buffer until the second one, with IORING_CQE_F_NOTIF.
  */
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -75,7 +75,7 @@ int main(int argc, char **argv)
 	prepare_send(server, 'B'); /* in the same buffer */
 	(void)reap(&ring);
 	as += count_as(peer, fixed ? BYTES : 2 * BYTES);
-	printf("sent: %d times A, then %d times B; the peer has read %d times A\n", BYTES, BYTES,
+	printf("sent: %d times A, then %d times B; the client has read %d times A\n", BYTES, BYTES,
 	       as);
 
 	if (fixed)

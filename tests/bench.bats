@@ -391,12 +391,23 @@ measured() {
 	[[ ${lines[2]} == 'beside hogs '*' at most 1.4 times streams: reached' ]]
 }
 
+@test "run: a locale with a decimal comma changes no figure and no verdict" {
+	need_locale de_DE
+	# Which of the two awks minds the locale: Debian's own, mawk.
+	mkdir "$BATS_TEST_TMPDIR/bin"
+	ln -s "$(command -v mawk || command -v awk)" "$BATS_TEST_TMPDIR/bin/awk"
+	PATH=$BATS_TEST_TMPDIR/bin:$PATH LC_ALL=de_DE.UTF-8 run -0 bench_run --only latency
+	grep -Eq ' [0-9]+\.[0-9]+ .*at most 1: (reached|missed)$' <<<"$output"
+	run ! grep -E '[0-9],[0-9]+ ' "$BATS_TEST_TMPDIR/results/table.txt"
+	awk -F, 'NF != 14 { exit 1 }' "$BATS_TEST_TMPDIR/results/summary.csv"
+}
+
 @test "run: --vs compares the CPU times of two builds" {
-	cp day05/echo "$BATS_TEST_TMPDIR/older"
+	cp day06/deadlines "$BATS_TEST_TMPDIR/older"
 	run -0 bench_run --vs "$BATS_TEST_TMPDIR/older" --only connect
 	grep -Eq '^load +figure +other +io_uring ' <<<"$output"
 	grep -Eq '^connect.* CPU time a connection, us +[0-9.]+ +[0-9.]+ +[0-9.]+ +$' <<<"$output"
-	grep -q "^compared: day05/echo with $BATS_TEST_TMPDIR/older" "$BATS_TEST_TMPDIR/results/machine.txt"
+	grep -q "^compared: day06/deadlines with $BATS_TEST_TMPDIR/older" "$BATS_TEST_TMPDIR/results/machine.txt"
 }
 
 @test "run: a server that is wrong is reported, not measured" {

@@ -254,7 +254,7 @@ teardown() {
 		day02/registered-files LICENSE|1|EINVAL|io_uring_register_ring_fd: Invalid argument (this kernel lacks registered ring descriptors, which Linux 5.18 has; day 2 needs them)
 		day02/registered-files LICENSE|2|EINVAL|io_uring_register_files_sparse: Invalid argument (this kernel lacks sparse tables, which Linux 5.19 has; day 2 needs them)
 		day02/registered-files LICENSE|3|EBADF|standard output: io_uring_register_files_update: Bad file descriptor
-		day03/accept 0|2|EINVAL|io_uring_register_files_sparse: Invalid argument (this kernel lacks sparse tables, which Linux 5.19 has; days 2 to 5 need them)
+		day03/accept 0|2|EINVAL|io_uring_register_files_sparse: Invalid argument (this kernel lacks sparse tables, which Linux 5.19 has; day 2 and later need them)
 		day03/accept 0|2+|EMFILE|io_uring_register_files_sparse: Too many open files (raise the limit on descriptors with ulimit -n
 		day03/accept 0|2|ENOMEM|io_uring_register_files_sparse: Cannot allocate memory (raise the limit on locked memory
 	END
@@ -282,7 +282,7 @@ teardown() {
 	done
 }
 
-@test "the command that installs what is needed is this system's, from the table in the README" {
+@test "the command that installs what is needed is this system's, from the table in docs/install.md" {
 	local system likes first
 
 	while IFS='|' read -r system likes first; do
@@ -302,7 +302,7 @@ teardown() {
 		alpine||apk add
 	END
 	echo ID=plan9 >"$BATS_TEST_TMPDIR/os-release"
-	[ "$(tools/set-up-command "$BATS_TEST_TMPDIR/os-release")" = "what the table in the README says" ]
+	[ "$(tools/set-up-command "$BATS_TEST_TMPDIR/os-release")" = "what the table in docs/install.md says" ]
 }
 
 @test "make: a missing compiler, pkg-config or liburing is one line that says how to get it" {
@@ -324,6 +324,79 @@ teardown() {
 	[ "$status" -eq 2 ]
 	[[ "$output" == *"no pkg-config: $(tools/set-up-command)"* ]]
 	[ "${#lines[@]}" -eq 1 ]
+}
+
+@test "make help and set-up-command in a Turkish locale, where i and I are no pair" {
+	local expected
+	need_locale tr_TR
+	expected=$(make --no-print-directory help)
+	[ "$(LC_ALL=tr_TR.UTF-8 make --no-print-directory help)" = "$expected" ]
+	(($(wc -l <<<"$expected") > 10))
+	echo ID=ALPINE >"$BATS_TEST_TMPDIR/os-release"
+	LC_ALL=tr_TR.UTF-8 run tools/set-up-command "$BATS_TEST_TMPDIR/os-release"
+	[[ "$output" == "apk add "* ]]
+}
+
+@test "every script says which locale its numbers and letters are of" {
+	local script
+
+	for script in .ci/run exercise exercises/check.bash tests/helpers.bash tests/setup_suite.bash \
+		$(grep -lE '^#!.*sh$' bench/* mistakes/* tools/* tests/*); do
+		echo "$script"
+		grep -q '^export LC_ALL=C' "$script" || ! grep -qE '\b(awk|sed|sort|printf|tr|grep)\b' "$script"
+	done
+}
+
+@test "bats before 1.7: one line says which is needed and how to get it, and nothing is run" {
+	# It ends the process that has started it.
+	run bash -c 'BATS_VERSION=1.2.1 BATS_TEST_DIRNAME=tests bash -c ". tests/helpers.bash; echo not reached" 3>&1; true'
+	[ "$status" -eq 143 ]
+	[ "$output" = "# The tests need bats 1.7 or later, this is 1.2.1: git clone https://github.com/bats-core/bats-core, then bats-core/bin/bats tests" ]
+}
+
+@test "memory whose size does not fit is refused, and never a mapping that is too small" {
+	run -1 --separate-stderr build/tests/house map 0x8000000000000001 2
+	[ "$stderr" = "build/tests/house: mmap of 9223372036854775809 times 2 bytes: Cannot allocate memory" ]
+	run -0 build/tests/house map 1000 4096
+	[ "$output" = "mapped: 4096000" ]
+}
+
+@test "the limit on open files: connections that take more than one each, beside others" {
+	run -0 prlimit --nofile=100:200 build/tests/house allow 100 2 64
+	[ "$output" = "connections: 68 instead of 100 (the hard limit on open files: ulimit -Hn)
+allowed: 68" ]
+	run -0 prlimit --nofile=100:264 build/tests/house allow 100 2 64
+	[ "$output" = "allowed: 100" ]
+	run -1 --separate-stderr prlimit --nofile=65:65 build/tests/house allow 100 2 64
+	[ "$stderr" = "build/tests/house: 65 open files are too few for a single connection (raise the hard limit: ulimit -Hn)" ]
+}
+
+@test "a full /tmp: the tour, an exercise and the benchmark say so, and wait for nothing" {
+	local full=$BATS_TEST_TMPDIR/full in_full
+	mkdir -p "$full" "$BATS_TEST_TMPDIR/tree"
+	unshare --mount true 2>/dev/null || skip "needs to make a mount namespace"
+	# shellcheck disable=SC2016 # for the inner shell
+	in_full=(env TMPDIR="$full" unshare --mount bash -c 'mount -t tmpfs -o size=64k none "$TMPDIR" &&
+		{ head -c 1M /dev/zero >"$TMPDIR/all"; } 2>/dev/null; exec timeout 20 "$@"' bash)
+	run -1 "${in_full[@]}" tools/tour
+	[ "$output" = "tour: no room for a scratch file in $full: free some, or set TMPDIR" ]
+	run -1 "${in_full[@]}" bench/run --quick --only latency --results "$BATS_TEST_TMPDIR/results"
+	[ "$output" = "bench/run: no room for scratch files in $full: free some, or set TMPDIR" ]
+	cp -a exercise exercises day01-setup "$BATS_TEST_TMPDIR/tree"
+	cd "$BATS_TEST_TMPDIR/tree"
+	./exercise start 1.1
+	run -1 "${in_full[@]}" ./exercise check
+	[ "$output" = "No room for scratch files in $full: free some, or set TMPDIR." ]
+}
+
+@test "the tour does not wait for ever for a server that does not say that it listens, or does not end" {
+	sed 's/^WAIT_SECONDS=.*/WAIT_SECONDS=1/; /^cd /d; s,^start ./day03/accept 0,start sleep 100,' tools/tour >"$BATS_TEST_TMPDIR/tour"
+	run -1 timeout 30 bash "$BATS_TEST_TMPDIR/tour"
+	[[ "$output" == *"tour: sleep hasn't said within 1 s that it listens"* ]]
+	sed "s/^WAIT_SECONDS=.*/WAIT_SECONDS=1/; /^cd /d; s,^start ./day03/accept 0,start bash -c 'trap \"\" INT; echo listening on a:1; sleep 9' 0,
+		s/^	client true/	true/" tools/tour >"$BATS_TEST_TMPDIR/tour"
+	run -1 timeout 30 bash "$BATS_TEST_TMPDIR/tour"
+	[[ "$output" == *"tour: the server hasn't ended within 1 s of SIGINT"* ]]
 }
 
 @test "make help lists what can be made, also without liburing" {

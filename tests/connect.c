@@ -2,7 +2,8 @@
  * For the tests of day 3: many clients of a server that closes every connection it accepts.
  *
  * Connects to 127.0.0.1 and waits for the end of each connection; the last line says how many the
- * server has closed, in order or with a reset.
+ * server has closed, in order or with a reset. A server that lets one wait for half a minute has
+ * failed.
  *
  * Run: build/tests/connect [--count N] [--at-once | --reset] PORT
  */
@@ -15,18 +16,25 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "common/options.h"
+
+#define PATIENCE_S 30
 
 static struct sockaddr_in server;
 
 static int connect_one(void)
 {
+	const struct timeval patience = {.tv_sec = PATIENCE_S};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		error(EXIT_FAILURE, errno, "socket");
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
+		error(EXIT_FAILURE, errno, "setsockopt");
 	if (connect(fd, (struct sockaddr *)&server, sizeof(server)) < 0)
 		error(EXIT_FAILURE, errno, "connect");
 	return fd;
@@ -36,9 +44,13 @@ static int connect_one(void)
 static void wait_for_end(int fd)
 {
 	char byte;
+	ssize_t count = read(fd, &byte, 1);
 
-	if (read(fd, &byte, 1) > 0)
+	if (count > 0)
 		error(EXIT_FAILURE, 0, "the server has sent something");
+	if (count < 0 && errno == EAGAIN)
+		error(EXIT_FAILURE, 0, "the server has not closed a connection for %d s",
+		      PATIENCE_S);
 	close(fd);
 }
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # The pages of docs/ hold what they say: links lead somewhere, excerpts are in the programs they name, what
-# a page shows a program print is what it prints, and no word of the glossary is one that nobody uses.
+# a page shows a program print is what it prints, and every word of the glossary is one that the texts use.
 
 load helpers
 
@@ -148,12 +148,12 @@ contains() {
 	((count > 5))
 }
 
-@test "every word of the glossary is used in a lesson, and is where the alphabet has it" {
+@test "every word of the glossary is used in a lesson or beside them, and is where the alphabet has it" {
 	local word
 
 	while read -r word; do
 		echo "word: $word"
-		cat day0[1-5]-*/README.md | tr '\n' ' ' | grep -qiE -- "\\<$word"
+		cat day0[1-9]-*/README.md docs/[!g]*.md | tr '\n' ' ' | grep -qiE -- "\\<$word"
 	done < <(sed -n 's/^### //p' docs/glossary.md | tr ',' '\n' | sed 's/^ //')
 	sed -n 's/^### //p' docs/glossary.md | LC_ALL=C.UTF-8 sort -fc
 }
@@ -173,7 +173,7 @@ contains() {
 	grep -oE '^\| `E[A-Z0-9]+' docs/errors.md | LC_ALL=C sort -c
 }
 
-@test "every operation of the card is one that liburing can prepare" {
+@test "every operation of the cheat sheet is one that liburing can prepare" {
 	local header name count=0
 
 	header=$(pkg-config --variable=includedir liburing)/liburing.h
@@ -195,4 +195,72 @@ contains() {
 		count=$((count + 1))
 	done < <(sed -n '/^## When not/,$s/^\(| .* | [0-9.]*\) |$/\1/p' docs/left-out.md)
 	((count > 3))
+}
+
+# steps FILE: what the picture of a run says has happened, and with how many calls.
+steps() {
+	sed -n 's/.*<desc id="desc">\(.*\)<\/desc>.*/\1/p' "$1"
+}
+
+@test "the README's picture is what its recording makes, still for whoever wants that, and small" {
+	command -v python3 >/dev/null || skip "no python3"
+	tools/animate <docs/ring.log | diff - docs/ring.svg
+	(($(wc -c <docs/ring.svg) <= 20480))
+	grep -qF '](docs/ring.svg)' README.md
+	# Nothing moves but where motion is welcome, and nothing for ever.
+	[ "$(sed '/^@media(prefers-reduced-motion:no-preference)/,/<\/style>/d' docs/ring.svg | grep -cE 'animation(-[a-z]+)?:')" -eq 0 ]
+	run ! grep -E 'infinite|<script|<animate|href' docs/ring.svg
+	tests/labels docs/ring.svg
+	# What the last one relies on: words that are moved onto others are found out.
+	sed 's/<text x="28" y="297"/<text x="12" y="297"/' docs/ring.svg >"$BATS_TEST_TMPDIR/moved.svg"
+	run tests/labels "$BATS_TEST_TMPDIR/moved.svg"
+	[ "$status" -eq 1 ]
+	[[ "$output" == *'on top of one another: calls to io_uring_enter | 0'* ]]
+}
+
+@test "what the README's picture shows is still what day 5's server does" {
+	local try
+
+	command -v python3 >/dev/null || skip "no python3"
+	make -s day05 ringtrace
+	[ -n "$(steps docs/ring.svg)" ]
+	# On a busy machine two things may be found by one call.
+	for try in 1 2 3 4 5; do
+		tools/animate --record | tools/animate >"$BATS_TEST_TMPDIR/now.svg"
+		[ "$(steps "$BATS_TEST_TMPDIR/now.svg")" != "$(steps docs/ring.svg)" ] || return 0
+	done
+	diff <(steps docs/ring.svg) <(steps "$BATS_TEST_TMPDIR/now.svg")
+}
+
+@test "a run that can't be drawn is refused" {
+	command -v python3 >/dev/null || skip "no python3"
+	run tools/animate < <(sed 's/DEFER_TASKRUN/SQPOLL/' docs/ring.log)
+	[ "$status" -eq 1 ]
+	[[ "$output" == "animate: "*"can't be drawn" ]]
+	run tools/animate < <(sed 's/ring 1 /ring 2 /' docs/ring.log)
+	[ "$status" -eq 1 ]
+	run tools/animate < <(head -n 8 docs/ring.log)
+	[ "$status" -eq 1 ]
+	[ "$output" = "animate: the run has no client that leaves" ]
+}
+
+@test "the README counts the mistakes and the exercises as they are" {
+	local mistakes claimed days
+
+	mistakes=$(grep -cE '^\| .* \| \[[a-z0-9-]+\]\(#[a-z0-9-]+\) \|$' mistakes/README.md)
+	claimed=$(sed -nE 's/.*\bmore than ([0-9]+) \[common mistakes\]\(mistakes\/README\.md\).*/\1/p' README.md)
+	echo "mistakes: $mistakes, claimed: more than $claimed"
+	((mistakes > claimed && mistakes <= claimed + 10))
+	days=$(find . -maxdepth 1 -name 'day0[1-9]-*' | wc -l)
+	[ "$(find exercises -maxdepth 1 -name '[1-9].[1-3]-*' | wc -l)" -eq $((3 * days)) ]
+	grep -q 'Each day has three \[exercises\](exercises/README.md)' <(tr '\n' ' ' <README.md | tr -s ' ')
+}
+
+@test "the README installs what docs/install.md lists for Debian" {
+	local readme install
+
+	readme=$(tools/readme-block 1 | sed -n 's/.*apt-get install -y \(.*\) && make tour$/\1/p')
+	install=$(sed -n 's/^| Debian [^|]*| `apt-get install \([^`]*\)` |$/\1/p' docs/install.md)
+	[ -n "$readme" ]
+	[ "$readme" = "$install" ]
 }

@@ -143,6 +143,15 @@ stands() {
 	stands 2.2 "when one of the files cannot be opened nothing should be written; "
 }
 
+@test "2.2: what is not enough: an error that is not the completion's" {
+	half 2.2 's/error\(EXIT_FAILURE, -slots/error(EXIT_FAILURE, slots/' \
+		"when one of the files cannot be opened the message should say why: a completion's result is the error, negated."
+	half 2.2 's/error\(EXIT_FAILURE, -slots\[i\]/error(EXIT_FAILURE, ENFILE/' "the message should say why the file cannot be opened: there is none."
+	half 2.2 's/error\(EXIT_FAILURE, -slots\[i\]/error(EXIT_FAILURE, ENOENT/' "the message should say why the file cannot be opened: a folder in its path is none."
+	half 2.2 's/open_ring\(files \+ 1\)/open_ring(64)/; s/-slots\[i\], "%s: open"/i > 2 ? ENOENT : &/' \
+		"with 100 files that all exist the message should say that there are too many."
+}
+
 @test "2.3 one-submit" {
 	need_strace
 	stands 2.3 "LICENSE takes 5 calls of io_uring_enter; two are enough."

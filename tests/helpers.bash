@@ -182,3 +182,11 @@ free_port() {
 in_a_hurry() {
 	exec env LD_PRELOAD=./build/tests/hurry.so ASAN_OPTIONS="${ASAN_OPTIONS:+$ASAN_OPTIONS:}verify_asan_link_order=0" "$@"
 }
+
+# need_locale NAME: makes that locale, such as de_DE, and lets programs find it.
+need_locale() {
+	[ -e "/usr/share/i18n/locales/$1" ] || skip "needs the definition of $1 (package locales)"
+	mkdir -p "$BATS_TEST_TMPDIR/locales"
+	localedef -i "$1" -f UTF-8 "$BATS_TEST_TMPDIR/locales/$1.UTF-8"
+	export LOCPATH=$BATS_TEST_TMPDIR/locales
+}

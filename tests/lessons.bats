@@ -7,9 +7,10 @@
 # ```                 of the block, has to be this, numbers included. What may differ is listed below,
 #                     in `varies`: add a line there for what depends on the machine or the moment.
 #                     A server, a command whose output has "listening on", gets a free port for its
-#                     default one and runs on while the blocks that follow are its clients. The line
-#                     "^C" in its block ends it as Ctrl-C does; a block without "^C" shows only how
-#                     its output begins. A line "..." stands for any number of lines.
+#                     default one and runs on while the blocks that follow are its clients. "^C"
+#                     at the beginning of a line ends it as Ctrl-C does, and what follows is what it
+#                     prints then; a block without "^C" shows only how its output begins. A line
+#                     "..." stands for any number of lines.
 # ```sh               is for the reader only: nothing is run. For what takes long or needs a choice.
 # ```text             is for what is no code and not run, and for memory drawn as a row of boxes: at most 100 columns
 #                     wide.
@@ -37,10 +38,14 @@ varies=(
 	'addresses in memory' 's/0x[0-9a-f]{12}\b/ADDRESS/g'
 	'the port that was free' 's/^(listening on .*:)[0-9]+$/\1PORT/'
 	'looks without a completion' 's/(nothing there yet,) [0-9]+ times/\1 N times/'
+	'how many completions a wait brings' 's/waits: [0-9]+, completions a wait: [0-9.]+,/waits: N, completions a wait: N,/'
+	"peer: the answers' times" 's/reply: [0-9]+ us/reply: N us/g'
 	'what a request takes' 's/: +[0-9]+ ns a request/: N ns a request/'
+	'short-send: what a socket takes at once' 's/: [0-9]+ sent, [0-9]+ read/: N sent, N read/; s/waits for [0-9]+ bytes more/waits for N bytes more/'
 	'when a kernel thread fell asleep' 's/after [0-9]+ ms/after N ms/'
 	"probe: this machine's kernel and liburing" 's/^(kernel|liburing): .*/\1: RELEASE/'
 	'ringtrace: times' 's/^ +[0-9]+\.[0-9]{6} /TIME /; s/ *[0-9]+\.[0-9]{3} ms/ N ms/g'
+	'ringtrace: when a timeout ends' 's/ at [0-9]+\.[0-9]{6} s / at TIME s /'
 	'ringtrace: a flag that later liburings set' 's/(, |\|)NO_SQARRAY$//'
 	'ringtrace: looks without a completion' 's/(calls that did not: .*,) [0-9]+ (to look)/\1 N \2/'
 )
@@ -238,13 +243,17 @@ talk_as_in() {
 	case $1 in
 	day03*) ;;
 	day04*) printf hello >&"$client" ;;
-	day05* | day06*) echo 'hello, ring' >&"$client" ;;
+	day05*) echo 'hello, ring' >&"$client" ;;
+	day06*)
+		echo 'hello, ring' >&"$client"
+		timeout 20 cat <&"$client" >/dev/null # until the server ends it
+		;;
 	*)
 		echo "$1: add its client here"
 		return 1
 		;;
 	esac
-	[[ $1 == day03* ]] || read -r -t 20 <&"$client"
+	[[ $1 == day03* || $1 == day06* ]] || read -r -t 20 <&"$client"
 	exec {client}>&-
 }
 
@@ -423,14 +432,14 @@ links() {
 	done
 }
 
-@test "the README says from which day on each part of common/ is used" {
+@test "docs/install.md says from which day on each part of common/ is used" {
 	local header day files
 
 	for header in common/*.h; do
 		[ "$header" != common/names.h ] || continue # probe's alone, which is a tool
 		files=(day0[1-9]-*/*.c)
 		day=$(grep -l "\"$header\"" "${files[@]}" | head -n 1)
-		grep -q "^| $((10#${day:3:2})) | \[${header#common/}\]($header) |" README.md || { echo "$header: from $day on"; false; }
+		grep -q "^| $((10#${day:3:2})) | \[${header#common/}\](../$header) |" docs/install.md || { echo "$header: from $day on"; false; }
 	done
 }
 

@@ -4,7 +4,7 @@
 
 load helpers
 
-SERVER_PROGRAMS=(day03/accept day03/poll-accept day04/event-loop day05/echo bench/epoll-echo)
+SERVER_PROGRAMS=(day03/accept day03/poll-accept day04/event-loop day05/echo day06/deadlines bench/epoll-echo)
 
 setup() {
 	FIFO=$BATS_TEST_TMPDIR/fifo
@@ -68,7 +68,7 @@ empty_fifo() {
 	local program
 
 	fill_fifo
-	for program in day04/event-loop day05/echo; do
+	for program in day04/event-loop day05/echo day06/deadlines; do
 		start_server with_fault ACCEPT:EMFILE:1 bash -c 'exec "${@:2}" 2>"$1"' bash "$FIFO" "./$program" 0
 		answers "$program"
 		has_happened
@@ -102,7 +102,7 @@ empty_fifo() {
 		wait "${SERVERS[-2]}"
 		answers "$program"
 		answers "$program"
-		[[ $program != day0[45]/* ]] || kill -USR1 "$PID"
+		[[ $program != day0[4-6]/* ]] || kill -USR1 "$PID"
 		answers "$program"
 		ends "$program"
 		[[ $program == bench/* ]] || [ "$(<"$LOG.err")" = "./$program: standard output: Broken pipe" ]
@@ -116,7 +116,7 @@ empty_fifo() {
 		start_server prlimit --fsize=150 "./$program" 0
 		for _ in 1 2 3 4 5 6; do
 			answers "$program"
-			[[ $program != day0[45]/* ]] || kill -USR1 "$PID"
+			[[ $program != day0[4-6]/* ]] || kill -USR1 "$PID"
 		done
 		answers "$program"
 		ends "$program"

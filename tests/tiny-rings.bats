@@ -121,19 +121,75 @@ day_6_with() {
 	was_tight 'completion queue overflowed' 'buffer ring empty' pauses
 }
 
-# The multishot accept stays in flight only while more slots are free than the completion queue has entries. Three times
-# so many clients fill the table that it's cancelled, and twice it's armed again: each time it must be the same.
+# The multishot accept stays in flight only while more slots are free than the completion queue has entries. Each round
+# fills the table and empties it, so it is cancelled and armed again each time.
 @test "day 6: the bound of the multishot accept is crossed again and again, and nobody is turned away" {
-	local round
+	local round seated slots
 
 	build_with day06-deadlines/deadlines.c RING_ENTRIES=16 COMPLETION_ENTRIES=32
+	# One by one: all seats are taken, and others wait.
 	start_server "$PROGRAM" --connections 100 0
 	for round in 1 2 3; do
-		pause_server
-		launch_peers stream --connections 400 --bytes 1000
-		wait_until are_connected 300
-		kill -CONT "$PID"
+		start_peers ping --connections 100 --count 1 --hold
+		seated=$PEERS
+		launch_peers ping --connections 20 --count 1
+		wait_until are_connected 120
+		release_peers "$seated"
 		finish_peers
 	done
+	stop_clean
+	# All at once, with a table that one pass more would overflow by few or by many. They stay.
+	for slots in 40 50 60 70 80; do
+		start_server "$PROGRAM" --connections "$slots" 0
+		pause_server
+		launch_peers absent --small --cut-short --connections 200
+		wait_until are_connected 200
+		kill -CONT "$PID"
+		wait_until are_ready
+		end_peers
+		stop_clean
+	done
+}
+
+# day_7_with ENTRIES: two at least, because a connect and its limit have to be in one submit.
+day_7_with() {
+	build_with day07-proxy/proxy.c RING_ENTRIES="$1" COMPLETION_ENTRIES="$1"
+	start_server ./day05/echo 0
+	UPSTREAM_PORT=$PORT
+	start_server proxy_to_upstream 0
+	launch_peers random --connections 50 --seconds 1
+	peer stream --connections 100 --bytes "$(scaled 100000)"
+	finish_peers
+	stop_clean
+	was_tight 'completion queue overflowed'
+}
+
+# proxy_to_upstream [OPTION]... PORT
+proxy_to_upstream() {
+	exec "$PROGRAM" "$@" "127.0.0.1:$UPSTREAM_PORT"
+}
+
+@test "day 7 with rings of two and four entries and the smallest completion queues: the streams are equal" {
+	two_at_a_time day_7_with 2 4
+}
+
+@test "day 7 with every bound at its smallest: the streams are equal, and a connect has its limit" {
+	build_with day07-proxy/proxy.c RING_ENTRIES=2 COMPLETION_ENTRIES=2 PAUSE_BUFFERS=1 OWN_BYTES=1
+	start_server ./day05/echo 0
+	UPSTREAM_PORT=$PORT
+	start_server proxy_to_upstream --buffers 1 --buffer-size 100 0
+	peer stream --connections 20 --bytes "$(scaled 20000)"
+	peer random --connections 20 --seconds 1 --bytes 100000
+	launch_peers stream --cut-short --connections 20 --bytes 1000000000
+	wait_until are_connected 20
+	stop_within TERM "$(within 2500)"
+	finish_peers
+	was_tight 'completion queue overflowed' 'buffer ring empty' pauses
+
+	start_server ./build/tests/upstream --full 0
+	UPSTREAM_PORT=$PORT
+	start_server proxy_to_upstream --connect-time 200 0
+	run ./build/tests/upstream --client --connections 20 --then hold "$PORT"
+	[ "$(grep -c 'sent 0, received 0, then reset' <<<"$output")" = 20 ]
 	stop_clean
 }

@@ -26,7 +26,7 @@
 #include "common/ring.h"
 
 #define ENTRIES 8
-#define DAYS	5
+#define DAYS	9
 
 struct bit {
 	unsigned mask;
@@ -214,7 +214,7 @@ static int try_multishot_accept(struct io_uring *ring)
 }
 
 /* Much larger than the ring for everything else, so it may be more than ulimit -l allows. */
-static int try_ring_of_days_4_and_5(struct io_uring *unused)
+static int try_servers_ring(struct io_uring *unused)
 {
 	struct io_uring_params params = {
 		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_SINGLE_ISSUER |
@@ -267,8 +267,7 @@ static const struct {
 	{try_ring_descriptor, 2, "registering the ring's own descriptor (Linux 5.18)"},
 	{try_sparse_table, 2, "a sparse table of direct descriptors (Linux 5.19)"},
 	{try_multishot_accept, 3, "multishot accept (Linux 5.19)"},
-	{try_ring_of_days_4_and_5, 4,
-	 "a ring of 512 and 4096 entries with DEFER_TASKRUN (Linux 6.1)"},
+	{try_servers_ring, 4, "a ring of 512 and 4096 entries with DEFER_TASKRUN (Linux 6.1)"},
 	{try_buffer_ring, 5, "buffer rings (Linux 5.19)"},
 	{try_multishot_receive, 5, "multishot receive (Linux 6.0)"},
 };

@@ -1,4 +1,4 @@
-/* How many buffers does one turn take, when the bytes for many are there already? */
+/* How many buffers does one pass take when the bytes for many are already there? */
 #include "snippet.h"
 
 #include <sys/ioctl.h>
@@ -30,6 +30,6 @@ int main(void)
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	io_uring_sqe_set_data64(sqe, 1);
 	must(io_uring_submit_and_wait(&ring, 1), "io_uring_submit_and_wait");
-	printf("%u of %d buffers in one turn\n", io_uring_cq_ready(&ring), BUFFERS);
+	printf("%u of %d buffers in one pass\n", io_uring_cq_ready(&ring), BUFFERS);
 	return EXIT_SUCCESS;
 }

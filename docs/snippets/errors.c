@@ -1,4 +1,4 @@
-/* Most of what ../errors.md lists, provoked: the error, and what brought it about. */
+/* Most of what ../errors.md lists, provoked: the error, and what caused it. */
 #include "snippet.h"
 
 #include <fcntl.h>
@@ -83,14 +83,14 @@ static void fail_to_send(void)
 
 	close(peer); /* from here on its kernel answers what comes with a reset */
 	io_uring_prep_send(sqe, server, "x", 1, MSG_NOSIGNAL);
-	show_request(sqe, "send, the peer has closed");
+	show_request(sqe, "send, the client has closed");
 	usleep(1000);
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_send(sqe, server, "x", 1, MSG_NOSIGNAL);
-	show_request(sqe, "send, the peer's reset has come");
+	show_request(sqe, "send, the client's reset has come");
 	sqe = io_uring_get_sqe(&ring);
 	io_uring_prep_shutdown(sqe, server, SHUT_WR);
-	show_request(sqe, "shutdown, the peer's reset has come");
+	show_request(sqe, "shutdown, the client's reset has come");
 }
 
 static void fail_to_find(void)

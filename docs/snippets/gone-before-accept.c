@@ -1,4 +1,4 @@
-/* A client connects and is gone before anybody accepts: what does the accept say? */
+/* A client connects and leaves before the accept: what does the accept bring? */
 #include "snippet.h"
 
 int main(void)
@@ -15,7 +15,7 @@ int main(void)
 	close(client); /* resets the connection */
 
 	server = must(accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC), "accept4");
-	printf("reset before the accept: accepted, then recv says %s\n",
+	printf("reset before the accept: accepted, then recv fails with %s\n",
 	       name_of(recv(server, &byte, 1, 0) < 0 ? -errno : 0));
 	return EXIT_SUCCESS;
 }

@@ -1,4 +1,4 @@
-/* Who is it? A descriptor for a connection that has only a slot, for getpeername(2). */
+/* Who's calling? A descriptor for a connection that has only a slot, for getpeername(2). */
 #include "snippet.h"
 
 #define FIXED_FD_INSTALL 54 /* liburing 2.6 has io_uring_prep_fixed_fd_install() */
@@ -24,6 +24,6 @@ int main(void)
 	fd = must(next_completion(&ring).res, "IORING_OP_FIXED_FD_INSTALL");
 
 	must(getpeername(fd, (struct sockaddr *)&address, &length), "getpeername");
-	printf("the peer in slot 0 is at %s\n", inet_ntoa(address.sin_addr));
+	printf("the client in slot 0 is at %s\n", inet_ntoa(address.sin_addr));
 	return EXIT_SUCCESS;
 }

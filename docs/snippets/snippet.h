@@ -26,13 +26,13 @@ static inline int must(int result, const char *what)
 	return result;
 }
 
-/* The name of an error, as in "ECANCELED", for what a completion says. */
+/* The name of an error, as in "ECANCELED", for the result of a completion. */
 static inline const char *name_of(int result)
 {
 	return result < 0 ? strerrorname_np(-result) : "done";
 }
 
-/* Ends the program where this kernel, or the liburing it was built with, lacks something. */
+/* Stops the program if this kernel, or the liburing it was built with, lacks something. */
 static inline void need(bool has, const char *what)
 {
 	if (has)

@@ -27,6 +27,6 @@ int main(void)
 
 	for (int i = 0; i < 2; i++)
 		must(next_completion(&ring).res, "IORING_OP_SPLICE");
-	printf("the peer got %zd bytes of the file\n", recv(peer, bytes, BYTES, MSG_WAITALL));
+	printf("the client got %zd bytes of the file\n", recv(peer, bytes, BYTES, MSG_WAITALL));
 	return EXIT_SUCCESS;
 }

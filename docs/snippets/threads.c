@@ -1,4 +1,4 @@
-/* A ring, a loop and a listening socket for each thread; the kernel shares the peers out. */
+/* Each thread has its own ring, loop and listener, and the kernel shares the clients out. */
 #include "snippet.h"
 
 #include <pthread.h>
@@ -67,6 +67,7 @@ int main(void)
 		all = all && (long)accepted > 0;
 		sum += (long)accepted;
 	}
-	printf("%ld peers, shared by %d threads: %s\n", sum, THREADS, all ? "each has some" : "no");
+	printf("%ld clients, shared by %d threads: %s\n", sum, THREADS,
+	       all ? "each has some" : "no");
 	return all && sum == PEERS ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -1,4 +1,4 @@
-/* What does a ring wait for? The kernel says: /proc/PID/fdinfo/RING. */
+/* What does a ring wait for? The kernel tells you in /proc/PID/fdinfo/RING. */
 #include "snippet.h"
 
 static void print_lines(int ring_fd)
@@ -32,7 +32,7 @@ int main(void)
 	must(io_uring_submit(&ring), "io_uring_submit");
 
 	print_lines(ring.ring_fd);
-	printf("IORING_OP_RECV is %d; now the peer sends\n", IORING_OP_RECV);
+	printf("IORING_OP_RECV is %d; now the client sends\n", IORING_OP_RECV);
 	peer_sends(peer, "hello");
 	print_lines(ring.ring_fd);
 	return EXIT_SUCCESS;
