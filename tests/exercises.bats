@@ -21,10 +21,12 @@ setup() {
 make_tree() {
 	cd "$BATS_TEST_DIRNAME/.." || return
 	TREE=$BATS_TEST_TMPDIR/$1
-	mkdir -p "$TREE/build/tests" "$TREE/tools" "$TREE/tests"
+	mkdir -p "$TREE"/build/{tests,bench} "$TREE/tools" "$TREE/tests" "$TREE/bench"
 	cp -a Makefile LICENSE README.md common exercises exercise ringtrace day0[1-9]-* "$TREE"
 	cp -a tests/{peer,connect,inject}.c "$TREE/tests"
 	cp -a tools/ringtrace "$TREE/tools"
+	cp -a bench/histogram.[ch] "$TREE/bench" # ringtrace's, too
+	cp -a build/bench/histogram.* "$TREE/build/bench"
 	cp -a build/flags build/common build/tools build/libringtrace.so "$TREE/build"
 	cp -a build/tests/{peer,connect,inject}* "$TREE/build/tests"
 	cd "$TREE" || return
