@@ -21,10 +21,12 @@ setup() {
 make_tree() {
 	cd "$BATS_TEST_DIRNAME/.." || return
 	TREE=$BATS_TEST_TMPDIR/$1
-	mkdir -p "$TREE/build/tests" "$TREE/tools" "$TREE/tests"
+	mkdir -p "$TREE"/build/{tests,bench} "$TREE/tools" "$TREE/tests" "$TREE/bench"
 	cp -a Makefile LICENSE README.md common exercises exercise ringtrace day0[1-9]-* "$TREE"
 	cp -a tests/{peer,connect,inject}.c "$TREE/tests"
 	cp -a tools/ringtrace "$TREE/tools"
+	cp -a bench/histogram.[ch] "$TREE/bench" # ringtrace's, too
+	cp -a build/bench/histogram.* "$TREE/build/bench"
 	cp -a build/flags build/common build/tools build/libringtrace.so "$TREE/build"
 	cp -a build/tests/{peer,connect,inject}* "$TREE/build/tests"
 	cd "$TREE" || return
@@ -301,6 +303,26 @@ rate_at_the_end() {
 		"at SIGTERM a client should get what was received, without waiting for its rate; it got 4096 of 12288 bytes"
 }
 
+lifetime() {
+	stands 6.3 "there's no option '--lifetime MS' yet."
+}
+
+lifetime_late() {
+	half 6.3 's/since_ns = oldest == by_age.none \? now_ns : (.*);/since_ns = \1;/
+		s/if \(options.lifetime_ms && next/if (options.lifetime_ms \&\& slot_list_first(\&by_age) != by_age.none \&\& next/' \
+		"with --lifetime 1000, a silent client should have had its EOF by now, after "
+}
+
+lifetime_moved() {
+	half 6.3 '/^static void record_activity/,/^}/s/^\t(connections\[slot\].)slow = 0;/&\n\t\1born_ns = now_ns;/' \
+		"with --lifetime 1000, "
+}
+
+lifetime_with_a_reset() {
+	half 6.3 '/^static void end_too_old/,/^}/s/\tend\(oldest\);/{\n\t\t\tend(oldest);\n\t\t\tconnections[oldest].eof = true;\n\t\t}/' \
+		"a client that's still sending when its life is over shouldn't be reset"
+}
+
 in_a_tree_of_its_own() {
 	make_tree "$1"
 	"$1"
@@ -316,6 +338,10 @@ in_a_tree_of_its_own() {
 
 @test "6.2 rate; what is not enough: one for all together, a deadline for who waits for it, a rate at the end" {
 	two_at_a_time in_a_tree_of_its_own rate one_rate ended_for_its_rate rate_at_the_end
+}
+
+@test "6.3 lifetime; what is not enough: a timeout that is set for too late, a life that activity prolongs, a reset at its end" {
+	two_at_a_time in_a_tree_of_its_own lifetime lifetime_late lifetime_with_a_reset lifetime_moved
 }
 
 # numbers: of all exercises, one a line.
