@@ -27,9 +27,13 @@ void buffers_register(struct buffers *buffers, struct io_uring *ring, unsigned s
 		.ring_entries = buffers->shared,
 		.bgid = group,
 	};
+	int result;
 
-	ring_check_register(io_uring_register_buf_ring(ring, &registration, 0),
-			    "io_uring_register_buf_ring", "buffer rings, which Linux 5.19 has");
+	do
+		result = io_uring_register_buf_ring(ring, &registration, 0);
+	while (ring_wait_for_memory(result));
+	ring_check_register(result, "io_uring_register_buf_ring",
+			    "buffer rings, which Linux 5.19 has");
 	io_uring_buf_ring_init(buffers->ring);
 	buffers->group = group;
 	for (unsigned number = 0; number < buffers->shared; number++)

@@ -380,9 +380,13 @@ static void open_buffer_ring(void)
 		.ring_entries = options.buffers,
 		.bgid = BUFFER_GROUP,
 	};
+	int result;
 
-	ring_check_register(io_uring_register_buf_ring(&ring, &registration, 0),
-			    "io_uring_register_buf_ring", "buffer rings, which Linux 5.19 has");
+	do
+		result = io_uring_register_buf_ring(&ring, &registration, 0);
+	while (ring_wait_for_memory(result));
+	ring_check_register(result, "io_uring_register_buf_ring",
+			    "buffer rings, which Linux 5.19 has");
 	io_uring_buf_ring_init(buffer_ring);
 	for (unsigned number = 0; number < options.buffers; number++)
 		put_into_ring(number);

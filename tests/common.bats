@@ -254,7 +254,7 @@ teardown() {
 		day02/registered-files LICENSE|1|EINVAL|io_uring_register_ring_fd: Invalid argument (this kernel lacks registered ring descriptors, which Linux 5.18 has; day 2 needs them)
 		day02/registered-files LICENSE|2|EINVAL|io_uring_register_files_sparse: Invalid argument (this kernel lacks sparse tables, which Linux 5.19 has; day 2 needs them)
 		day02/registered-files LICENSE|3|EBADF|standard output: io_uring_register_files_update: Bad file descriptor
-		day03/accept 0|2|EINVAL|io_uring_register_files_sparse: Invalid argument (this kernel lacks sparse tables, which Linux 5.19 has; days 2 to 5 need them)
+		day03/accept 0|2|EINVAL|io_uring_register_files_sparse: Invalid argument (this kernel lacks sparse tables, which Linux 5.19 has; day 2 and later need them)
 		day03/accept 0|2+|EMFILE|io_uring_register_files_sparse: Too many open files (raise the limit on descriptors with ulimit -n
 		day03/accept 0|2|ENOMEM|io_uring_register_files_sparse: Cannot allocate memory (raise the limit on locked memory
 	END

@@ -6,8 +6,8 @@ setup() {
 	load helpers.bash
 	load peers.bash
 	PROGRAMS=(day01/setup day01/sqpoll day01/probe "day02/registered-files LICENSE" "day03/accept 0"
-		"day03/poll-accept 0" "day04/event-loop 0" "day05/echo 0")
-	SERVER_PROGRAMS=(day03/accept day03/poll-accept day04/event-loop day05/echo)
+		"day03/poll-accept 0" "day04/event-loop 0" "day05/echo 0" "day06/deadlines 0")
+	SERVER_PROGRAMS=(day03/accept day03/poll-accept day04/event-loop day05/echo day06/deadlines)
 	# Then come shell commands that prepare it, and a command with its arguments.
 	# shellcheck disable=SC2016 # for the inner shell
 	IN_NETWORK=(unshare --net bash -c 'eval "$1" && exec "${@:2}"' bash)
@@ -36,7 +36,7 @@ serves() {
 	case $1 in
 	day03/*) "${@:2}" build/tests/connect --count 20 "$PORT" ;;
 	day04/*) "${@:2}" "$PEER" stream --acks --connections 5 --bytes 20000 "$PORT" ;;
-	day05/*) "${@:2}" "$PEER" stream --connections 5 --bytes 200000 "$PORT" ;;
+	*) "${@:2}" "$PEER" stream --connections 5 --bytes 200000 "$PORT" ;;
 	esac
 }
 
@@ -48,7 +48,7 @@ disturb() {
 	start_server "./$server" 0
 	case $server in
 	day04/*) launch_peers random --acks --connections 30 --seconds 1 ;;
-	day05/*) launch_peers random --connections 30 --seconds 1 ;;
+	*) launch_peers random --connections 30 --seconds 1 ;;
 	esac
 	# Once at least: a debugger takes its time on a busy machine.
 	end=$(($(now_ms) + 1000))
@@ -126,7 +126,7 @@ inside() {
 }
 
 @test "only registering is denied: those that register say so, the others run" {
-	for program in "day02/registered-files LICENSE" "day03/accept 0" "day04/event-loop 0" "day05/echo 0"; do
+	for program in "day02/registered-files LICENSE" "day03/accept 0" "day04/event-loop 0" "day05/echo 0" "day06/deadlines 0"; do
 		# shellcheck disable=SC2086 # a program and its arguments
 		gives_up ./build/tests/deny EPERM io_uring_register -- ./$program
 		[[ "$reason" == io_uring_register_*": Operation not permitted ("* ]]
@@ -138,7 +138,7 @@ inside() {
 
 @test "only submitting is denied: no program waits for what will never come" {
 	for program in day01/setup "day02/registered-files LICENSE" "day03/accept 0" "day03/poll-accept 0" \
-		"day04/event-loop 0" "day05/echo 0"; do
+		"day04/event-loop 0" "day05/echo 0" "day06/deadlines 0"; do
 		# shellcheck disable=SC2086 # a program and its arguments
 		gives_up ./build/tests/deny EPERM io_uring_enter -- ./$program
 		[[ "$reason" == "io_uring_submit"*": Operation not permitted" ]]
@@ -164,33 +164,28 @@ inside() {
 	done
 }
 
-@test "io_uring_setup fails: days 4 and 5 give the one line, too" {
+@test "io_uring_setup fails: day 4 and later give the one line, too" {
 	for error in ENOSYS EPERM ENOMEM EMFILE ENFILE EINVAL; do
-		for program in "day04/event-loop 0" "day05/echo 0"; do
+		for program in "day04/event-loop 0" "day05/echo 0" "day06/deadlines 0"; do
 			# shellcheck disable=SC2086 # a program and its arguments
 			gives_up injected io_uring_setup "error=$error" ./$program
 			[[ "$reason" == "opening a ring: "*" ("*")" ]]
-			[ $error != EINVAL ] || [[ "$reason" == *"(this kernel lacks IORING_SETUP_DEFER_TASKRUN, which Linux 6.1 has; days 4 and 5 need it)" ]]
+			[ $error != EINVAL ] || [[ "$reason" == *"(this kernel lacks IORING_SETUP_DEFER_TASKRUN, which Linux 6.1 has; day 4 and later need it)" ]]
 		done
 	done
 }
 
-@test "a second signal ends days 4 and 5 at once, also where whoever started them ignored it" {
-	local server acks
-
-	for server in day04/event-loop day05/echo; do
-		acks=()
-		[ "$server" = day05/echo ] || acks=(--acks)
-		# What the shell ignores, the server inherits.
-		start_server bash -c 'trap "" INT TERM && exec "./$1" 0' bash "$server"
-		# They take their time to leave: they do not read that they should.
-		start_peers absent "${acks[@]}" --cut-short --connections 10 --bytes 1000
-		kill -TERM "$PID"
-		wait_until is_closed
-		kill -INT "$PID"
-		wait_for_end
-		[ "$status" -eq 130 ]
-	done
+@test "a second signal ends day 6 at once, even if whoever started it ignored signals" {
+	# What the shell ignores, the server inherits.
+	start_server bash -c 'trap "" INT TERM && exec ./day06/deadlines 0'
+	# They take their time to leave: they do not read that they should.
+	start_peers absent --cut-short --connections 10 --bytes 1000
+	kill -TERM "$PID"
+	wait_until is_closed
+	sleep 0.2 # one that comes at once counts as the same
+	kill -INT "$PID"
+	wait_for_end
+	[ "$status" -eq 130 ]
 }
 
 @test "each call of io_uring_register fails in every way: one line that names it, and nothing left behind" {
@@ -212,11 +207,12 @@ inside() {
 		day03/accept 0|ring_fd files_sparse
 		day04/event-loop 0|ring_fd files_sparse
 		day05/echo 0|ring_fd files_sparse buf_ring
+		day06/deadlines 0|ring_fd files_sparse buf_ring
 	END
 }
 
 @test "a storm of signals under load: no byte is lost" {
-	for server in day04/event-loop day05/echo; do
+	for server in day04/event-loop day05/echo day06/deadlines; do
 		disturb "$server" storm WINCH URG CONT CHLD
 	done
 }
@@ -227,14 +223,14 @@ inside() {
 }
 
 @test "SIGSTOP and SIGCONT under load: no byte is lost" {
-	for server in day04/event-loop day05/echo; do
+	for server in day04/event-loop day05/echo day06/deadlines; do
 		disturb "$server" stop_and_continue
 	done
 }
 
 @test "a debugger that comes and goes under load: no byte is lost" {
 	need_strace
-	for server in day04/event-loop day05/echo; do
+	for server in day04/event-loop day05/echo day06/deadlines; do
 		disturb "$server" attach_strace
 		grep -q io_uring_enter "$BATS_TEST_TMPDIR/attached"
 	done
@@ -284,13 +280,15 @@ inside() {
 	done
 }
 
-@test "locked memory for one ring, as an ordinary user: a server waits for that of its predecessor, which the kernel still counts" {
-	need_user
-	local as_user=(prlimit --memlock=200000 "${NOBODY[@]}") first
-	start_server "${as_user[@]}" ./day05/echo 0
+# waits_for_predecessor BYTES SERVER [OPTION]...: with so much locked memory the server starts once another one like it,
+# which still has its own, is gone.
+waits_for_predecessor() {
+	local as_user=(prlimit --memlock="$1" "${NOBODY[@]}" "./$2" "${@:3}") first
+
+	start_server "${as_user[@]}" 0
 	first=$PID
 	LOG=$BATS_TEST_TMPDIR/second
-	"${as_user[@]}" ./day05/echo 0 >"$LOG" 2>"$LOG.err" 3>&- &
+	"${as_user[@]}" 0 >"$LOG" 2>"$LOG.err" 3>&- &
 	PID=$!
 	SERVERS+=("$PID")
 	sleep 0.1
@@ -298,6 +296,17 @@ inside() {
 	kill -KILL "$first"
 	wait_until listens
 	[ ! -s "$LOG.err" ]
+	kill -KILL "$PID"
+	sleep 0.2 # its memory is counted until then
+}
+
+@test "locked memory for one ring, as an ordinary user: a server waits for that of its predecessor, which the kernel still counts" {
+	need_user
+	waits_for_predecessor 200000 day04/event-loop
+	waits_for_predecessor 200000 day05/echo
+	# There is room for another ring, but not for its half a megabyte of buffers' places.
+	waits_for_predecessor 750000 day05/echo --buffers 32768 --buffer-size 512
+	waits_for_predecessor 750000 day06/deadlines --buffers 32768 --buffer-size 512
 }
 
 @test "little locked memory, as an ordinary user: probe says which days can run, and is right" {
@@ -306,7 +315,7 @@ inside() {
 	run --separate-stderr "${as_user[@]}" ./day01/probe --days
 	local verdicts=("${lines[@]}")
 	[[ "${verdicts[0]}" == "day 1: can run here" ]]
-	for program in "day03/accept 0" "day04/event-loop 0" "day05/echo 0"; do
+	for program in "day03/accept 0" "day04/event-loop 0" "day05/echo 0" "day06/deadlines 0"; do
 		# shellcheck disable=SC2086 # a program and its arguments
 		run --separate-stderr "${as_user[@]}" timeout 3 ./$program
 		if [ -z "$stderr" ]; then
@@ -340,9 +349,9 @@ inside() {
 @test "a server that is started right after one was killed with 300 connections gets its port" {
 	local server acks i
 
-	for server in day04/event-loop day05/echo; do
+	for server in day04/event-loop day05/echo day06/deadlines; do
 		acks=()
-		[ "$server" = day05/echo ] || acks=(--acks)
+		[[ $server != day04/* ]] || acks=(--acks)
 		start_server "./$server" 0
 		for i in 1 2 3; do
 			start_peers ping --connections 300 --count 1 --cut-short --hold "${acks[@]}"
@@ -511,11 +520,11 @@ child_of() {
 	local narrow='ip link set lo up
 		echo 2 >/proc/sys/net/core/somaxconn
 		echo 0 >/proc/sys/net/ipv4/tcp_syncookies'
-	for server in day04/event-loop day05/echo; do
+	for server in day04/event-loop day05/echo day06/deadlines; do
 		start_server "${IN_NETWORK[@]}" "$narrow" "./$server" 0
 		pause_server
 		local acks=()
-		[ "$server" = day05/echo ] || acks=(--acks)
+		[[ $server != day04/* ]] || acks=(--acks)
 		# Three fit in. The others try again a second later.
 		inside "$PEER" stream --connections 6 --bytes 10000 "${acks[@]}" "$PORT" 3>&- &
 		local crowd=$!
@@ -545,9 +554,9 @@ child_of() {
 }
 
 @test "a peer that ends while another is idle gets its end-of-file, and its socket is gone" {
-	for server in day04/event-loop day05/echo; do
+	for server in day04/event-loop day05/echo day06/deadlines; do
 		local acks=()
-		[ "$server" = day05/echo ] || acks=(--acks)
+		[[ $server != day04/* ]] || acks=(--acks)
 		start_server "./$server" 0
 		start_peers ping --count 1 --hold "${acks[@]}"
 		# Until Linux 6.12 a request in flight on a direct descriptor keeps every one that is closed
@@ -564,9 +573,9 @@ no_socket_is_half_closed() {
 }
 
 @test "a kernel that releases closed sockets late: peers are told first, and all else is the same" {
-	for server in day04/event-loop day05/echo; do
+	for server in day04/event-loop day05/echo day06/deadlines; do
 		local acks=()
-		[ "$server" = day05/echo ] || acks=(--acks)
+		[[ $server != day04/* ]] || acks=(--acks)
 		start_server with_fault features:0:1 "./$server" 0
 		has_happened
 		peer stream --connections 20 --total 500 --bytes 10000 "${acks[@]}"
@@ -577,9 +586,9 @@ no_socket_is_half_closed() {
 }
 
 @test "a kernel that releases closed sockets late: a signal while peers are being told ends it in order" {
-	for server in day04/event-loop day05/echo; do
+	for server in day04/event-loop day05/echo day06/deadlines; do
 		local acks=()
-		[ "$server" = day05/echo ] || acks=(--acks)
+		[[ $server != day04/* ]] || acks=(--acks)
 		start_server with_fault features:0:1 "./$server" 0
 		start_peers ping --connections 200 --count 1 --hold "${acks[@]}"
 		pause_server

@@ -47,7 +47,7 @@ checked() {
 		mistakes/README.md)
 	# There a look that finds nothing calls nobody.
 	[ "$1" != peek-with-defer ] || older_liburing 2.15 || says=''
-	timeout 20 ./ringtrace --check=fail -o "$trace" "./mistakes/$1" >/dev/null 3>&- || status=$?
+	timeout 20 ./ringtrace --check=fail,user-data -o "$trace" "./mistakes/$1" >/dev/null 3>&- || status=$?
 	list=$(sed -n '/^ringtrace: mistakes/,$p' "$trace")
 	echo "$list"
 	[[ "$list" == "ringtrace: mistakes "* ]] || return
@@ -57,7 +57,7 @@ checked() {
 		[ "$status" -eq 3 ] || return
 		without_numbers <<<"$list" | grep -qF -- "MISTAKE  $(without_numbers <<<"$says")" || return
 	fi
-	timeout 20 ./ringtrace --check=fail -o "$trace" "./mistakes/$1" --fixed >/dev/null 3>&-
+	timeout 20 ./ringtrace --check=fail,user-data -o "$trace" "./mistakes/$1" --fixed >/dev/null 3>&-
 	! grep MISTAKE "$trace"
 }
 
@@ -103,6 +103,10 @@ older_liburing() {
 
 @test "slots that are used like descriptors" {
 	mistakes fixed-file-forgotten fixed-file-close close-slot-number cloexec-into-slot
+}
+
+@test "files: dead paths, names that lead out, FIFOs, sizes of another file, links, shared buffers" {
+	mistakes dead-path dot-dot-by-hand fifo-in-worker statx-before-open linked-read-send two-in-one-buffer
 }
 
 @test "close(2) while requests are in flight" {
@@ -266,6 +270,14 @@ is_shown() {
 
 @test "a patch to day 6: a stuck send is not cancelled" {
 	is_shown day6-stuck-send-not-cancelled
+}
+
+@test "a patch to day 8: a file is read with a plain call" {
+	is_shown day8-plain-read
+}
+
+@test "a patch to day 8: a close right after the last reply" {
+	is_shown day8-close-at-once
 }
 
 @test "a patch to closing: a close without a shutdown" {

@@ -121,21 +121,34 @@ day_6_with() {
 	was_tight 'completion queue overflowed' 'buffer ring empty' pauses
 }
 
-# The multishot accept stays in flight only while more slots are free than the completion queue has entries. Three times
-# so many clients fill the table that it's cancelled, and twice it's armed again: each time it must be the same.
+# The multishot accept stays in flight only while more slots are free than the completion queue has entries. Each round
+# fills the table and empties it, so it is cancelled and armed again each time.
 @test "day 6: the bound of the multishot accept is crossed again and again, and nobody is turned away" {
-	local round
+	local round seated slots
 
 	build_with day06-deadlines/deadlines.c RING_ENTRIES=16 COMPLETION_ENTRIES=32
+	# One by one: all seats are taken, and others wait.
 	start_server "$PROGRAM" --connections 100 0
 	for round in 1 2 3; do
-		pause_server
-		launch_peers stream --connections 400 --bytes 1000
-		wait_until are_connected 300
-		kill -CONT "$PID"
+		start_peers ping --connections 100 --count 1 --hold
+		seated=$PEERS
+		launch_peers ping --connections 20 --count 1
+		wait_until are_connected 120
+		release_peers "$seated"
 		finish_peers
 	done
 	stop_clean
+	# All at once, with a table that one pass more would overflow by few or by many. They stay.
+	for slots in 40 50 60 70 80; do
+		start_server "$PROGRAM" --connections "$slots" 0
+		pause_server
+		launch_peers absent --small --cut-short --connections 200
+		wait_until are_connected 200
+		kill -CONT "$PID"
+		wait_until are_ready
+		end_peers
+		stop_clean
+	done
 }
 
 # day_7_with ENTRIES: two at least, because a connect and its limit have to be in one submit.
