@@ -23,12 +23,12 @@ make_tree() {
 	TREE=$BATS_TEST_TMPDIR/$1
 	mkdir -p "$TREE"/build/{tests,bench} "$TREE/tools" "$TREE/tests" "$TREE/bench"
 	cp -a Makefile LICENSE README.md common exercises exercise ringtrace day0[1-9]-* "$TREE"
-	cp -a tests/{peer,connect,inject}.c "$TREE/tests"
+	cp -a tests/{peer,connect,upstream,inject}.c "$TREE/tests"
 	cp -a tools/ringtrace "$TREE/tools"
 	cp -a bench/histogram.[ch] "$TREE/bench" # ringtrace's, too
 	cp -a build/bench/histogram.* "$TREE/build/bench"
 	cp -a build/flags build/common build/tools build/libringtrace.so "$TREE/build"
-	cp -a build/tests/{peer,connect,inject}* "$TREE/build/tests"
+	cp -a build/tests/{peer,connect,upstream,inject}* "$TREE/build/tests"
 	cd "$TREE" || return
 }
 
@@ -659,4 +659,39 @@ is_gone() {
 	[[ $output != *$'\e'* ]]
 	run env -u NO_COLOR TERM=dumb script -qec ./exercise /dev/null
 	[[ $output != *$'\e'* ]]
+}
+
+log() {
+	stands 7.1 "when a client has sent 300 bytes and got 1000 there should be the line 'closed: 300 from the client, 1000 from the upstream'."
+}
+
+log_at_the_first_eof() {
+	half 7.1 's/client->failed \|\| server->failed/server->eof \&\& client->failed/' \
+		"when the upstream resets after 1000 bytes the line should be 'reset: 300 from the client, 1000 from the upstream'; it is "
+}
+
+take_turns() {
+	stands 7.2 "it doesn't take two upstreams yet, or --help doesn't say so (HOST:PORT...)."
+}
+
+turns_without_a_next() {
+	half 7.2 's/\+\+connection->tried < upstream_count/false/' \
+		"when the second of three is gone, the third takes its turn"
+}
+
+dead_upstream() {
+	stands 7.3 "there is no option '--retry MS' yet."
+}
+
+all_try_at_once() {
+	half 7.3 '/return false;/,/return true;/s/^\tretry_ns = .*//' "while one tries again a client should be reset at once"
+}
+
+leaving_is_a_failure() {
+	half 7.3 's/else if \(wanted \&\& connection->failed/else if (connection->failed/' \
+		"clients that leave while connecting are no failure of the upstream"
+}
+
+@test "7.1 log, 7.2 take turns, 7.3 a dead upstream; what is not enough: the wrong word, no next one, all at once, who leaves" {
+	two_at_a_time in_a_tree_of_its_own log dead_upstream take_turns all_try_at_once turns_without_a_next leaving_is_a_failure log_at_the_first_eof
 }
