@@ -22,7 +22,7 @@ make_tree() {
 	cd "$BATS_TEST_DIRNAME/.." || return
 	TREE=$BATS_TEST_TMPDIR/$1
 	mkdir -p "$TREE/build/tests" "$TREE/tools" "$TREE/tests"
-	cp -a Makefile LICENSE README.md common exercises exercise ringtrace day0[1-5]-* "$TREE"
+	cp -a Makefile LICENSE README.md common exercises exercise ringtrace day0[1-9]-* "$TREE"
 	cp -a tests/{peer,connect,inject}.c "$TREE/tests"
 	cp -a tools/ringtrace "$TREE/tools"
 	cp -a build/flags build/common build/tools build/libringtrace.so "$TREE/build"
@@ -244,6 +244,27 @@ in_a_tree_of_its_own() {
 
 @test "4.2 idle; 5.1 rot13; 5.2 rate, and one rate for all connections together is not enough; 5.3 chat" {
 	two_at_a_time in_a_tree_of_its_own rot13 one_rate rate chat idle
+}
+
+hidden() {
+	stands 8.1 "GET /.secret should get a 404; it gets 200."
+}
+
+listing() {
+	stands 8.2 "GET /dir/, which has no index.html, should get a 200; it gets 404."
+}
+
+cache() {
+	stands 8.3 "100 requests for the same file took 100 openat2s: three at most."
+}
+
+hidden_undecoded() {
+	half 8.1 's/is_hidden\(reply->piece\)/is_hidden(request.target)/' "GET /%2esecret is /.secret by another name"
+}
+
+@test "8.1 hidden files, and a look at the name before it is decoded is not enough; 8.2 listing; 8.3 cache" {
+	command -v curl >/dev/null || skip "needs curl"
+	two_at_a_time in_a_tree_of_its_own hidden hidden_undecoded listing cache
 }
 
 @test "there are three exercises a day, and each has its test here" {
