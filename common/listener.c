@@ -27,8 +27,7 @@
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_PROBES     6
 
-/* Sets the options that accepted sockets inherit. */
-static int set_inherited_options(int fd)
+int listener_set_options(int fd)
 {
 	const struct {
 		int level, name, value;
@@ -62,7 +61,7 @@ static int listen_on(const struct addrinfo *info, int backlog, const char **step
 
 	*step = "setsockopt";
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    set_inherited_options(fd) < 0)
+	    listener_set_options(fd) < 0)
 		goto failed;
 	*step = "bind";
 	if (bind(fd, info->ai_addr, info->ai_addrlen) < 0)

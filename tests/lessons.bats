@@ -45,6 +45,7 @@ varies=(
 	'when a kernel thread fell asleep' 's/after [0-9]+ ms/after N ms/'
 	"probe: this machine's kernel and liburing" 's/^(kernel|liburing): .*/\1: RELEASE/'
 	'ringtrace: times' 's/^ +[0-9]+\.[0-9]{6} /TIME /; s/ *[0-9]+\.[0-9]{3} ms/ N ms/g'
+	'ringtrace: when a timeout ends' 's/ at [0-9]+\.[0-9]{6} s / at TIME s /'
 	'ringtrace: a flag that later liburings set' 's/(, |\|)NO_SQARRAY$//'
 	'ringtrace: looks without a completion' 's/(calls that did not: .*,) [0-9]+ (to look)/\1 N \2/'
 )
@@ -242,13 +243,17 @@ talk_as_in() {
 	case $1 in
 	day03*) ;;
 	day04*) printf hello >&"$client" ;;
-	day05* | day06*) echo 'hello, ring' >&"$client" ;;
+	day05*) echo 'hello, ring' >&"$client" ;;
+	day06*)
+		echo 'hello, ring' >&"$client"
+		timeout 20 cat <&"$client" >/dev/null # until the server ends it
+		;;
 	*)
 		echo "$1: add its client here"
 		return 1
 		;;
 	esac
-	[[ $1 == day03* ]] || read -r -t 20 <&"$client"
+	[[ $1 == day03* || $1 == day06* ]] || read -r -t 20 <&"$client"
 	exec {client}>&-
 }
 
