@@ -357,6 +357,27 @@ three_each() {
 	diff <(printf '%s\n' "${days[@]/%/.1}" "${days[@]/%/.2}" "${days[@]/%/.3}" | sort) <(echo "$1")
 }
 
+hidden() {
+	stands 8.1 "GET /.secret should get a 404; it gets 200."
+}
+
+listing() {
+	stands 8.2 "GET /dir/, which has no index.html, should get a 200; it gets 404."
+}
+
+cache() {
+	stands 8.3 "100 requests for the same file took 100 openat2s: three at most."
+}
+
+hidden_undecoded() {
+	half 8.1 's/is_hidden\(reply->piece\)/is_hidden(request.target)/' "GET /%2esecret is /.secret by another name"
+}
+
+@test "8.1 hidden files, and a look at the name before it is decoded is not enough; 8.2 listing; 8.3 cache" {
+	command -v curl >/dev/null || skip "needs curl"
+	two_at_a_time in_a_tree_of_its_own hidden hidden_undecoded listing cache
+}
+
 @test "there are three exercises a day, and each has its test here" {
 	run bash -c "./exercise | grep -oE '[1-9][.][1-9]  ' | tr -d ' '"
 	[ "$output" = "$(numbers)" ]
