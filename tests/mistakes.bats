@@ -105,6 +105,10 @@ older_liburing() {
 	mistakes fixed-file-forgotten fixed-file-close close-slot-number cloexec-into-slot
 }
 
+@test "files: dead paths, names that lead out, FIFOs, sizes of another file, links, shared buffers" {
+	mistakes dead-path dot-dot-by-hand fifo-in-worker statx-before-open linked-read-send two-in-one-buffer
+}
+
 @test "close(2) while requests are in flight" {
 	mistakes close-in-flight close-before-submit listener-stays port-after-kill
 }
@@ -266,6 +270,14 @@ is_shown() {
 
 @test "a patch to day 6: a stuck send is not cancelled" {
 	is_shown day6-stuck-send-not-cancelled
+}
+
+@test "a patch to day 8: a file is read with a plain call" {
+	is_shown day8-plain-read
+}
+
+@test "a patch to day 8: a close right after the last reply" {
+	is_shown day8-close-at-once
 }
 
 @test "a patch to closing: a close without a shutdown" {
