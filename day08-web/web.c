@@ -75,10 +75,9 @@ struct connection {
 /* To the request at the beginning of the connection's buffer, where the request's texts are. */
 struct reply {
 	struct http_request request;
-	struct http_reply
-		head; /* what of the file has to be read yet is from head.first to head.end */
-	int file;     /* -1 once nothing more of it has to be read */
-	unsigned length, sent; /* of the piece */
+	struct http_reply head; /* head.first to head.end of the file are still to be read */
+	int file;		/* -1 once there is nothing more to read */
+	unsigned length, sent;	/* of the piece */
 	long long sent_in_all;
 	char piece[PIECE_BYTES];
 };
@@ -103,7 +102,8 @@ static unsigned *free_replies;	       /* a stack of numbers */
 static unsigned free_count;
 
 static struct {
-	unsigned long connections, completions, waits, overflows, requests, bytes, shortages, timeouts;
+	unsigned long connections, completions, waits, overflows, requests, bytes, shortages,
+		timeouts;
 } count;
 
 /* ---- The replies ---- */
