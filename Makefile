@@ -15,7 +15,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -MMD -MP -I. $(LIBURING_CFLAGS
 ALL_LDFLAGS = $(SANITIZERS) $(LDFLAGS)
 ALL_LDLIBS = $(LIBURING_LIBS) $(LDLIBS)
 
-DAYS = day01 day02 day03 day04 day05 day06 day08
+DAYS = day01 day02 day03 day04 day05 day06 day08 day09
 DAY_SOURCES = $(wildcard day0[1-9]-*/*.c)
 COMMON_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard common/*.c))
 program = $(firstword $(subst -, ,$(1)))/$(basename $(notdir $(1)))
