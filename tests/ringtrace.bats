@@ -788,7 +788,7 @@ wrong() {
 	local what
 
 	for what in same-user-data two-datagrams buffers-again rest-moved peer-dropped peer-shut-down peer-lost room-awaited send-cancelled \
-		end-near looks-and-work user-data-by-place batches waits-elsewhere closed-at-end seen-at-end \
+		end-near looks-and-work user-data-by-place batches closed-at-end seen-at-end \
 		submit-fails refilled user-data-read; do
 		checked build/tests/foreign/harmless $what
 		echo "$what: $status"
