@@ -45,7 +45,7 @@ const kindsOf = (files) => {
 const tab = async (name, options = {}) => {
 	const context = await browser.newContext({ viewport: WIDE, reducedMotion: "reduce", ...options });
 	const page = await context.newPage();
-	page.setDefaultTimeout(20000);
+	page.setDefaultTimeout(60000);
 	page.on("console", (message) => {
 		if (message.type() === "error") complain(name, `${page.url()}: ${message.text()}`);
 	});
@@ -306,7 +306,7 @@ const labels = async (page, file) => {
 		const { player } = document.querySelector(".ring-player");
 		const covered = new Set();
 		const { length } = player.run.events;
-		for (let i = 0; i < length; i += Math.ceil(length / 60)) {
+		for (let i = 0; i < length; i += Math.ceil(length / 30)) {
 			player.seek(i);
 			for (const span of player.root.querySelectorAll(".lanes .span")) {
 				const label = span.querySelector("text")?.getBBox();
