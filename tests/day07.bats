@@ -651,12 +651,17 @@ without_what_varies() {
 	sed -E 's/^ +[0-9]+\.[0-9]{6} /TIME /; s/ *[0-9]+\.[0-9]{3} ms/ N ms/g; s/0x[0-9a-f]{12}\b/ADDRESS/g; s/127\.0\.0\.1:[0-9]+/UPSTREAM/; s/\bfd [0-9]+/fd N/g'
 }
 
+# traced PORT: takes the place of the shell it is in.
+traced() {
+	exec ./ringtrace -o "$BATS_TEST_TMPDIR/trace" ./day07/proxy "$1" "127.0.0.1:$UPSTREAM_PORT"
+}
+
 @test "day 7: what the lesson shows under ringtrace is what one pair makes it print" {
 	local shown
 
 	sanitized && skip "the recorder wants to be the first that is loaded"
 	start_echo
-	start_server ./ringtrace -o "$BATS_TEST_TMPDIR/trace" "${ECHO[@]}" 0
+	start_server traced 0
 	exec {client}<>"/dev/tcp/127.0.0.1/$PORT"
 	sleep 0.3 # so that the connect is one pass and the bytes are another
 	echo 'hello, ring' >&"$client"
