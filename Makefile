@@ -1,4 +1,4 @@
-# io_uring in five days: "make help" lists what can be made.
+# io_uring in nine days: "make help" lists what can be made.
 # A program's source dayNN-topic/name.c becomes dayNN/name; objects go to build/.
 
 CFLAGS ?= -O2 -g
@@ -19,7 +19,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -MMD -MP -I. $(LIBURING_CFLAGS
 ALL_LDFLAGS = $(SANITIZERS) $(LDFLAGS)
 ALL_LDLIBS = $(LIBURING_LIBS) $(LDLIBS)
 
-DAYS = day01 day02 day03 day04 day05 day06 day08 day09
+DAYS = day01 day02 day03 day04 day05 day06 day07 day08 day09
 DAY_SOURCES = $(wildcard day0[1-9]-*/*.c)
 COMMON_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard common/*.c))
 program = $(firstword $(subst -, ,$(1)))/$(basename $(notdir $(1)))
@@ -85,8 +85,8 @@ snippets: $(SNIPPETS) ## build the small programs that docs/ shows
 $(SNIPPETS): %: build/%.o
 .PHONY: snippets
 
-# What people get wrong: mistakes/name.c becomes mistakes/name, which needs liburing only.
-mistakes: $(MISTAKES) ## build what people get wrong: ./mistakes/NAME, and with --fixed
+# Common mistakes: mistakes/name.c becomes mistakes/name, which needs liburing only.
+mistakes: $(MISTAKES) ## build the common mistakes: ./mistakes/NAME, and with --fixed
 $(MISTAKES): %: build/%.o
 mistake: $(if $(M),mistakes/$(M)) ## M=NAME: run a mistake, wrong and fixed, and ask ringtrace about it
 ifeq ($(M),)
@@ -150,7 +150,7 @@ $(PRELOADED:%=build/tests/%.so): %.so: %.o
 	@$(CC) -shared $(LDFLAGS) $< -o $@
 
 ringtrace: $(filter-out $(RECORDER_OBJECTS),$(patsubst %.c,build/%.o,$(wildcard tools/ringtrace/*.c))) \
-	build/common/options.o build/common/output.o | build/libringtrace.so ## build ringtrace, which shows a ring's traffic
+	build/common/options.o build/common/output.o build/bench/histogram.o | build/libringtrace.so ## build ringtrace, which shows a ring's traffic
 
 # The page of --html becomes a part of ringtrace.
 build/tools/ringtrace/html.o: $(wildcard tools/ringtrace/player/*)
@@ -188,6 +188,6 @@ clean: ## remove everything that make built
 	rm -rf build $(DAYS) $(BENCH_PROGRAMS) $(SNIPPETS) $(MISTAKES) ringtrace
 
 help: ## this list; SANITIZE=1 with any of them: programs that check themselves
-	@LC_ALL=C sed -n 's/^\([a-z$$(A-Z)-]*\):.* ## /\1\t/p' Makefile | sed 's/^$$(DAYS)\tdayNN: /day01 .. day06\t/' | \
+	@LC_ALL=C sed -n 's/^\([a-z$$(A-Z)-]*\):.* ## /\1\t/p' Makefile | sed 's/^$$(DAYS)\tdayNN: /day01 .. day08\t/' | \
 		expand -t 16
 .PHONY: clean help

@@ -1,13 +1,14 @@
 /*
- * The echo server of day 5 with epoll(7) in place of io_uring, for comparison: the same promises,
- * kept the usual way. Every byte comes back once and in order; a peer that does not read is not
- * read from; a half-closed peer gets all its bytes before end-of-file; a full table lets further
- * peers wait in the listen backlog.
+ * Our echo server with epoll(7) instead of io_uring, for comparison: the same promises, kept the
+ * usual way. Every byte comes back once and in sequence. If a client doesn't read, the server
+ * doesn't read from it. A half-closed client gets all its bytes before EOF. While the table is
+ * full, further clients wait in the listen backlog.
  *
- * Level-triggered: the kernel says which sockets are readable, each is received from once and what
- * arrived is sent straight away. Only a send that was cut short costs memory, for the bytes that
- * are left, and until they are sent that peer is watched for room to send instead of for input.
- * So a connection is in one of two states, and end-of-file is only ever read when nothing is owed.
+ * It's level-triggered: the kernel reports which sockets are readable, and the server receives once
+ * from each and sends what arrived straight away. Only a send that comes out short costs memory,
+ * for the bytes that are left. Until they're sent, the connection is watched for room to send
+ * instead of for input. So it's in one of two states, and EOF is only ever read when nothing is
+ * owed.
  *
  * Run it: make bench-programs && ./bench/epoll-echo 7100, and in another terminal: nc 127.0.0.1
  * 7100
@@ -39,12 +40,12 @@
 #define DEFAULT_BUFFER_BYTES 65536 /* as many as one of day 5's buffers holds */
 #define MAX_BUFFER_BYTES     1048576
 #define EVENTS_A_TURN	     512
-#define ACCEPTS_A_TURN	     128 /* then those already connected have their turn */
+#define ACCEPTS_A_TURN	     128 /* then it's up to those already connected */
 #define ACCEPT_RETRY_MS	     100
 #define GRACE_MS	     2000
 #define NO_TIMEOUT	     (-1)
 
-/* What a send could not take. Exists only while a connection owes its peer something. */
+/* What a send didn't take. It exists only while a connection owes its client something. */
 struct rest {
 	size_t length;
 	size_t sent;
@@ -68,7 +69,7 @@ static int epoll_fd;
 static int listener_fd;
 static int signal_fd;
 static bool accepting;	     /* the listener is watched */
-static long accept_again_ms; /* when to try again where accept failed for a shortage, or 0 */
+static long accept_again_ms; /* when to try again after an accept failed for a shortage, or 0 */
 static bool ending;	     /* a signal came */
 static bool ended;	     /* and another */
 
@@ -112,7 +113,7 @@ static void close_connection(int fd)
 	set_accepting(!ending);
 }
 
-/* True where accept4(2) failed for want of something that others may give back. */
+/* A transient error: accept4(2) failed for want of something that others may give back. */
 static bool is_shortage(int error_number)
 {
 	return error_number == EMFILE || error_number == ENFILE || error_number == ENOBUFS ||
@@ -120,8 +121,8 @@ static bool is_shortage(int error_number)
 }
 
 /*
- * Any other failure than a shortage concerns only the connection that was to be accepted: it is
- * gone, and the next one gets its turn.
+ * Any failure but a shortage concerns only the connection that was to be accepted: it's gone, and
+ * the next one may succeed.
  */
 static void accept_connections(void)
 {
@@ -159,7 +160,7 @@ static void keep_rest(int fd, const char *bytes, size_t length)
 	watch(EPOLL_CTL_MOD, fd, EPOLLOUT);
 }
 
-/* Number of bytes sent, 0 where there is no room; -1 where the connection is lost. */
+/* Number of bytes sent, 0 if there's no room, -1 if the connection is lost. */
 static ssize_t send_some(int fd, const char *bytes, size_t length)
 {
 	ssize_t sent = send(fd, bytes, length, MSG_NOSIGNAL);
@@ -176,7 +177,7 @@ static void on_readable(int fd)
 
 	if (received < 0 && (errno == EAGAIN || errno == EINTR) && !ending)
 		return;
-	/* End-of-file, an error, or nothing more to echo in a server that is ending. */
+	/* EOF, an error, or nothing more to echo while the server shuts down. */
 	if (received <= 0) {
 		close_connection(fd);
 		return;
@@ -207,7 +208,7 @@ static void on_writable(int fd)
 	watch(EPOLL_CTL_MOD, fd, EPOLLIN);
 }
 
-/* The first signal ends the server in order, the second at once. */
+/* The first signal shuts the server down cleanly, the second ends it at once. */
 static void on_signal(void)
 {
 	struct signalfd_siginfo info;
@@ -259,8 +260,8 @@ static void serve(void)
 }
 
 /*
- * Receives once from each connection that owes its peer nothing; one that has nothing to receive is
- * closed. Whether all that are left now wait for their peers to read.
+ * Receives once from each connection that owes its client nothing, and closes it if there's nothing
+ * to receive. Returns whether all that are left wait for their clients to read.
  */
 static bool all_wait_to_send(void)
 {
@@ -275,8 +276,8 @@ static bool all_wait_to_send(void)
 }
 
 /*
- * Echoes what has arrived and closes each connection once it has nothing more to receive: closing a
- * socket with unread input would reset it and take what was already sent along.
+ * Echoes what has arrived, and closes each connection once it has nothing more to receive, because
+ * closing a socket with unread input resets it, which destroys what was already sent.
  */
 static void end_in_order(void)
 {
@@ -296,7 +297,7 @@ static void end_in_order(void)
 
 /*
  * Sets the limit on descriptors to what `open_limit` connections need, so that it also bounds the
- * table; where the hard limit is lower, so becomes `open_limit`.
+ * table. If the hard limit is lower, it lowers `open_limit`.
  */
 static void set_descriptor_limit(void)
 {

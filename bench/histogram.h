@@ -1,7 +1,7 @@
 /*
- * Durations counted in buckets whose width grows with the value, so that each is known to 0.1%
- * whether it is a microsecond or a minute: the idea of HdrHistogram, of which Debian 12 packages no
- * C library.
+ * Counts durations in buckets whose width grows with the value, so that each is known to 0.1%,
+ * whether it's a microsecond or a minute. The idea is HdrHistogram's, but Debian 12 doesn't package
+ * its C library.
  */
 #ifndef BENCH_HISTOGRAM_H
 #define BENCH_HISTOGRAM_H
@@ -10,7 +10,7 @@
 
 /* Values below 2^11 have a bucket each; every doubling above them is divided into 2^10. */
 #define HISTOGRAM_SUB_BITS  10
-#define HISTOGRAM_DOUBLINGS 31 /* up to 2^41 ns, 36 minutes; what is longer counts as that */
+#define HISTOGRAM_DOUBLINGS 31 /* up to 2^41 ns, 36 minutes; longer ones count as that */
 #define HISTOGRAM_BUCKETS   ((HISTOGRAM_DOUBLINGS + 1) << HISTOGRAM_SUB_BITS)
 
 struct histogram {
@@ -22,8 +22,8 @@ struct histogram {
 void histogram_add(struct histogram *histogram, uint64_t value);
 
 /*
- * The value that `percent` of those added do not exceed, rounded up by at most 0.1%; 0 where none
- * was added.
+ * The value that `percent` of those added don't exceed, rounded up by at most 0.1%; 0 if none was
+ * added.
  */
 uint64_t histogram_percentile(const struct histogram *histogram, double percent);
 

@@ -1,14 +1,14 @@
 /*
- * Loads an echo server and measures it: one thread, epoll, so that it depends on nothing that it is
- * there to compare. Works against any server that sends back what it receives.
+ * Loads an echo server and measures it: one thread with epoll, so that it doesn't depend on what it
+ * compares. It works against any server that sends back what it receives.
  *
- * Each connection sends a stream of bytes of its own and every byte that comes back is compared:
- * the content is a table of random bytes, read in a circle from where the connection's number says,
- * so that sending needs no copy, comparing is one memcmp(3), and a byte that is lost, repeated, out
- * of order or another connection's shows. A message is a stretch of the stream.
+ * Each connection sends its own stream of bytes, and every byte that comes back is compared. The
+ * content is a table of random bytes, read in a circle from a place that the connection's number
+ * determines. So sending needs no copy, comparing is one memcmp(3), and you notice a byte that's
+ * lost, repeated, out of sequence or another connection's. A message is a stretch of the stream.
  *
- * A server that corrupts, closes early or makes no progress ends the run with a message and exit
- * status 1; its figures would mean nothing.
+ * If the server corrupts, closes early or makes no progress, the run ends with a message and exit
+ * status 1, because its figures would mean nothing.
  *
  * Run it: make bench-programs && ./bench/epoll-echo 7100, and in another terminal:
  * ./bench/load --connections 50 --size 512 7100
@@ -67,7 +67,7 @@ struct connection {
 
 enum phase { WARMING_UP, MEASURING, FINISHING };
 
-/* What is counted while measuring. */
+/* Counted while measuring. */
 struct counts {
 	uint64_t ns;
 	uint64_t messages;
@@ -98,7 +98,7 @@ static unsigned hog_count;
 static bool print_values;
 
 static struct addrinfo *address;
-/* Each ends with its start once more, so that a chunk from anywhere inside is in one piece. */
+/* Each ends with its beginning repeated, so that a chunk from anywhere inside is in one piece. */
 static char table[TABLE_BYTES + CHUNK_BYTES];
 static char replies[MOST_REPLY_BYTES + CHUNK_BYTES];
 static struct connection *connections;
@@ -149,13 +149,13 @@ static const char *content(const struct connection *connection, uint64_t offset)
 	return table + (connection->serial * UINT64_C(40503) + offset) % TABLE_BYTES;
 }
 
-/* What is to come back on it from there on. */
+/* What has to come back on it from there on. */
 static const char *expected_content(const struct connection *connection, uint64_t offset)
 {
 	return reply ? replies + offset % reply_bytes : content(connection, offset);
 }
 
-/* How many bytes are to come back for what was sent so far. */
+/* How many bytes have to come back for what was sent so far. */
 static uint64_t owed(const struct connection *connection)
 {
 	return reply ? connection->sent / message_bytes * reply_bytes : connection->sent;
@@ -173,7 +173,7 @@ static uint64_t server_cpu_ns(void)
 	return clock_ns(clock);
 }
 
-/* The second number of schedstat, or 0 in a kernel that does not count it. */
+/* The second number of schedstat, or 0 if the kernel doesn't count it. */
 static uint64_t wait_ns(const char *process)
 {
 	char path[64];
@@ -246,8 +246,8 @@ static void watch(struct connection *connection, unsigned events)
 }
 
 /*
- * A connection that is opened and closed all the time is closed by a reset: an orderly close would
- * leave each port unusable for a minute, and there are only some 28,000.
+ * Connections that come and go are closed by a reset, because a clean close would make each port
+ * unusable for a minute, and there are only some 28,000.
  */
 static void close_by_reset(int fd)
 {
@@ -257,7 +257,7 @@ static void close_by_reset(int fd)
 		error(EXIT_FAILURE, errno, "setsockopt");
 }
 
-/* Small buffers and segments: otherwise a thousand hogs use up the memory that TCP may have. */
+/* Small buffers and segments, or a thousand hogs would use up the memory that TCP may have. */
 static void make_small(int fd)
 {
 	const int buffer = HOG_BYTES;
@@ -293,7 +293,7 @@ static void open_connection(struct connection *connection, int flags)
 
 	if (fd < 0)
 		error(EXIT_FAILURE, errno, "socket%s", connect_advice(errno));
-	/* The time-out of a blocking connect(2), too. */
+	/* This also limits a blocking connect(2). */
 	if (!flags && setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0)
 		error(EXIT_FAILURE, errno, "setsockopt");
 	if (hog_count)
@@ -316,7 +316,7 @@ static bool may_grant(void)
 	return phase != FINISHING && (!message_count || granted_total < message_count);
 }
 
-/* Allows `connection` as many further messages as may be in flight. */
+/* Lets `connection` send as many further messages as may be in flight. */
 static void grant(struct connection *connection, uint64_t now)
 {
 	while (may_grant() &&
@@ -329,7 +329,7 @@ static void grant(struct connection *connection, uint64_t now)
 	}
 }
 
-/* Sends what is granted, as far as the socket takes it. */
+/* Sends what it may, as far as the socket takes it. */
 static void send_granted(struct connection *connection)
 {
 	uint64_t left = connection->granted * message_bytes - connection->sent;
@@ -379,7 +379,7 @@ static void complete_messages(struct connection *connection, uint64_t now)
 	}
 }
 
-/* Receives once. False where there was nothing. */
+/* Receives once. False if there was nothing. */
 static bool receive(struct connection *connection)
 {
 	static char buffer[CHUNK_BYTES];
@@ -397,7 +397,7 @@ static bool receive(struct connection *connection)
 	return true;
 }
 
-/* All came back: says so to the server, which has to answer with end-of-file and nothing else. */
+/* All came back: shuts down, and the server has to answer with EOF and nothing else. */
 static void finish(struct connection *connection)
 {
 	if (shutdown(connection->fd, SHUT_WR) < 0)
@@ -445,8 +445,8 @@ static void on_output(struct connection *connection)
 }
 
 /*
- * First all that has come back is received, then all that may follow is sent: peers that do not
- * know of each other do not wait for each other's turn, either.
+ * First receives all that has come back, then sends all that may follow: real clients don't know
+ * of each other, so they don't wait for each other either.
  */
 static void on_events(const struct epoll_event *events, int count)
 {
@@ -466,7 +466,7 @@ static void on_events(const struct epoll_event *events, int count)
 	}
 }
 
-/* --connect: the next connection, its message on the way at once where the kernel takes it. */
+/* --connect: the next connection. Its message is sent at once if the kernel takes it. */
 static void start_over(struct connection *connection)
 {
 	uint64_t now = now_ns();
@@ -480,7 +480,7 @@ static void start_over(struct connection *connection)
 	connection->started_ns[0] = now;
 	connection->granted = 1;
 	granted_total++;
-	/* Without a message it is the server's part to close. */
+	/* Without a message the server has to close. */
 	if (message_bytes > 0)
 		send_granted(connection);
 	else
@@ -554,7 +554,7 @@ static void start_finishing(uint64_t now)
 	}
 }
 
-/* However short the time: without a single message there is nothing to say about any. */
+/* However short the time is: without a single message there's nothing to measure. */
 static bool has_measured(uint64_t now)
 {
 	if (message_count)
@@ -663,8 +663,8 @@ static double server_memory(void)
 }
 
 /*
- * Waits until something happens to a connection, for at most so many milliseconds (-1: forever).
- * False where standard input or a signal has ended the waiting for good.
+ * Waits until something happens to a connection, for at most that many milliseconds (-1: forever).
+ * False if standard input or a signal has ended the wait for good.
  */
 static bool wait_for_event(int signal_fd, int patience_ms, bool *happened)
 {
@@ -691,8 +691,8 @@ static void open_all(unsigned events)
 }
 
 /*
- * --idle: holds the connections. One message over the last of them shows that the server has
- * accepted all, because it accepts them in order.
+ * --idle: holds the connections. The server accepts them in sequence, so one message over the last
+ * shows that it has accepted all.
  */
 static void hold_idle(void)
 {
@@ -740,7 +740,7 @@ static void feed_hogs(void)
 	}
 }
 
-/* --hogs: each sends whatever the server takes, and never reads. Says so once they are stuck. */
+/* --hogs: each sends all that the server takes, never reads. Prints a line once all are stuck. */
 static void hold_hogs(void)
 {
 	int signal_fd = signals_open(SIGINT, SIGTERM, 0);
@@ -759,7 +759,7 @@ static void hold_hogs(void)
 	}
 }
 
-/* What was measured, in the units in which it is printed. */
+/* What was measured, in the units that are printed. */
 struct results {
 	double seconds;
 	double messages;
@@ -954,9 +954,9 @@ static unsigned parse_options(int argc, char **argv)
 		"[OPTIONS] [PORT]\n"
 		"Loads an echo server with messages, each of which waits for its echo, compares\n"
 		"every byte that comes back, and prints what it measured. The default port is\n"
-		"7005. Pin it and the server to different CPUs with taskset(1). What only holds\n"
-		"connections ends with standard input or a signal. Exit status 1 when the server\n"
-		"corrupts, closes early or stalls.",
+		"7005. Pin it and the server to different CPUs with taskset(1). If it only holds\n"
+		"connections, end of input or a signal stops it. The exit status is 1 if the\n"
+		"server corrupts, closes early or stalls.",
 		options);
 	settle_options(size);
 	return option_port(argc, argv, DEFAULT_PORT);

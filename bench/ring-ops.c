@@ -5,7 +5,7 @@
  *   - on a descriptor, on a slot of the registered table, and with the ring registered as well.
  *
  * The operations do next to nothing (a NOP, a read of 64 bytes from /dev/zero) and complete while
- * they are submitted, so that what is measured is the way into the kernel and back.
+ * they're submitted, so what you measure is the way into the kernel and back.
  *
  * Run it: make bench-programs && ./bench/ring-ops
  */
@@ -110,7 +110,7 @@ static void prepare(struct io_uring *ring, const struct variant *variant)
 	static char buffer[READ_BYTES];
 	struct io_uring_sqe *sqe;
 
-	/* SQPOLL: completed operations can be reaped before their SQEs are given back. */
+	/* With SQPOLL you can reap an operation before its SQE has been given back. */
 	do {
 		sqe = io_uring_get_sqe(ring);
 	} while (!sqe);

@@ -1,4 +1,4 @@
-# What the other scripts share: samples, and their median, least and greatest value.
+# Shared by the other scripts: samples, and their median, smallest and largest value.
 
 # Sorts values[1..count] in place.
 function sort(values, count,    i, j, value) {
@@ -18,8 +18,7 @@ function median(values, count) {
 	return (values[count / 2] + values[count / 2 + 1]) / 2
 }
 
-# A round in which something else took much of a CPU measures that. It is left out where enough others are
-# left.
+# A round during which something else took much of a CPU measures that, so it's left out if enough others are left.
 function counts(load, round,    i, good) {
 	if (!((load, round) in disturbed))
 		return 1
@@ -28,8 +27,8 @@ function counts(load, round,    i, good) {
 	return good < 3
 }
 
-# Fills values[] with what was measured of a load, in the order of the rounds; returns how many. What was not
-# measured in rounds, such as the system calls, is of round 0, which is no disturbed one.
+# Fills values[] with what was measured of a load, in the order of the rounds; returns how many. What isn't
+# measured in rounds, such as the system calls, has round 0, which never counts as disturbed.
 function samples_of(load, figure, server, values,    round, count) {
 	for (round = 0; round <= rounds; round++)
 		if ((load, figure, server, round) in samples && counts(load, round))

@@ -1,5 +1,5 @@
 # The comparison of a server with another, as a table for people (table=1) or as CSV: for each load and figure the median of each
-# server with least and greatest value, the ratio taken round by round, and the goal.
+# server with its smallest and largest value, the ratio taken round by round, and the goal.
 # Usage: awk -f bench/statistics.awk -f bench/summary.awk -v table=1 -v other=epoll TITLES FIGURES samples.csv
 
 BEGIN { FS = "|" }
@@ -14,7 +14,7 @@ part == 2 {
 	goal[count] = $5
 }
 
-# Sets middle, least and most; false where nothing was measured.
+# Sets middle, least and most; false if nothing was measured.
 function summarize(values, number, divide_by) {
 	if (!number)
 		return 0
@@ -29,8 +29,8 @@ function spread(number) {
 }
 
 # "ratio <= 0.97", "io_uring <= 64" or "stream-4 <= 1.3": which figure (the last: that of io_uring divided by
-# its figure under another load), which way, how much. Ratios are judged as they are shown, to a hundredth:
-# closer than that no two runs agree.
+# its figure under another load), which way, how much. Ratios are compared as they're shown, to a
+# hundredth, because no two runs agree more closely than that.
 function verdict(i, of_ratio, of_io_uring,    part, value, alone) {
 	if (!goal[i])
 		return ""

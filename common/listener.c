@@ -28,8 +28,7 @@
 #define KEEPALIVE_INTERVAL_S 10
 #define KEEPALIVE_PROBES     6
 
-/* Sets the options that accepted sockets inherit. */
-static int set_inherited_options(int fd)
+int listener_set_options(int fd)
 {
 	const struct {
 		int level, name, value;
@@ -73,7 +72,7 @@ static int listen_on(const struct addrinfo *info, int backlog, bool shared, cons
 
 	*step = "setsockopt";
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    (shared && !set_port_shared(fd)) || set_inherited_options(fd) < 0)
+	    (shared && !set_port_shared(fd)) || listener_set_options(fd) < 0)
 		goto failed;
 	*step = "bind";
 	if (bind(fd, info->ai_addr, info->ai_addrlen) < 0)

@@ -37,6 +37,12 @@ int listener_open(const char *address, unsigned port, int backlog);
 void listener_open_group(const char *address, unsigned port, int backlog, int *fds, unsigned count);
 
 /*
+ * Sets those options, from TCP_NODELAY on, for a socket that isn't accepted and so inherits
+ * nothing. Returns 0, or -1 with errno set.
+ */
+int listener_set_options(int fd);
+
+/*
  * Prints "listening on ADDR:PORT", "[ADDR]:PORT" for IPv6, for the socket `fd` to standard
  * output, so that whoever started the server can wait for the line.
  */

@@ -1,5 +1,6 @@
 #include "common/ring.h"
 
+#include <assert.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -200,8 +201,9 @@ bool ring_releases_late(const struct io_uring *ring)
  * Whoever asks for room is often in the middle of walking the completion queue. So what is there to
  * reap can't be reaped now, and is no reason to try again without a pause.
  */
-static void make_room(struct io_uring *ring, unsigned entries)
+void ring_make_room(struct io_uring *ring, unsigned entries)
 {
+	assert(entries <= ring->sq.ring_entries);
 	while (io_uring_sq_space_left(ring) < entries) {
 		int result = io_uring_submit(ring);
 
@@ -212,7 +214,7 @@ static void make_room(struct io_uring *ring, unsigned entries)
 
 struct io_uring_sqe *ring_get_sqe(struct io_uring *ring)
 {
-	make_room(ring, 1);
+	ring_make_room(ring, 1);
 	return io_uring_get_sqe(ring);
 }
 
@@ -226,7 +228,7 @@ struct io_uring_sqe *ring_get_sqe_for_close(struct io_uring *ring, unsigned slot
 	if (ring_releases_late(ring) && ring->sq.ring_entries > 1) {
 		struct io_uring_sqe *sqe;
 
-		make_room(ring, 2);
+		ring_make_room(ring, 2);
 		sqe = io_uring_get_sqe(ring);
 		io_uring_prep_shutdown(sqe, (int)slot, SHUT_WR);
 		sqe->flags |= IOSQE_FIXED_FILE | IOSQE_IO_HARDLINK;

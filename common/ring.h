@@ -80,6 +80,13 @@ bool ring_releases_late(const struct io_uring *ring);
 struct io_uring_sqe *ring_get_sqe(struct io_uring *ring);
 
 /*
+ * Makes room for `entries` SQEs, at most as many as the ring has, as ring_get_sqe() does for one.
+ * For requests that are linked, because those have to go to the kernel in one submit: the next
+ * `entries` calls of ring_get_sqe() won't submit anything in between.
+ */
+void ring_make_room(struct io_uring *ring, unsigned entries);
+
+/*
  * An SQE for the close of `slot`: like ring_get_sqe(), except that on a kernel that releases late a
  * shutdown is prepared before it, hard-linked to it, so that the client gets its EOF at once. The
  * shutdown's completion has user_data 0.

@@ -230,8 +230,7 @@ static void prepare_close(unsigned slot)
 	slot_list_remove(&by_activity, slot);
 }
 
-/* For the oldest connection. When it completes, the next one is for whichever is the oldest then.
- */
+/* For the oldest connection. The next one will be for whichever is the oldest by then. */
 static void prepare_deadline(void)
 {
 	unsigned oldest = slot_list_first(&by_activity);
@@ -387,9 +386,8 @@ static void end(unsigned slot)
 }
 
 /*
- * A silent client is ended. One that has a send in flight may be taking bytes, so slowly that the
- * send, which waits until much of the socket's buffer is free, hasn't heard of it. A send that is
- * cancelled and prepared again takes what room there is. One that has been ended is cut off.
+ * A silent client is ended, or cut off if it's ending. A send in flight hides one that takes bytes
+ * slowly: it waits until much of the buffer is free. Prepared again, it takes what room there is.
  */
 static void on_silence(unsigned slot)
 {
@@ -562,7 +560,7 @@ static void parse_options(int argc, char **argv)
 
 	options_parse(argc, argv,
 		      "[OPTIONS] [PORT]\n"
-		      "Sends back what it receives on PORT (7005; 0: any free one).\n"
+		      "Sends back what it receives on PORT (7006; 0: any free one).\n"
 		      "SIGUSR1 prints what has happened so far.",
 		      entries);
 	options.port = option_port(argc, argv, DEFAULT_PORT);

@@ -147,6 +147,7 @@ await_end() {
 	wait_until has_ended || missing "your server did not end within 5 s of SIGTERM."
 	STATUS=0
 	wait "$SERVER" || STATUS=$?
+	SERVER='' # what the check says from here on, it doesn't say because the server is gone
 }
 
 has_ended() {

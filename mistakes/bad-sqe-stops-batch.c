@@ -2,20 +2,23 @@
  * Four requests are submitted but only two complete: io_uring_submit() stops at an SQE that the
  * kernel refuses, and everything behind it stays in the queue.
  *
- * The refused one here is a multishot receive without IOSQE_BUFFER_SELECT.
+ * The refused one here is a receive with a flag that no kernel knows.
  */
 #include <fcntl.h>
 
 #include "mistakes/mistake.h"
+
+#define UNKNOWN_FLAG (1U << 15)
 
 static void prepare(struct io_uring *ring, int server, int null, int number)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 
 	if (number == 2)
-		io_uring_prep_recv_multishot(sqe, server, NULL, 0, 0);
+		io_uring_prep_recv(sqe, server, NULL, 0, 0);
 	else
 		io_uring_prep_write(sqe, null, "x", 1, 0);
+	sqe->ioprio = number == 2 ? UNKNOWN_FLAG : 0;
 	io_uring_sqe_set_data64(sqe, (__u64)number);
 }
 

@@ -198,6 +198,23 @@ static inline bool try_connect(int fd, struct sockaddr_in address)
 	return connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
 }
 
+/* Connects to itself until that gets no answer any more: the backlog is full, so nobody else will.
+ */
+static inline int open_full_listener(void)
+{
+	int listener = open_listener();
+	struct sockaddr_in address = address_of(listener);
+	struct pollfd wait = {.events = POLLOUT};
+
+	must(listen(listener, 0), "listen");
+	do {
+		wait.fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		must(wait.fd, "socket");
+		try_connect(wait.fd, address);
+	} while (poll(&wait, 1, 100) > 0);
+	return listener;
+}
+
 static inline int connect_peer(int listener)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -44,5 +44,5 @@ int main(int argc, char **argv)
 	must(io_uring_get_events(&ring), "io_uring_get_events");
 	there_when_asked = io_uring_peek_cqe(&ring, &cqe) == 0;
 	printf("and after io_uring_get_events(): %d\n", there_when_asked);
-	return shown(!there && there_when_asked, "nothing, however often one looks");
+	return shown(!there && there_when_asked, "nothing, however often you look");
 }

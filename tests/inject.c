@@ -38,6 +38,7 @@ static const struct {
 	{"RECV", IORING_OP_RECV},	    {"OPENAT", IORING_OP_OPENAT},
 	{"SHUTDOWN", IORING_OP_SHUTDOWN},   {"TIMEOUT", IORING_OP_TIMEOUT},
 	{"CANCEL", IORING_OP_ASYNC_CANCEL}, {"MSG_RING", IORING_OP_MSG_RING},
+	{"OPENAT2", IORING_OP_OPENAT2},
 };
 #define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
 

@@ -47,7 +47,7 @@ checked() {
 		mistakes/README.md)
 	# There a look that finds nothing calls nobody.
 	[ "$1" != peek-with-defer ] || older_liburing 2.15 || says=''
-	timeout 20 ./ringtrace --check=fail -o "$trace" "./mistakes/$1" >/dev/null 3>&- || status=$?
+	timeout 20 ./ringtrace --check=fail,user-data -o "$trace" "./mistakes/$1" >/dev/null 3>&- || status=$?
 	list=$(sed -n '/^ringtrace: mistakes/,$p' "$trace")
 	echo "$list"
 	[[ "$list" == "ringtrace: mistakes "* ]] || return
@@ -57,7 +57,7 @@ checked() {
 		[ "$status" -eq 3 ] || return
 		without_numbers <<<"$list" | grep -qF -- "MISTAKE  $(without_numbers <<<"$says")" || return
 	fi
-	timeout 20 ./ringtrace --check=fail -o "$trace" "./mistakes/$1" --fixed >/dev/null 3>&-
+	timeout 20 ./ringtrace --check=fail,user-data -o "$trace" "./mistakes/$1" --fixed >/dev/null 3>&-
 	! grep MISTAKE "$trace"
 }
 
@@ -126,7 +126,7 @@ older_liburing() {
 }
 
 @test "timeouts and cancels" {
-	mistakes receive-timeout timeout-count cancel-first-match multishot-link-timeout timeout-each
+	mistakes receive-timeout timeout-count cancel-first-match multishot-link-timeout timeout-each limit-cut-off send-after-cancel
 }
 
 @test "multishot: ended, and nobody looked; one address for all; a poll that is no level" {
@@ -283,6 +283,26 @@ is_shown() {
 @test "a patch to closing: a close without a shutdown" {
 	is_recent && skip "shows up to Linux 6.12 only"
 	is_shown day5-close-without-shutdown
+}
+
+@test "a patch to day 7: no reset" {
+	is_shown day7-no-reset
+}
+
+@test "a patch to day 7: no time limit" {
+	is_shown day7-no-time-limit
+}
+
+@test "a patch to day 7: Nagle's algorithm on the way out" {
+	is_shown day7-nagle
+}
+
+@test "a patch to day 7: closed at the first EOF" {
+	is_shown day7-closed-at-the-first-eof
+}
+
+@test "a patch to day 7: one range of slots for all" {
+	is_shown day7-one-range-for-all
 }
 
 @test "every patch has a section, and a test" {

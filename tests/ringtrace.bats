@@ -117,7 +117,7 @@ well_formed() {
 	[[ $output == *"no PROGRAM to run"* ]]
 	run ./ringtrace --only accept,receive ./day01/setup
 	((status == 2))
-	[[ $output == *"'receive' is no operation of io_uring"* ]]
+	[[ $output == *"calls, nop, "*", poll_add, "*"'receive' is no operation of io_uring"* ]]
 	run ./ringtrace --user-data octal ./day01/setup
 	((status == 2))
 	[[ $output == *"'octal' is neither hex nor dec"* ]]
@@ -134,7 +134,7 @@ well_formed() {
 	chmod +x "$BATS_TEST_TMPDIR/script"
 	run ./ringtrace "$BATS_TEST_TMPDIR/script"
 	((status == 1))
-	[[ $output == *"a script: only the program itself is traced"* ]]
+	[[ $output == *"a script: with -f, what it starts is traced, too"* ]]
 }
 
 @test "ringtrace: a statically linked program gets a clear message" {
@@ -142,7 +142,28 @@ well_formed() {
 		skip "no static libraries to link with"
 	run ./ringtrace "$BATS_TEST_TMPDIR/static"
 	((status == 1))
-	[[ $output == *"statically linked: its liburing is a part of it"* ]]
+	[[ $output == *"statically linked: its liburing is a part of it"*"bpftrace -c PROGRAM tools/ringtrace/requests.bt"* ]]
+}
+
+@test "ringtrace: a program that the dynamic linker preloads nothing into gets advice that works" {
+	cp day01/setup "$BATS_TEST_TMPDIR/setgid"
+	chgrp 1 "$BATS_TEST_TMPDIR/setgid" && chmod g+s "$BATS_TEST_TMPDIR/setgid" || skip "needs root, for another group"
+	run ./ringtrace "$BATS_TEST_TMPDIR/setgid"
+	((status == 1))
+	[[ $output == *"set-group-ID bit"*"trace a copy of it"* ]]
+	cp "$BATS_TEST_TMPDIR/setgid" "$BATS_TEST_TMPDIR/copy"
+	traced "$BATS_TEST_TMPDIR/copy" >/dev/null
+	in_order '^  nop +1 +1$'
+}
+
+@test "ringtrace: requests.bt shows whole SQEs, CQEs and times, from the kernel's tracepoints" {
+	command -v bpftrace >/dev/null || skip "needs bpftrace"
+	bpftrace -e 'BEGIN { exit(); }' >/dev/null 2>&1 || skip "bpftrace may not trace here"
+	[ -e /sys/kernel/btf/vmlinux ] || skip "needs a kernel with BTF"
+	! sanitized || skip "bpftrace starts no program that needs its environment"
+	bpftrace -o "$TRACE" -c "$PWD/day02/registered-files README.md" tools/ringtrace/requests.bt >/dev/null 2>&1
+	in_order 'SQE  OPENAT  fd -100 len 0 addr 0x[0-9a-f]+ .* user_data 0x' 'CQE  = 0  flags 0x0  user_data .* after [0-9]+ us$' \
+		'SQE  READ  fd [0-9]+ len [0-9]+ addr 0x[0-9a-f]+ off ' 'CQE  = [0-9]+ '
 }
 
 @test "ringtrace: a program that makes the raw system calls runs, with a clear message" {
@@ -152,6 +173,19 @@ well_formed() {
 	[ "$output" = "a ring" ]
 	[[ $stderr == *"not linked with liburing.so: if it makes the io_uring system calls itself"* ]]
 	[[ $stderr == *"the program has opened no ring through liburing"* ]]
+}
+
+@test "ringtrace: a liburing of another name, loaded by the program, is passed on to, and it is said what went past" {
+	local folder=$BATS_TEST_TMPDIR
+
+	"${CC:-cc}" -D_GNU_SOURCE -w -o "$folder/loaded" tests/foreign/loaded.c -ldl
+	"${CC:-cc}" -shared -o "$folder/bindings.so" -Wl,--whole-archive -l:liburing.a -Wl,--no-whole-archive ||
+		skip "no static liburing to make a library of"
+	run --separate-stderr ./ringtrace "$folder/loaded" "$folder/bindings.so"
+	((status == 0))
+	[ "$output" = 'submitted: 1' ]
+	[[ $stderr == *"ring 1  opened: fd "* ]]
+	[[ $stderr == *"rings that were closed unseen: 1; calls went past ringtrace"* ]]
 }
 
 @test "ringtrace: day 1, completions out of order are visible" {
@@ -491,8 +525,40 @@ newer() {
 	has_lines "$TRACE" 'CQE  ' 2
 	has_lines "$TRACE" 'SQEs taken' 0
 	in_order 'CQE  link_timeout .*user_data 11 ' 'CQE  provide_buffers .*user_data 20 ' '^  nop +5 +4'
+	./ringtrace -o "$TRACE" --only cancel build/tests/foreign/wrong cancel-of-two
+	has_lines "$TRACE" 'SQE  ' 1
+	in_order 'SQE  async_cancel '
+	./ringtrace -o "$TRACE" --only timeout build/tests/foreign/links
+	has_lines "$TRACE" '[CS]QE  link_timeout' 0
 	./ringtrace -o "$TRACE" --only nop,calls --user-data hex build/tests/foreign/links
 	in_order 'SQE  nop .*user_data 0x2$' 'SQEs taken'
+}
+
+@test "ringtrace -f: what a program starts, or becomes, is traced, and what uses no ring is silent" {
+	printf '#!/bin/sh\nday01/setup --entries 8\ntrue\nbuild/tests/foreign/links >/dev/null\nexec day01/setup --entries 4\n' \
+		>"$BATS_TEST_TMPDIR/script"
+	chmod +x "$BATS_TEST_TMPDIR/script"
+	run --separate-stderr timeout 20 ./ringtrace -f -o "$TRACE" "$BATS_TEST_TMPDIR/script"
+	((status == 0))
+	[[ "$output" == *"io_uring_queue_exit: the ring is gone"*"the ring is gone"* ]]
+	wait_until grep -q 'ring 3  SQE' "$TRACE"
+	in_order '\[[0-9]+\]  ring 1  SQE  timeout' 'summary, rings: 1' '\[[0-9]+\]  ring 2  SQE  nop' 'summary, rings: 1' \
+		'the program has opened no ring' 'ring 3  SQE  timeout' 'ring 3  closed' 'summary, rings: 1'
+	has_lines "$TRACE" 'summary|no ring' 4
+	# Without it, nothing but the program itself.
+	traced sh -c 'day01/setup >/dev/null; true' 2>/dev/null
+	has_lines "$TRACE" 'SQE  ' 0
+}
+
+@test "ringtrace: --slow and --times" {
+	./ringtrace -o "$TRACE" --slow 10 --times day01/setup >/dev/null
+	has_lines "$TRACE" 'SQE  |CQE  nop' 0
+	has_lines "$TRACE" 'CQE  timeout .* after [2-9][0-9]\.' 3
+	has_lines "$TRACE" 'wait_cqe\(\) .* [0-9]+\.[0-9]+ ms$' 1
+	in_order '^  timeout +3 +3' 'first CQE  count +median' '^  nop +1 +[0-9]\.[0-9]+ ' \
+		'^  timeout +3 +[4-9][0-9]\.[0-9]{3} +[6-9][0-9]\.[0-9]{3} +[6-9][0-9]\.[0-9]{3}$'
+	run ./ringtrace --slow fast day01/setup
+	((status == 2))
 }
 
 @test "ringtrace: programs that are not safe end as they end without it" {
@@ -519,12 +585,46 @@ has_summary() {
 	in_order 'CQE  nop      = 0' 'summary, rings: 1; the program was killed' '^  nop +1 +1$'
 }
 
+@test "ringtrace: of a program that hangs it says what each thread is in, and --check looks at it" {
+	start_server ./ringtrace -w "$BATS_TEST_TMPDIR/log" -o "$TRACE" --check build/tests/foreign/hangs not-submitted
+	wait_until grep -q cqring_wait "/proc/$PID/wchan"
+	stop_server TERM
+	((status == 128 + 15))
+	wait_until has_summary
+	in_order "ring 1  in wait_cqe\(\) for [0-9.]+ s; prepared and not submitted: 1 \(recv fd $PORT\); in flight: 0$" \
+		'MISTAKE  it waits with 1 SQE prepared and not submitted' 'mistakes that --check has found: 1'
+	# A log that is kept has it, too.
+	./ringtrace -r "$BATS_TEST_TMPDIR/log" --check | diff "$TRACE" -
+	same_output build/tests/foreign/hangs exit-while-waiting
+	in_order '\[[0-9]+\]  ring 1  in submit_and_wait\(11\) for [0-9.]+ s; in flight: 0$' '^  nop +10 +10$' \
+		'requests still without completion: 0'
+	run grep -E '[0-9]{7,}|never submitted|unseen' "$TRACE"
+	[ -z "$output" ]
+}
+
+@test "ringtrace: a child that uses its parent's ring makes no number run over" {
+	checked build/tests/foreign/hangs shared-ring
+	((status == 0))
+	in_order 'ring 2  submit\(\)  SQEs taken 3 of 3' 'ring 1  wait_cqe_timeout\(\) = -ETIME'
+	run grep -E '[0-9]{8,}' "$TRACE"
+	[ -z "$output" ]
+}
+
+@test "ringtrace: children that are killed while they write to the log hold up nobody" {
+	run timeout 60 ./ringtrace -o "$TRACE" build/tests/foreign/hangs killed-children
+	((status == 0))
+	[ "$output" = 'all children are gone' ]
+	wait_until has_summary
+	in_order '^ +[0-9.]+  ringtrace: summary, rings: 1$' '^  nop +4000 +4000$'
+}
+
 @test "ringtrace: SQEs that were never submitted, or never taken, are said to be that" {
 	traced build/tests/foreign/broken prepared
 	in_order 'SQE  nop .*\(prepared, and never submitted\)' '^  nop +1 +1$' \
 		'SQEs prepared, and never submitted: 1 \(nop 1\)' 'requests still without completion: 0'
 	traced build/tests/foreign/broken untaken
-	in_order 'SQEs taken 2 of 3' 'SQEs never taken by the kernel: 1: nop' \
+	# The one that the kernel has not taken is no candidate for the CQEs that came.
+	in_order 'SQEs taken 2 of 3' 'CQE  .*of one of 2 SQEs with' 'SQEs never taken by the kernel: 1: nop' \
 		'SQEs never taken by the kernel: 1 \(nop 1\)' 'requests still without completion: 0'
 }
 
@@ -577,7 +677,7 @@ has_summary() {
 # checked PROGRAM [ARG]...: with what --check says of it in TRACE, and its status in `status`.
 checked() {
 	status=0
-	timeout 20 ./ringtrace --check=fail -o "$TRACE" "$@" >/dev/null || status=$?
+	timeout 20 ./ringtrace "${CHECK:---check=fail}" -o "$TRACE" "$@" >/dev/null || status=$?
 }
 
 # mistakes.bats compares what --check says of each mistake, and of its fix, with what the text says.
@@ -641,9 +741,35 @@ wrong() {
 	wrong busy-looks 'for 1\.[0-9] s of processor time a thread has done nothing but look into the CQ, in vain'
 }
 
-@test "ringtrace --check: user_data that nobody has set" {
+@test "ringtrace --check: links, groups, sends and cancels that cannot mean what they say" {
+	wrong link-timeout-alone 'a link_timeout that no SQE is linked to'
+	wrong link-timeout-cut-off 'a link_timeout that no SQE is linked to'
+	wrong multishot-without-group 'a multishot recv without IOSQE_BUFFER_SELECT'
+	wrong group-empty 'group 0 was never given a buffer, and a receive found none'
+	wrong sent-again 'a send took [0-9]+ of 4194304 bytes, and the next one begins at the same address'
+	wrong cancel-of-two 'a cancel of user_data 0x7, which 2 requests in flight have'
+	wrong local-variable 'a timeout with the address of a local variable whose function has returned'
+	wrong sends-to-slot 'two sends in flight on slot 1, not linked'
+	# Once a send, however many it overtakes; and once for all the rings in which it happens.
+	wrong four-sends 'two sends in flight on fd [0-9]+, not linked.*, 3 times$'
+	wrong in-each-ring 'an SQE, read, was prepared, and never submitted.*, 5 times$'
+}
+
+@test "ringtrace --check=user-data: user_data that nobody has set" {
+	local CHECK=--check=fail,user-data what
+
 	wrong user-data-unset 'nobody has set the user_data of a nop: 0x5 is left over'
-	# Without --check nothing is done to the program's SQEs that would show it, also not in a log that is kept.
+	wrong one-unset 'nobody has set the user_data of a nop: 0x1 is left over'
+	for what in user-data-by-place user-data-polled user-data-in-child user-data-in-threads; do
+		checked build/tests/foreign/harmless $what
+		((status == 0))
+	done
+	# Otherwise nothing is done to the program's SQEs that would show it, also not in a log that is kept.
+	run ./ringtrace --check=fail build/tests/foreign/wrong user-data-unset
+	((status == 0))
+	run ./ringtrace --check=fast build/tests/foreign/wrong user-data-unset
+	((status == 2))
+	[[ $output == *"--check: 'fast' is neither fail nor user-data"* ]]
 	./ringtrace -w "$BATS_TEST_TMPDIR/log" build/tests/foreign/wrong user-data-unset
 	run ./ringtrace -r "$BATS_TEST_TMPDIR/log" --check=fail
 	((status == 0))
@@ -654,7 +780,7 @@ wrong() {
 
 	[ -w /dev/full ] || skip "needs /dev/full"
 	for what in user-data-by-place user-data-polled user-data-in-child user-data-in-threads; do
-		./ringtrace --check -o /dev/full build/tests/foreign/harmless $what
+		./ringtrace --check=user-data -o /dev/full build/tests/foreign/harmless $what
 	done
 }
 
@@ -662,8 +788,8 @@ wrong() {
 	local what
 
 	for what in same-user-data two-datagrams buffers-again rest-moved peer-dropped peer-shut-down peer-lost room-awaited send-cancelled \
-		end-near looks-and-work user-data-by-place user-data-polled user-data-in-child \
-		user-data-in-threads; do
+		end-near looks-and-work user-data-by-place batches waits-elsewhere closed-at-end seen-at-end \
+		submit-fails refilled user-data-read; do
 		checked build/tests/foreign/harmless $what
 		echo "$what: $status"
 		((status == 0))
@@ -724,6 +850,21 @@ wrong() {
 	has_lines "$BATS_TEST_TMPDIR/timeouts" 'CQE  timeout' 2
 }
 
+@test "ringtrace: -w --last keeps the end of a run, in two logs of half the size" {
+	local log=$BATS_TEST_TMPDIR/log
+
+	./ringtrace -w "$log" --last 1.5M build/tests/foreign/many 16384
+	(($(stat -c %s "$log") <= 768 * 1024 && $(stat -c %s "$log.old") <= 768 * 1024))
+	for log in "$log" "$log.old"; do
+		./ringtrace -r "$log" -o "$TRACE"
+		in_order 'ring 1  found open: fd [0-9]+, ' 'SQE  nop ' 'summary, rings: 1'
+	done
+	./ringtrace -r "$BATS_TEST_TMPDIR/log" -o "$TRACE"
+	in_order 'ring 1  closed'
+	run ./ringtrace --last 1X day01/setup
+	((status == 2))
+}
+
 @test "ringtrace: -w prints nothing, and what is no log is said" {
 	run --separate-stderr ./ringtrace -w "$BATS_TEST_TMPDIR/log" ./day01/setup
 	((status == 0))
@@ -767,6 +908,22 @@ wrong() {
 		| ["close", "recv", "send"] - $requests == []' "$BATS_TEST_TMPDIR/json"
 }
 
+@test "ringtrace: --json names the function that has prepared a request, an inlined one too" {
+	needs_jq
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -DLIBURING_VERSION='""' -w -I. -O2 -finstrument-functions \
+		-o "$BATS_TEST_TMPDIR/echo" day05-echo/echo.c common/*.c -luring
+	start_server ./ringtrace -o /dev/null --json "$BATS_TEST_TMPDIR/json" "$BATS_TEST_TMPDIR/echo" 0
+	[ "$(say_and_hear first second)" = firstsecond ]
+	stop_server INT
+	jq -e '
+		[.[] | select(.ph == "B") | .name + " " + .args.function] as $functions
+		| ["accept prepare_multishot_accept", "recv prepare_recv", "send prepare_send", "close prepare_close"]
+		- $functions == []' "$BATS_TEST_TMPDIR/json"
+	# Compiled without, it works as ever, and names none.
+	./ringtrace -o /dev/null --json "$BATS_TEST_TMPDIR/json" day01/setup
+	jq -e 'all(.[]; .args.function == null)' "$BATS_TEST_TMPDIR/json"
+}
+
 @test "ringtrace: --json is valid even when a signal ends the program" {
 	needs_jq
 	start_server ./ringtrace -o /dev/null --json "$BATS_TEST_TMPDIR/json" ./day05/echo 0
@@ -781,7 +938,7 @@ wrong() {
 	local sources program programs=(links threads large overflow calls messages 'newer bundles')
 
 	# The reader with what finds its errors, whatever the rest was built with.
-	sources=(tools/ringtrace/*.c common/options.c common/output.c)
+	sources=(tools/ringtrace/*.c common/options.c common/output.c bench/histogram.c)
 	sources=("${sources[@]/*\/recorder.c/}")
 	sources=("${sources[@]/*\/hooks.c/}")
 	compile() {

@@ -8,9 +8,10 @@ missing() {
 	local needed
 
 	! sanitized || echo "the pages are the same"
-	for needed in pandoc nc node chromium; do
+	for needed in pandoc nc node chromium rsvg-convert; do
 		command -v "$needed" >/dev/null || echo "needs $needed: tests/site/setup installs it"
 	done
+	[ -e /usr/share/javascript/lunr/lunr.min.js ] || echo "needs libjs-lunr: tests/site/setup installs it"
 	[ -d tests/site/node_modules/axe-core ] || echo "needs playwright-core and axe-core: tests/site/setup installs them"
 }
 
@@ -34,12 +35,13 @@ teardown() {
 }
 
 browser() {
-	timeout 200 node tests/site/browser.js "$@"
+	timeout 280 node tests/site/browser.js "$@"
 }
 
 # nothing_wrong CHECK: one browser has looked at everything, in setup_file; what did it find?
 nothing_wrong() {
 	run cat "$RESULTS/$1"
+	echo "$output"
 	[ "$status" -eq 0 ]
 	[ -z "$output" ]
 }
@@ -48,8 +50,52 @@ nothing_wrong() {
 	nothing_wrong links
 }
 
-@test "site: what is to be looked for in a run is in it, and its button leads there" {
-	nothing_wrong finds
+@test "site: the first page says what others show of it, has a card for each day, and its run plays when it comes into view" {
+	nothing_wrong home
+}
+
+@test "site: on a phone the bar and its drawer are at hand, and tables are lists" {
+	nothing_wrong phone
+}
+
+@test "site: on a wide page the present section is marked, and excerpts lead to their lines" {
+	nothing_wrong desktop
+}
+
+@test "site: the search finds errors, symptoms and misspelled words, by the keyboard" {
+	nothing_wrong search
+}
+
+@test "site: the glossary's words have their definitions at hand, and day 1's output is tinted" {
+	nothing_wrong glossary
+}
+
+@test "site: a lesson's page is small, and is painted before its run is there" {
+	nothing_wrong weight
+}
+
+@test "site: a run begins with a telling frame and a large button, and lasts some 30 seconds" {
+	nothing_wrong begins
+}
+
+@test "site: each chapter of a run leads to its moment, with its sentence" {
+	nothing_wrong tours
+}
+
+@test "site: the player's captions name the request, the target and the bytes of each event" {
+	nothing_wrong captions
+}
+
+@test "site: the player's words and controls stay in view, its dots cover no label, day 1's requests keep their colours" {
+	nothing_wrong in-view
+}
+
+@test "site: the function that an event comes from stands beside it, and leads to its source" {
+	nothing_wrong functions
+}
+
+@test "site: a link leads to a moment of a run" {
+	nothing_wrong deep-links
 }
 
 @test "site: each day's player plays to its end, and counts what ringtrace's summary counts" {
@@ -60,7 +106,7 @@ nothing_wrong() {
 	nothing_wrong back
 }
 
-@test "site: the keyboard alone suffices for the player" {
+@test "site: the keyboard alone suffices for the player, and its keys work at once" {
 	nothing_wrong keyboard
 }
 
@@ -72,12 +118,23 @@ nothing_wrong() {
 	nothing_wrong accessible
 }
 
-@test "site: at 390 and 1440 pixels nothing is too wide, and no words overlap" {
+@test "site: at 390, 1000 and 1440 pixels nothing is too wide, and no words overlap" {
 	nothing_wrong overlaps
 }
 
-@test "site: without JavaScript the runs can be read" {
+@test "site: without JavaScript the runs can be read, and the contents open" {
 	nothing_wrong without-scripts
+}
+
+@test "site: every push to main publishes it" {
+	grep -qx '    branches: \[main\]' .github/workflows/pages.yml
+	grep -q 'make site' .github/workflows/pages.yml
+	# What it installs is what "make site" would ask for; actions are named by their major version.
+	for package in pandoc libjs-lunr nodejs librsvg2-bin netcat-openbsd; do
+		grep -q "\\b$package\\b" .github/workflows/pages.yml
+	done
+	run grep -vE 'uses: actions/[a-z-]+@v[0-9]+$' <(grep 'uses:' .github/workflows/pages.yml)
+	[ -z "$output" ]
 }
 
 @test "ringtrace --html: a run and its page in one go; the program's output and exit status are its own" {
@@ -149,6 +206,16 @@ kinds() {
 	timeout 20 ./ringtrace -r "$BATS_TEST_TMPDIR/log" --html "$BATS_TEST_TMPDIR/run.html"
 	[ "$(grep -o '</script>' "$BATS_TEST_TMPDIR/run.html" | wc -l)" -eq 2 ]
 	browser says "$BATS_TEST_TMPDIR/run.html" "throw 1"
+}
+
+@test "ringtrace --html: what a file is called need not be UTF-8, but the page is" {
+	local name=$BATS_TEST_TMPDIR/$'caf\xe9 \xc3\xa9 \xed\xa0\x80 \xf0\x9f\x8c\x80 \xc0\xaf'
+
+	echo hello >"$name"
+	timeout 20 ./ringtrace --html "$BATS_TEST_TMPDIR/run.html" ./day02/registered-files "$name"
+	wait_until grep -q '</html>' "$BATS_TEST_TMPDIR/run.html"
+	iconv -f UTF-8 -t UTF-16 "$BATS_TEST_TMPDIR/run.html" >/dev/null
+	browser says "$BATS_TEST_TMPDIR/run.html" $'caf\xef\xbf\xbd \xc3\xa9 \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd \xf0\x9f\x8c\x80 \xef\xbf\xbd\xef\xbf\xbd'
 }
 
 @test "ringtrace --html: a run of a million events opens within 3 seconds, and says what was left out" {

@@ -150,3 +150,71 @@ day_6_with() {
 		stop_clean
 	done
 }
+
+# day_7_with ENTRIES: two at least, because a connect and its limit have to be in one submit.
+day_7_with() {
+	build_with day07-proxy/proxy.c RING_ENTRIES="$1" COMPLETION_ENTRIES="$1"
+	start_server ./day05/echo 0
+	UPSTREAM_PORT=$PORT
+	start_server proxy_to_upstream 0
+	launch_peers random --connections 50 --seconds 1
+	peer stream --connections 100 --bytes "$(scaled 100000)"
+	finish_peers
+	stop_clean
+	was_tight 'completion queue overflowed'
+}
+
+# proxy_to_upstream [OPTION]... PORT
+proxy_to_upstream() {
+	exec "$PROGRAM" "$@" "127.0.0.1:$UPSTREAM_PORT"
+}
+
+@test "day 7 with rings of two and four entries and the smallest completion queues: the streams are equal" {
+	two_at_a_time day_7_with 2 4
+}
+
+@test "day 7 with every bound at its smallest: the streams are equal, and a connect has its limit" {
+	build_with day07-proxy/proxy.c RING_ENTRIES=2 COMPLETION_ENTRIES=2 PAUSE_BUFFERS=1 OWN_BYTES=1
+	start_server ./day05/echo 0
+	UPSTREAM_PORT=$PORT
+	start_server proxy_to_upstream --buffers 1 --buffer-size 100 0
+	peer stream --connections 20 --bytes "$(scaled 20000)"
+	peer random --connections 20 --seconds 1 --bytes 100000
+	launch_peers stream --cut-short --connections 20 --bytes 1000000000
+	wait_until are_connected 20
+	stop_within TERM "$(within 2500)"
+	finish_peers
+	was_tight 'completion queue overflowed' 'buffer ring empty' pauses
+
+	start_server ./build/tests/upstream --full 0
+	UPSTREAM_PORT=$PORT
+	start_server proxy_to_upstream --connect-time 200 0
+	run ./build/tests/upstream --client --connections 20 --then hold "$PORT"
+	[ "$(grep -c 'sent 0, received 0, then reset' <<<"$output")" = 20 ]
+	stop_clean
+}
+
+# day_8_with ENTRIES
+day_8_with() {
+	local root=$BATS_TEST_TMPDIR/root.$1
+
+	mkdir "$root"
+	head -c 5000 /dev/urandom >"$root/file.bin"
+	# A piece that its header nearly fills.
+	build_with day08-web/web.c RING_ENTRIES="$1" COMPLETION_ENTRIES="$1" BUFFERS="$1" PIECE_BYTES=1100
+	start_server "$PROGRAM" 0 "$root"
+	printf 'GET /file.bin HTTP/1.1\r\nHost: a\r\n\r\n' >"$root/get"
+	build/tests/browser crowd "$PORT" 50 <"$root/get" >"$root/crowd" 3>&- &
+	SERVERS+=("$!")
+	build/tests/browser pipeline "$PORT" "$(scaled 500)" <"$root/get"
+	wait_until grep -q ready "$root/crowd"
+	curl -sS "http://127.0.0.1:$PORT/file.bin" | cmp - "$root/file.bin"
+	kill "${SERVERS[-1]}"
+	stop_clean
+	was_tight 'completion queue overflowed'
+}
+
+@test "day 8 with rings of one and two entries, buffers and the smallest completion queues: the files are equal" {
+	command -v curl >/dev/null || skip "needs curl"
+	two_at_a_time day_8_with 1 2
+}

@@ -1,4 +1,4 @@
-/* The process may open no more files: what does an accept say? */
+/* The process may open no more files: what happens to an accept? */
 #include "snippet.h"
 
 #include <sys/resource.h>

@@ -1,5 +1,4 @@
-/* A ring in a loop that waits in epoll_wait(2): the ring's descriptor is readable when it has CQEs.
- */
+/* A ring in a loop that waits in epoll_wait(2): its descriptor is readable when it has CQEs. */
 #include "snippet.h"
 
 #include <sys/epoll.h>

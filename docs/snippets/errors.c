@@ -1,4 +1,4 @@
-/* Most of what ../errors.md lists, provoked: the error, and what brought it about. */
+/* Most of what ../errors.md lists, provoked: the error, and what caused it. */
 #include "snippet.h"
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-/* Memory that is pinned once, and not for each request. */
+/* Memory that's pinned once instead of for each request. */
 #include "snippet.h"
 
 #include <fcntl.h>

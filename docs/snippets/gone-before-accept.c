@@ -1,4 +1,4 @@
-/* A client connects and is gone before anybody accepts: what does the accept say? */
+/* A client connects and leaves before the accept: what does the accept bring? */
 #include "snippet.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* A receive that waits 100 ms at most. */
+/* A receive that waits at most 100 ms. */
 #include "snippet.h"
 
 int main(void)

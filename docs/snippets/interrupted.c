@@ -1,4 +1,4 @@
-/* A thread waits in epoll_wait(2), and a request of its ring completes: what does the call say? */
+/* A thread waits in epoll_wait(2) while a request of its ring completes: what does it return? */
 #include "snippet.h"
 
 #include <sys/epoll.h>

@@ -1,4 +1,4 @@
-/* When does the peer of a closed direct descriptor hear of it? */
+/* When does the client of a closed direct descriptor hear of it? */
 #include "snippet.h"
 
 #include <poll.h>

@@ -1,4 +1,4 @@
-/* A last message and then the end of the stream, in one submit; and what breaks a chain. */
+/* A last message and then the shutdown, in one submit; and what breaks a chain. */
 #include "snippet.h"
 
 static void prepare_chain(struct io_uring *ring, int fd)

@@ -1,4 +1,4 @@
-/* Do rings count as locked memory of an ordinary user? */
+/* Do rings count as an ordinary user's locked memory? */
 #include "snippet.h"
 
 #include <sys/resource.h>

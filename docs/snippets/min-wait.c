@@ -1,4 +1,4 @@
-/* Waits for 8 completions, but 50 ms at most if there is one by then. */
+/* Waits for 8 completions, but only for 50 ms if there's at least one by then. */
 #include "snippet.h"
 
 int main(void)

@@ -1,4 +1,4 @@
-/* A completion for another thread's ring: that thread's wait ends. */
+/* A completion for another thread's ring, which ends that thread's wait. */
 #include "snippet.h"
 
 #include <pthread.h>

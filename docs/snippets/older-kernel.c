@@ -1,5 +1,4 @@
-/* What Linux 5.15 has: a table that is not sparse, single accepts, buffers that a request provides.
- */
+/* What Linux 5.15 has: a table that isn't sparse, single accepts, buffers provided by a request. */
 #include "snippet.h"
 
 #define SLOTS 4

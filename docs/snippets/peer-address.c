@@ -1,4 +1,4 @@
-/* Who is it? A descriptor for a connection that has only a slot, for getpeername(2). */
+/* Who's calling? A descriptor for a connection that has only a slot, for getpeername(2). */
 #include "snippet.h"
 
 #define FIXED_FD_INSTALL 54 /* liburing 2.6 has io_uring_prep_fixed_fd_install() */

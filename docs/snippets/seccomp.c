@@ -1,4 +1,4 @@
-/* A filter that forbids socket(2) does not see a ring's request for a socket. */
+/* A filter that forbids socket(2) doesn't see a ring's request for a socket. */
 #include "snippet.h"
 
 #include <linux/filter.h>

@@ -1,4 +1,4 @@
-/* What is copied at submit, and what is the kernel's until the completion? */
+/* What's copied at submit, and what belongs to the kernel until the completion? */
 #include "snippet.h"
 
 #include <sys/uio.h>

@@ -1,4 +1,4 @@
-/* A ring, a loop and a listening socket for each thread; the kernel shares the peers out. */
+/* Each thread has its own ring, loop and listener, and the kernel shares the clients out. */
 #include "snippet.h"
 
 #include <pthread.h>

@@ -1,4 +1,4 @@
-/* One request for many datagrams: each buffer begins with who has sent it. */
+/* One request for many datagrams: each buffer begins with its sender's address. */
 #include "snippet.h"
 
 #define BUFFER_BYTES 2048

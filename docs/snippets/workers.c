@@ -1,4 +1,4 @@
-/* A request that cannot wait without a thread gets one: the ring's workers. */
+/* A request that can't wait without a thread gets one, from the ring's workers. */
 #include "snippet.h"
 
 #include <dirent.h>

@@ -319,6 +319,107 @@ static void number_by_place_in_two_threads(void)
 		number_once(&ring, number);
 }
 
+static void prepare_poll(unsigned long long number)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	io_uring_prep_poll_add(sqe, ends[0], POLLIN);
+	io_uring_sqe_set_data64(sqe, number);
+}
+
+/* Arms again in batches, and waits between, while others are in flight. */
+static void arm_in_batches(void)
+{
+	struct __kernel_timespec soon = {.tv_nsec = 1000000};
+	struct io_uring_cqe *cqe;
+
+	prepare_poll(1);
+	io_uring_submit(&ring);
+	for (unsigned long long i = 2; i < 6; i++) {
+		prepare_poll(i);
+		io_uring_wait_cqe_timeout(&ring, &cqe, &soon);
+	}
+	io_uring_submit(&ring);
+}
+
+static void *submit_later(void *unused)
+{
+	usleep(50000);
+	io_uring_submit(&ring);
+	return unused;
+}
+
+/* One thread prepares and submits, another one waits. */
+static void wait_in_another_thread(void)
+{
+	pthread_t submitter;
+
+	io_uring_prep_nop(io_uring_get_sqe(&ring));
+	pthread_create(&submitter, NULL, submit_later, NULL);
+	completion();
+	pthread_join(submitter, NULL);
+}
+
+static void close_and_leave(void)
+{
+	prepare_poll(1);
+	io_uring_submit(&ring);
+	close(ends[0]);
+}
+
+/* Looks at two completions, and never needs their places again. */
+static void see_and_leave(void)
+{
+	struct io_uring_cqe *cqe;
+
+	io_uring_prep_nop(io_uring_get_sqe(&ring));
+	io_uring_prep_nop(io_uring_get_sqe(&ring));
+	io_uring_submit(&ring);
+	io_uring_wait_cqe_nr(&ring, &cqe, 2);
+}
+
+/* A submit that fails as a whole has not stopped at an SQE. */
+static void fail_to_submit(void)
+{
+	struct io_uring disabled;
+
+	if (io_uring_queue_init(ENTRIES, &disabled, IORING_SETUP_R_DISABLED) < 0)
+		error(EXIT_FAILURE, 0, "io_uring_queue_init");
+	io_uring_prep_nop(io_uring_get_sqe(&disabled));
+	io_uring_submit(&disabled);
+	io_uring_queue_exit(&disabled);
+}
+
+/* What is sent from the same address is something else by then. */
+static void refill_and_send(void)
+{
+	start_send(ends[0], much, MUCH, 0);
+	completion();
+	if (write(more_ends[1], much, 100) != 100)
+		error(EXIT_FAILURE, errno, "write");
+	io_uring_prep_recv(io_uring_get_sqe(&ring), more_ends[0], much, 100, 0);
+	io_uring_submit(&ring);
+	completion();
+	drain(ends[1]);
+	start_send(ends[0], much, MUCH, MSG_DONTWAIT);
+	completion();
+}
+
+/* Reads what it has written into the SQE the last time, and counts on from there. */
+static void count_in_the_sqe(void)
+{
+	for (unsigned long long i = 0; i < 4ULL * ENTRIES; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+		if (sqe->user_data != i / ENTRIES)
+			error(EXIT_FAILURE, 0, "somebody has changed an SQE");
+		io_uring_prep_nop(sqe);
+		sqe->user_data++;
+		io_uring_submit(&ring);
+		completion();
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -340,6 +441,13 @@ int main(int argc, char **argv)
 		{"user-data-in-child", number_by_place_in_a_child},
 		{"user-data-in-threads", number_by_place_in_two_threads},
 		{"buffers-again", register_buffers_again},
+		{"batches", arm_in_batches},
+		{"waits-elsewhere", wait_in_another_thread},
+		{"closed-at-end", close_and_leave},
+		{"seen-at-end", see_and_leave},
+		{"submit-fails", fail_to_submit},
+		{"refilled", refill_and_send},
+		{"user-data-read", count_in_the_sqe},
 	};
 	size_t i;
 

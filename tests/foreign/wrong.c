@@ -6,6 +6,7 @@
 #include <error.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -248,6 +249,138 @@ static void receive_into_a_message(void)
 	receive_into_what_is_sent(true);
 }
 
+static void time_nobody(void)
+{
+	static struct __kernel_timespec second = {.tv_sec = 1};
+
+	io_uring_prep_link_timeout(io_uring_get_sqe(&ring), &second, 0);
+	complete();
+}
+
+/* The chain is cut off: another call hands over its second half. */
+static void time_what_is_submitted(void)
+{
+	static struct __kernel_timespec second = {.tv_sec = 1};
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	io_uring_prep_nop(sqe);
+	sqe->flags |= IOSQE_IO_LINK;
+	complete();
+	io_uring_prep_link_timeout(io_uring_get_sqe(&ring), &second, 0);
+	complete();
+}
+
+static void receive_into_nothing(void)
+{
+	open_pair();
+	io_uring_prep_recv_multishot(io_uring_get_sqe(&ring), ends[0], memory, sizeof(memory), 0);
+	complete();
+}
+
+static void receive_from_an_empty_group(void)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	open_pair();
+	open_buffer_ring();
+	if (write(ends[1], memory, 1) != 1)
+		error(EXIT_FAILURE, 0, "write");
+	io_uring_prep_recv(sqe, ends[0], NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	complete();
+}
+
+static void send_from_the_same_address(void)
+{
+	open_pair();
+	for (int i = 0; i < 2; i++) {
+		io_uring_prep_send(io_uring_get_sqe(&ring), ends[0], much, sizeof(much),
+				   i ? MSG_DONTWAIT : 0);
+		complete();
+	}
+}
+
+static void cancel_one_of_two(void)
+{
+	static struct __kernel_timespec minute = {.tv_sec = 60};
+
+	for (int i = 0; i < 2; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+		io_uring_prep_timeout(sqe, &minute, 0, 0);
+		sqe->user_data = 7;
+	}
+	io_uring_submit(&ring);
+	io_uring_prep_cancel64(io_uring_get_sqe(&ring), 7, 0);
+	complete();
+}
+
+__attribute__((noinline)) static void prepare_with_a_local(void)
+{
+	struct __kernel_timespec pause = {.tv_nsec = 1000};
+
+	io_uring_prep_timeout(io_uring_get_sqe(&ring), &pause, 0, 0);
+	__asm__ volatile("" ::"r"(&pause) : "memory");
+}
+
+static void point_to_a_local(void)
+{
+	prepare_with_a_local();
+	/* Nobody knows how long it lasts: whichever comes first. */
+	io_uring_prep_nop(io_uring_get_sqe(&ring));
+	complete();
+}
+
+static void start_a_send(int descriptor, bool is_slot)
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+	io_uring_prep_send(sqe, descriptor, much, sizeof(much), MSG_NOSIGNAL | MSG_WAITALL);
+	sqe->flags |= is_slot ? IOSQE_FIXED_FILE : 0;
+	io_uring_submit(&ring);
+}
+
+static void send_twice_to_a_slot(void)
+{
+	open_pair();
+	if (io_uring_register_files(&ring, ends, 2) < 0)
+		error(EXIT_FAILURE, 0, "io_uring_register_files");
+	start_a_send(1, true);
+	start_a_send(1, true);
+}
+
+static void send_four_at_once(void)
+{
+	open_pair();
+	for (int i = 0; i < 4; i++)
+		start_a_send(ends[0], false);
+}
+
+/* The rest have their own, and each is used once. */
+static void number_all_but_one(void)
+{
+	for (unsigned i = 1; i <= 16; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+		io_uring_prep_nop(sqe);
+		if (i != 9)
+			io_uring_sqe_set_data64(sqe, i);
+		complete();
+	}
+}
+
+static void forget_in_each_ring(void)
+{
+	struct io_uring other;
+
+	for (int i = 0; i < 5; i++) {
+		if (io_uring_queue_init(8, &other, 0) < 0)
+			error(EXIT_FAILURE, 0, "io_uring_queue_init");
+		io_uring_prep_read(io_uring_get_sqe(&other), 0, memory, 1, 0);
+		io_uring_queue_exit(&other);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -269,6 +402,17 @@ int main(int argc, char **argv)
 		{"result-as-descriptor", use_a_result_as_descriptor},
 		{"overlap", receive_into_a_send},
 		{"overlap-in-message", receive_into_a_message},
+		{"link-timeout-alone", time_nobody},
+		{"link-timeout-cut-off", time_what_is_submitted},
+		{"multishot-without-group", receive_into_nothing},
+		{"group-empty", receive_from_an_empty_group},
+		{"sent-again", send_from_the_same_address},
+		{"cancel-of-two", cancel_one_of_two},
+		{"local-variable", point_to_a_local},
+		{"sends-to-slot", send_twice_to_a_slot},
+		{"four-sends", send_four_at_once},
+		{"one-unset", number_all_but_one},
+		{"in-each-ring", forget_in_each_ring},
 	};
 	size_t i;
 

@@ -5,9 +5,11 @@
 
 #include <errno.h>
 #include <error.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/shm.h>
@@ -55,10 +57,40 @@ bool channel_is_at_its_end(int segment)
 	return others(segment) <= 1;
 }
 
-/* While execve(2) replaces the launcher, nobody has it: then the process counts. */
+/* A zombie, too, which kill(2) takes for alive, and whose parent may be waiting for us. */
+static bool is_gone(uint32_t process, uint32_t thread)
+{
+	char path[64], text[128] = "";
+	const char *state;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%u/task/%u/stat", process, thread);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return true;
+	if (read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = '\0';
+	close(fd);
+	state = strrchr(text, ')');
+	return !state || strchr("ZXx", state[2]);
+}
+
+/*
+ * While execve(2) replaces a program, nobody has it: then the process counts, or, of a child whose
+ * parent is gone, the time that this takes.
+ */
 static bool is_deserted(const struct channel *channel, int segment)
 {
-	return others(segment) == 0 && (channel->reserved > 0 || kill(channel->program, 0) < 0);
+	static const struct timespec a_moment = {.tv_nsec = LOOK_NS};
+
+	if (others(segment) > 0)
+		return false;
+	if (!channel->follows)
+		return channel->reserved > 0 || kill(channel->program, 0) < 0;
+	if (!is_gone((uint32_t)channel->program, (uint32_t)channel->program))
+		return false;
+	nanosleep(&a_moment, NULL);
+	return others(segment) == 0;
 }
 
 static void wake_writers(struct channel *channel)
@@ -108,20 +140,49 @@ static void wait_for_records(struct channel *channel, uint64_t position, bool re
 	channel->reader_sleeps = 0;
 }
 
+/* Whether somebody who lives may have taken space, and is about to write its size there. */
+static bool is_reserving(const struct channel *channel)
+{
+	for (const struct seat *seat = channel->seats; seat < &channel->seats[SEATS]; seat++)
+		if (seat->reserves && !is_gone(seat->process, seat->thread))
+			return true;
+	return false;
+}
+
 /*
- * An unfinished record that no one will finish: its process has been killed, or has left from a
- * signal handler that interrupted the recorder. Returns false where it may yet be finished.
+ * What no one will finish, because its process has been killed, or has left from a signal handler
+ * that interrupted the recorder: a record, or a hole, where not even a record's size was written.
+ * Memory that nobody has written to is 0.
  */
-static bool skip_abandoned(struct channel *channel, uint64_t position)
+static void skip_abandoned(struct channel *channel, uint64_t position)
 {
 	struct record *record = channel_at(channel, position);
+	uint64_t end = channel->reserved, lap = CHANNEL_CAPACITY - position % CHANNEL_CAPACITY;
+	uint32_t length = 0;
 
-	if (!(record->size & RECORD_UNFINISHED) ||
-	    (kill((pid_t)record->process, 0) == 0 && !channel->exiting))
-		return false;
-	record->kind = RECORD_NOTHING;
-	record->size &= ~RECORD_UNFINISHED;
-	return true;
+	if (record->size & RECORD_UNFINISHED &&
+	    (is_gone(record->process, record->thread) || channel->exiting)) {
+		record->kind = RECORD_NOTHING;
+		record->size &= ~RECORD_UNFINISHED;
+	} else if (!record->size && !is_reserving(channel)) {
+		while (length < lap && position + length < end &&
+		       !channel_at(channel, position + length)->size)
+			length += 8;
+		if (length)
+			record->kind = RECORD_NOTHING;
+		record->size |= length;
+	}
+}
+
+const struct record *channel_inside(struct channel *channel)
+{
+	for (struct seat *seat = channel->seats; seat < &channel->seats[SEATS]; seat++)
+		if (seat->is_inside && seat->process) {
+			seat->is_inside = false;
+			seat->record.time = clock_ns(CLOCK_MONOTONIC);
+			return &seat->record;
+		}
+	return NULL;
 }
 
 size_t channel_wait(struct channel *channel, int segment, const struct record **records)
@@ -137,14 +198,8 @@ size_t channel_wait(struct channel *channel, int segment, const struct record **
 		wake_writers(channel);
 	}
 	while (!(length = finished_bytes(channel, position))) {
-		if (channel->reserved != position && clock_ns(CLOCK_MONOTONIC) - since > STUCK_NS) {
-			if (skip_abandoned(channel, position))
-				continue;
-			/* So early that not even its size is there: nothing can be read after it.
-			 */
-			if (channel->exiting)
-				return 0;
-		}
+		if (channel->reserved != position && clock_ns(CLOCK_MONOTONIC) - since > STUCK_NS)
+			skip_abandoned(channel, position);
 		/* Who was there before the last look could not write after it. */
 		if (last_look)
 			return 0;

@@ -15,15 +15,16 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define BUFFERS	     65536 /* numbers of buffers are 16 bits */
-#define FAR	     64	   /* how many of the requests in flight are compared with a new one */
-#define MOST_LISTED  100
-#define MOST_SQES    32768 /* of a ring */
-#define SPINS	     10	   /* receives in a row that find no buffer */
-#define VAIN_LOOKS   1000  /* in a row, that cannot find anything */
-#define LARGEST	     4095  /* error */
-#define SOCK_TYPES   0xf   /* without SOCK_CLOEXEC and the like */
-#define NO_TASK_FLAG (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
+#define BUFFERS	      65536 /* numbers of buffers are 16 bits */
+#define FAR	      64    /* how many of the requests in flight are compared with a new one */
+#define MOST_LISTED   100
+#define MOST_SQES     32768 /* of a ring */
+#define SPINS	      10    /* receives in a row that find no buffer */
+#define VAIN_LOOKS    1000  /* in a row, that cannot find anything */
+#define MOST_CLOSINGS 16
+#define LARGEST	      4095 /* error */
+#define SOCK_TYPES    0xf  /* without SOCK_CLOEXEC and the like */
+#define NO_TASK_FLAG  (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
 
 /*
  * What a send that was short has left. Whoever waits for something else with that in hand, and
@@ -35,7 +36,9 @@ struct rest {
 	uint32_t taken, wanted; /* bytes */
 	unsigned opcode, cqe, chain;
 	uint64_t serial; /* of the short send */
-	unsigned waits;	 /* since its CQE was marked as seen */
+	uint64_t address;
+	unsigned receives; /* until then */
+	unsigned waits;	   /* since its CQE was marked as seen */
 };
 
 /* A descriptor or a slot. */
@@ -60,7 +63,9 @@ struct buffer {
 struct group {
 	struct group *next;
 	unsigned number;
-	bool unclear; /* which buffers the completions have taken */
+	bool unclear;	  /* which buffers the completions have taken */
+	bool is_followed; /* its buffer ring is, or it has none */
+	bool was_empty;	  /* a request has found no buffer */
 	uint64_t gifts;
 	unsigned latest;     /* that was given */
 	const char *without; /* the operation whose CQE, the latest, has brought no buffer */
@@ -79,18 +84,24 @@ struct checked {
 	struct group *groups;
 	pid_t thread;
 	bool several_threads, was_told, has_spun;
+	bool has_failed; /* the latest call that submits */
 	uint32_t last_head;
 	struct sqe *sqes; /* in the SQ */
 	bool is_rewritten, was_left_over[OPERATIONS];
+	uint64_t left_over[OPERATIONS];
 	uint64_t overflowed; /* time */
-	unsigned waits, looked_again, unsubmitted_waits, left, rests;
+	unsigned waits, looked_again, left, rests, receives;
 	int32_t errors[LARGEST + 1]; /* results so far */
+	struct closing {
+		int fd;
+		unsigned opcode;
+	} closings[MOST_CLOSINGS]; /* descriptors that were closed with a request in flight */
+	unsigned closing_count;
 };
 
 static unsigned count, listed; /* mistakes; of which a list has been printed */
 /* Those since then, each once, with how often it has happened. */
 static struct listed {
-	const struct ring *ring;
 	char cause[sizeof(((struct warning *)NULL)->text)];
 	struct text line;
 	unsigned times;
@@ -99,6 +110,22 @@ static struct listed {
 unsigned check_count(void)
 {
 	return count;
+}
+
+/* The same but for numbers, such as those of descriptors and of rings. */
+static bool is_alike(const char *one, const char *other)
+{
+	while (*one && *other) {
+		one += strspn(one, "0123456789");
+		other += strspn(other, "0123456789");
+		if (*one != *other)
+			return false;
+		if (*one) {
+			one++;
+			other++;
+		}
+	}
+	return *one == *other;
 }
 
 __attribute__((format(printf, 3, 4))) static void warn(const struct event *at, const char *fix,
@@ -113,7 +140,7 @@ __attribute__((format(printf, 3, 4))) static void warn(const struct event *at, c
 	vsnprintf(warning.text, sizeof(warning.text), format, arguments);
 	va_end(arguments);
 	for (known = list; known < list + (count - listed) && known < list + MOST_LISTED; known++) {
-		if (known->ring == at->ring && strcmp(known->cause, warning.text) == 0) {
+		if (is_alike(known->cause, warning.text)) {
 			known->times++;
 			return;
 		}
@@ -122,7 +149,7 @@ __attribute__((format(printf, 3, 4))) static void warn(const struct event *at, c
 	event.warning = &warning;
 	events_emit(&event);
 	if (count - listed < MOST_LISTED) {
-		*known = (struct listed){.ring = at->ring, .line = line_start(&event), .times = 1};
+		*known = (struct listed){.line = line_start(&event), .times = 1};
 		snprintf(known->cause, sizeof(known->cause), "%s", warning.text);
 		event_text(&known->line, &event);
 	}
@@ -221,6 +248,15 @@ static void check_fields(const struct event *event, const struct io_uring_sqe *s
 	    flags & cloexec)
 		warn(event, "leave the flag out: a slot is no descriptor that execve(2) could keep",
 		     "CLOEXEC of a file that goes into a slot, which fails");
+	if (sqe->opcode == IORING_OP_LINK_TIMEOUT && event->request->chain == event->request->index)
+		warn(event, "IOSQE_IO_LINK in the SQE before it, and one call that submits both",
+		     "a link_timeout that no SQE is linked to, which fails");
+	if (!(sqe->flags & IOSQE_BUFFER_SELECT) &&
+	    (sqe->opcode == OP_READ_MULTISHOT ||
+	     (sqe->opcode != OP_RECV_ZC && is_receive(sqe->opcode) && is_multishot(sqe))))
+		warn(event, "a buffer ring, IOSQE_BUFFER_SELECT and buf_group",
+		     "a multishot %s without IOSQE_BUFFER_SELECT, which fails",
+		     operation_name(sqe->opcode));
 	if (sqe->opcode == IORING_OP_ACCEPT && is_multishot(sqe) && sqe->addr)
 		warn(event, "ask the socket, with getpeername(2)",
 		     "a multishot accept shall store addresses: each overwrites the one before it");
@@ -272,12 +308,14 @@ static bool are_confused(const struct request *one, const struct request *other)
 		other->sqe.opcode == IORING_OP_ACCEPT);
 }
 
+/* `sends`: how many sends on the same stream have been found in flight with `one`. */
 static void compare(const struct event *event, const struct request *one,
-		    const struct request *other)
+		    const struct request *other, unsigned *sends)
 {
 	if (is_send(one->sqe.opcode) && is_send(other->sqe.opcode) &&
 	    one->target == other->target && one->target->kind != TARGET_NONE &&
-	    one->chain != other->chain && !other->notified && file_of_request(one)->is_stream)
+	    one->chain != other->chain && !other->notified && file_of_request(one)->is_stream &&
+	    !(*sends)++)
 		warn(event, "one send at a time, or links",
 		     "two sends in flight on %s %d, not linked: their bytes can mix",
 		     one->target->kind == TARGET_SLOT ? "slot" : "fd", one->target->number);
@@ -353,6 +391,8 @@ static void note_short_send(const struct event *event, const struct request *req
 		.cqe = event->index,
 		.chain = request->chain,
 		.serial = request->serial,
+		.address = (uintptr_t)request->vectors[0].iov_base,
+		.receives = checked(event->ring)->receives,
 	};
 }
 
@@ -391,6 +431,19 @@ static void rest_goes_on(const struct ring *ring, const struct file *file)
 			file_of(other, file->kind, file->number)->rest.is_there = false;
 }
 
+/* Unless something was received meanwhile, the same memory holds the same bytes. */
+static void check_repeated(const struct event *event, const struct request *request,
+			   const struct rest *rest)
+{
+	if (rest->is_there && request->vectors_known && bytes_wanted(request) == rest->wanted &&
+	    (uintptr_t)request->vectors[0].iov_base == rest->address &&
+	    rest->receives == checked(event->ring)->receives && !rest->is_given_up)
+		warn(event, "add the result to the address, and take it off the length",
+		     "a %s took %u of %u bytes, and the next one begins at the same address: those are "
+		     "sent twice",
+		     operation_name(rest->opcode), rest->taken, rest->wanted);
+}
+
 /* What a new request means for the rest of a send on the same file. */
 static void look_for_rest(const struct event *event, const struct request *request)
 {
@@ -398,12 +451,14 @@ static void look_for_rest(const struct event *event, const struct request *reque
 	unsigned opcode = request->sqe.opcode;
 
 	if (opcode == IORING_OP_ASYNC_CANCEL) {
+		checked(event->ring)->closing_count = 0;
 		for_each_file(event, checked(event->ring), give_up_rest);
 	} else if (opcode == IORING_OP_CLOSE ||
 		   (opcode == IORING_OP_SHUTDOWN && request->sqe.len != SHUT_RD)) {
 		check_rest(event, file);
 	} else if (is_send(opcode) || writes(opcode) || opcode == IORING_OP_SPLICE ||
 		   (opcode == IORING_OP_POLL_ADD && request->sqe.poll32_events & POLLOUT)) {
+		check_repeated(event, request, &file->rest);
 		/* Of one that begins elsewhere nobody knows: the rest may have been moved there. */
 		rest_goes_on(event->ring, file);
 	}
@@ -522,17 +577,20 @@ static void check_user_data(const struct event *event, const struct request *req
 	if (!ring->sqes)
 		ring->sqes = allocate(MOST_SQES * sizeof(struct sqe));
 	sqe = &ring->sqes[request->index % (entries ? entries : 1) % MOST_SQES];
-	if (request->left_over && ring->is_rewritten && request->sqe.user_data &&
-	    !request->silent && !ring->was_left_over[request->sqe.opcode]) {
-		ring->was_left_over[request->sqe.opcode] = true;
-		warn(event, "set it on every SQE: its completion names another request",
-		     "nobody has set the user_data of a %s: 0x%llx is left over from an earlier use of the SQE",
-		     operation_name(request->sqe.opcode),
-		     (unsigned long long)request->sqe.user_data);
-	}
+	if (request->left_over && request->sqe.user_data && !request->silent &&
+	    !ring->left_over[request->sqe.opcode])
+		ring->left_over[request->sqe.opcode] = request->sqe.user_data;
 	if (sqe->is_used && sqe->user_data != request->sqe.user_data)
 		ring->is_rewritten = true;
 	*sqe = (struct sqe){.is_used = true, .user_data = request->sqe.user_data};
+	for (unsigned i = 0; i < OPERATIONS && ring->is_rewritten; i++) {
+		if (ring->left_over[i] && !ring->was_left_over[i])
+			warn(event, "set it on every SQE: its completion names another request",
+			     "nobody has set the user_data of a %s: 0x%llx is left over from an "
+			     "earlier use of the SQE",
+			     operation_name(i), (unsigned long long)ring->left_over[i]);
+		ring->was_left_over[i] = ring->left_over[i];
+	}
 }
 
 static bool loses_nothing(unsigned opcode)
@@ -543,9 +601,42 @@ static bool loses_nothing(unsigned opcode)
 	       opcode == IORING_OP_POLL_REMOVE;
 }
 
+/* The kernel looks for a request that the program has in mind, and may find another. */
+static void check_cancel(const struct event *event, const struct request *request)
+{
+	const struct io_uring_sqe *sqe = &request->sqe;
+	const struct request *other = event->ring->newest;
+	unsigned found = 0;
+
+	if (sqe->opcode != IORING_OP_ASYNC_CANCEL ||
+	    sqe->cancel_flags & (CANCEL_ALL | CANCEL_FD | CANCEL_ANY | CANCEL_OP))
+		return;
+	for (unsigned i = 0; i < FAR && other; i++, other = other->older)
+		found += other != request && other->taken && other->sqe.user_data == sqe->addr &&
+			 other->sqe.opcode != IORING_OP_ASYNC_CANCEL && events_in_flight(other);
+	if (found > 1)
+		warn(event, "IORING_ASYNC_CANCEL_ALL, or a user_data of its own for each request",
+		     "a cancel of user_data 0x%llx, which %u requests in flight have: it finds one of them",
+		     (unsigned long long)sqe->addr, found);
+}
+
+static void check_dead(const struct event *event, const struct request *request)
+{
+	const struct operation *known = operation(request->sqe.opcode);
+	bool points = request->sqe.opcode == IORING_OP_TIMEOUT ||
+		      request->sqe.opcode == IORING_OP_LINK_TIMEOUT ||
+		      (known && known->fields & (ADDRESS | MESSAGE | PATH | NAME | SOCKET));
+
+	if (request->is_dead && points)
+		warn(event, "memory that stays until the completion: static, or the connection's",
+		     "a %s with the address of a local variable whose function has returned",
+		     operation_name(request->sqe.opcode));
+}
+
 static void check_sqe(const struct event *event)
 {
 	const struct request *request = event->request, *other;
+	unsigned sends = 0;
 	struct file *file;
 
 	if (!request) {
@@ -555,6 +646,8 @@ static void check_sqe(const struct event *event)
 			     operation_name(event->sqe->opcode));
 		return;
 	}
+	if (request->sqe.opcode == IORING_OP_PROVIDE_BUFFERS)
+		group_of(event->ring, request->sqe.buf_group)->gifts++;
 	check_fields(event, &request->sqe);
 	check_user_data(event, request);
 	file = file_of_request(request);
@@ -562,12 +655,14 @@ static void check_sqe(const struct event *event)
 		file->has_ended = false;
 	look_for_rest(event, request);
 	check_sent_memory(event, request);
+	check_dead(event, request);
+	check_cancel(event, request);
 	if (request->silent)
 		return;
 	other = request == event->ring->newest ? request->older : event->ring->newest;
 	for (unsigned i = 0; i < FAR && other; i++, other = other->older)
 		if (other->taken && events_in_flight(other))
-			compare(event, request, other);
+			compare(event, request, other, &sends);
 }
 
 /* CQEs */
@@ -633,6 +728,7 @@ static void check_buffers(const struct event *event, const struct request *reque
 	if (event->cqe->res != -ENOBUFS || file->gifts_then != group->gifts)
 		file->spins = 0;
 	file->gifts_then = group->gifts;
+	group->was_empty |= event->cqe->res == -ENOBUFS;
 	if (event->cqe->res == -ENOBUFS && ++file->spins == SPINS)
 		warn(event, "arm it again when a buffer has been given back",
 		     "a receive is armed again and again, though its group has no buffer");
@@ -646,6 +742,7 @@ static void check_transfer(const struct event *event, const struct request *requ
 
 	if (event->cqe->flags & IORING_CQE_F_NOTIF)
 		return;
+	checked(event->ring)->receives += result > 0 && !is_send(request->sqe.opcode);
 	if (is_receive(request->sqe.opcode) && (result == 0 || is_of_a_lost_peer(result)))
 		file->rest.is_given_up = true;
 	if ((is_receive(request->sqe.opcode) || is_send(request->sqe.opcode)) && result > 0)
@@ -681,6 +778,8 @@ static void check_cqe(const struct event *event)
 			buffers_unclear(event->ring);
 		return;
 	}
+	if (result == -ECANCELED)
+		checked(event->ring)->closing_count = 0;
 	if (result < 0 && result >= -LARGEST && !(event->cqe->flags & IORING_CQE_F_NOTIF))
 		checked(event->ring)->errors[-result]++;
 	check_descriptor(event, request);
@@ -694,16 +793,17 @@ static void check_cqe(const struct event *event)
 
 /* Calls */
 
+/*
+ * With something in flight, it may mean to prepare more before it submits; and another thread may
+ * have been about to submit, and have done so by now.
+ */
 static void check_prepared(const struct event *event, struct checked *ring)
 {
-	uint32_t prepared = event->call->before.sqe_tail - event->call->before.sq_tail;
+	const struct ring_counters *before = &event->call->before;
+	uint32_t prepared = ahead(before->sqe_tail, before->sq_tail);
 
-	if (!prepared || event->submits || !event->enters || ring->several_threads) {
-		ring->unsubmitted_waits = 0;
-		return;
-	}
-	ring->unsubmitted_waits++;
-	if (event->ring->in_flight == 0 || ring->unsubmitted_waits == 2)
+	if (prepared && event->enters && !event->ring->in_flight && !ring->several_threads &&
+	    event->call->after.sq_tail == before->sq_tail)
 		warn(event, "call io_uring_submit() before",
 		     "it waits with %u SQE%s prepared and not submitted", prepared,
 		     prepared == 1 ? "" : "s");
@@ -781,6 +881,17 @@ static void check_armed(const struct event *event, struct file *file)
 		warn_unarmed(event, file);
 }
 
+static void check_groups(const struct event *event)
+{
+	for (struct group *group = checked(event->ring)->groups; group; group = group->next) {
+		if (group->was_empty && group->is_followed && !group->gifts)
+			warn(event, "io_uring_buf_ring_add() and io_uring_buf_ring_advance()",
+			     "group %u was never given a buffer, and a receive found none in it",
+			     group->number);
+		group->was_empty = false;
+	}
+}
+
 /* Another buffer ring has the group's number now, or none; or somebody gives up. */
 static void check_registration(const struct event *event)
 {
@@ -792,8 +903,13 @@ static void check_registration(const struct event *event)
 	case CALL_unregister_buf_ring:
 	case CALL_free_buf_ring:
 		group = group_of(event->ring, event->call->arguments[0]);
+		check_groups(event);
 		memset(group->buffers, 0, sizeof(group->buffers));
 		group->unclear = false;
+		group->gifts = 0;
+		group->is_followed = event->call_id == CALL_setup_buf_ring ||
+				     (event->call_id == CALL_register_buf_ring &&
+				      !(event->call->arguments[2] & BUFFER_RING_MMAP));
 		break;
 	case CALL_register:
 		buffers_unclear(event->ring);
@@ -803,6 +919,18 @@ static void check_registration(const struct event *event)
 		break;
 	default:
 		break;
+	}
+}
+
+/* Who closes the ring, too, or cancels the request, means it; who goes on to wait does not know. */
+static void check_closings(const struct event *event, struct checked *ring)
+{
+	while (ring->closing_count > 0) {
+		const struct closing *closing = &ring->closings[--ring->closing_count];
+
+		warn(event, "cancel the request, or shutdown(2), and wait for its completion",
+		     "close(%d) while a request on it, %s, is in flight: that keeps the file open",
+		     closing->fd, operation_name(closing->opcode));
 	}
 }
 
@@ -820,6 +948,8 @@ static void check_call(const struct event *event)
 	    event->ring->opened.flags & IORING_SETUP_SINGLE_ISSUER)
 		warn(event, "a ring for each thread, or IORING_OP_MSG_RING",
 		     "a second thread submits to a ring of IORING_SETUP_SINGLE_ISSUER");
+	if (event->submits)
+		ring->has_failed = event->call->result < 0;
 	check_spinning(event, event->call);
 	if (event->ring->in_flight)
 		check_looks(event, event->call->before.looks);
@@ -827,6 +957,8 @@ static void check_call(const struct event *event)
 		check_seen(event, ring);
 	if (event->waits)
 		check_prepared(event, ring);
+	if (event->call->arguments[0])
+		check_closings(event, ring);
 	if (event->enters && event->waits && event->call->arguments[0])
 		for_each_file(event, ring, check_armed);
 	if (event->enters && event->call->arguments[0] && ring->rests) {
@@ -842,7 +974,7 @@ static void check_call(const struct event *event)
 static void check_left(const struct event *event)
 {
 	checked(event->ring)->left += event->request->taken;
-	if (!event->request->taken)
+	if (!event->request->taken && !checked(event->ring)->has_failed)
 		warn(event, "IORING_SETUP_SUBMIT_ALL, or submit again",
 		     "an SQE, %s, was never taken by the kernel, which stops at an SQE that it refuses",
 		     operation_name(event->request->sqe.opcode));
@@ -876,18 +1008,22 @@ static void forget(struct ring *ring)
 	ring->checked = NULL;
 }
 
+static void check_inside(const struct event *event)
+{
+	check_call(event);
+	check_groups(event);
+}
+
 static void check_ring_end(const struct event *event)
 {
 	struct checked *ring = checked(event->ring);
 	const struct ring_counters *end = event->counters;
 
+	check_groups(event);
 	for_each_file(event, ring, check_never_armed);
 	for_each_file(event, ring, check_rest);
 	if (end && ring->left)
 		check_looks(event, end->looks);
-	if (end && !end->cq_head && ring->waits && end->cq_tail > 1 && !ring->looked_again)
-		warn(event, "io_uring_cqe_seen()", "no CQE was ever marked as seen, of %u",
-		     end->cq_tail - end->cq_head);
 	if (end)
 		check_marked(event, end);
 	forget(event->ring);
@@ -909,6 +1045,13 @@ static void check_shutdown(const struct event *event)
 	for (at.ring = events_rings(); at.ring; at.ring = at.ring->next)
 		if (at.ring->is_open && at.ring->process == event->process)
 			check_rest(&at, file_of(at.ring, TARGET_FD, (int)event->count));
+}
+
+static void closing_note(struct checked *ring, int fd, const struct request *request)
+{
+	if (ring->closing_count < MOST_CLOSINGS)
+		ring->closings[ring->closing_count++] =
+			(struct closing){.fd = fd, .opcode = request->sqe.opcode};
 }
 
 static void check_close(const struct event *event)
@@ -938,9 +1081,7 @@ static void check_close(const struct event *event)
 			    !request->taken || request->sqe.opcode == IORING_OP_CLOSE ||
 			    !events_in_flight(request))
 				continue;
-			warn(&at, "cancel the request, or shutdown(2), and wait for its completion",
-			     "close(%d) while a request on it, %s, is in flight: that keeps the file open",
-			     fd, operation_name(request->sqe.opcode));
+			closing_note(checked(ring), fd, request);
 			break;
 		}
 		file_forget(file_of(ring, TARGET_FD, fd));
@@ -949,7 +1090,8 @@ static void check_close(const struct event *event)
 
 static void check_stream(const struct event *event)
 {
-	struct file *file = file_of(event->ring, TARGET_FD, (int)event->count);
+	struct file *file =
+		file_of(event->ring, event->is_slot ? TARGET_SLOT : TARGET_FD, (int)event->count);
 
 	file->is_stream = file->is_socket = true;
 }
@@ -1000,6 +1142,7 @@ static void (*const checks[])(const struct event *event) = {
 	[EVENT_SHUTDOWN] = check_shutdown, [EVENT_STREAM] = check_stream,
 	[EVENT_LEFT] = check_left,	   [EVENT_RING_END] = check_ring_end,
 	[EVENT_EXIT] = print_list,	   [EVENT_END] = check_end,
+	[EVENT_INSIDE] = check_inside,
 };
 
 void check_event(const struct event *event)

@@ -32,13 +32,15 @@ void text_add(struct text *text, const char *format, ...)
 		text->length += (size_t)length < space ? (size_t)length : space - 1;
 }
 
-static void add_flags(struct text *text, const struct flag *flags, uint32_t set, const char *before)
+static void add_flags(struct text *text, const char *flags, uint32_t set, const char *before)
 {
-	for (; flags->name; flags++) {
-		if (set & flags->bit) {
-			text_add(text, "%s%s", before, flags->name);
+	char name[WORD_MOST];
+
+	for (unsigned bit = 0; bit < 32; bit++) {
+		if (set >> bit & 1 && word_at(flags, bit, name)) {
+			text_add(text, "%s%s", before, name);
 			before = "|";
-			set &= ~flags->bit;
+			set &= ~(1U << bit);
 		}
 	}
 	if (set)
@@ -519,10 +521,11 @@ static void add_system_call(struct text *text, const struct event *event)
 	const uint32_t *arguments = event->call->arguments;
 
 	if (event->call_id == CALL_register) {
-		const char *name = register_name(arguments[1]);
+		char name[WORD_MOST];
 
-		text_add(text, name ? "fd %u, %s, %u" : "fd %u, opcode %s%u, %u", arguments[0],
-			 name ? name : "", name ? arguments[2] : arguments[1], arguments[2]);
+		if (!word_at(register_names, arguments[1], name))
+			snprintf(name, sizeof(name), "opcode %u", arguments[1]);
+		text_add(text, "fd %u, %s, %u", arguments[0], name, arguments[2]);
 	} else {
 		text_add(text, "fd %u, submit %u, wait for %u", arguments[1], arguments[2],
 			 arguments[0]);

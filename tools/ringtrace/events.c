@@ -136,20 +136,27 @@ static void find_vectors(struct event *event, struct iovec *buffer)
 
 /* Targets and lanes */
 
-static void lane_take(struct request *request)
+struct target target_of(const struct io_uring_sqe *sqe)
 {
-	const struct io_uring_sqe *sqe = &request->sqe;
 	const struct operation *known = operation(sqe->opcode);
-	struct target wanted = {.kind = TARGET_NONE};
-	struct target **link;
+	bool closes = sqe->opcode == IORING_OP_CLOSE;
+	struct target target = {.kind = TARGET_NONE};
 
-	if (sqe->opcode == IORING_OP_CLOSE && sqe->file_index)
-		wanted = (struct target){.kind = TARGET_SLOT, .number = (int)sqe->file_index - 1};
-	else if (sqe->opcode == IORING_OP_CLOSE || (known && known->fields & FD))
-		wanted = (struct target){
+	if (closes && sqe->file_index)
+		target = (struct target){.kind = TARGET_SLOT, .number = (int)sqe->file_index - 1};
+	else if (closes || (known && known->fields & FD))
+		target = (struct target){
 			.kind = sqe->flags & IOSQE_FIXED_FILE ? TARGET_SLOT : TARGET_FD,
 			.number = sqe->fd,
 		};
+	return target;
+}
+
+static void lane_take(struct request *request)
+{
+	const struct target wanted = target_of(&request->sqe);
+	struct target **link;
+
 	if (!request->ring->targets)
 		request->ring->targets = allocate(TARGETS * sizeof(struct target));
 	link = &request->ring->targets[(unsigned)wanted.number % TARGETS].next;
@@ -393,11 +400,25 @@ struct found {
 	int opcode;
 };
 
+/* How many of a family the kernel has taken: they were added in the order in which it does. */
+static unsigned taken_of(const struct family *family)
+{
+	unsigned count = 0;
+
+	if (family->newest && family->newest->taken)
+		return family->count;
+	for (const struct request *request = family->oldest; request && request->taken;
+	     request = request->next)
+		count++;
+	return count;
+}
+
 static void found_add(struct found *found, struct family *family)
 {
 	int opcode = (int)(family->kind & 0xff);
+	unsigned count = taken_of(family);
 
-	if (!family->count)
+	if (!count)
 		return;
 	if (!found->count) {
 		found->opcode = opcode;
@@ -410,7 +431,7 @@ static void found_add(struct found *found, struct family *family)
 		if (family->oldest->serial < found->family->oldest->serial)
 			found->family = family;
 	}
-	found->count += family->count;
+	found->count += count;
 }
 
 /* The candidates; those that should not have such a CQE only where there are no others. */
@@ -663,12 +684,54 @@ static void read_cqes(struct event *event, const struct record *record)
 
 /* SQEs */
 
+#define FUNCTIONS 65536U /* more than a ring has SQEs */
+
+/* The same text in memory that stays. */
+static const char *name_kept(const char *name)
+{
+	static struct name {
+		struct name *next;
+		char text[];
+	} * names;
+	struct name *known = names;
+
+	while (known && strcmp(known->text, name) != 0)
+		known = known->next;
+	if (known)
+		return known->text;
+	known = allocate(sizeof(*known) + strlen(name) + 1);
+	known->next = names;
+	names = known;
+	strcpy(known->text, name);
+	return known->text;
+}
+
+static void read_function(struct ring *ring, const struct record *record)
+{
+	const char *name = name_kept((const char *)(record + 1));
+
+	if (!ring->functions)
+		ring->functions = allocate(FUNCTIONS * sizeof(char *));
+	for (unsigned i = 0; i < record->flags; i++)
+		ring->functions[(record->number + i) % FUNCTIONS] = name;
+}
+
+/* Each name is of one use of a place. */
+static const char *function_of(struct ring *ring, unsigned index)
+{
+	const char *function = ring->functions ? ring->functions[index % FUNCTIONS] : NULL;
+
+	if (function)
+		ring->functions[index % FUNCTIONS] = NULL;
+	return function;
+}
+
 static bool sqe_links(const struct io_uring_sqe *sqe)
 {
 	return sqe->flags & (IOSQE_IO_LINK | IOSQE_IO_HARDLINK);
 }
 
-static void sqe_event(struct event *event, struct ring *ring, unsigned index, bool left_over)
+static void sqe_event(struct event *event, struct ring *ring, unsigned index, uint16_t flags)
 {
 	const struct io_uring_sqe *sqe = event->sqe;
 	size_t vectors_size = event->vectors_known * sizeof(struct iovec);
@@ -683,9 +746,11 @@ static void sqe_event(struct event *event, struct ring *ring, unsigned index, bo
 		.index = index,
 		.chain = ring->previous_links ? ring->previous_chain : index,
 		.thread = event->thread,
+		.function = function_of(ring, index),
 		.taken = true,
 		.silent = sqe->flags & IOSQE_CQE_SKIP_SUCCESS,
-		.left_over = left_over,
+		.left_over = flags & SQES_LEFT_OVER,
+		.is_dead = flags & SQES_DEAD,
 		.vector_count = event->vector_count,
 		.vectors_known = event->vectors_known,
 	};
@@ -732,7 +797,7 @@ static void read_sqes(struct event *event, const struct record *record)
 			events_emit(event);
 		else
 			sqe_event(event, ring, record->number + i,
-				  record->flags & SQES_LEFT_OVER && i + 1 == entries->count);
+				  i + 1 == entries->count ? record->flags : 0);
 		ring->skip_entry = ring->opened.flags & SETUP_SQE_MIXED &&
 				   (sqe.opcode == OP_NOP128 || sqe.opcode == OP_URING_CMD128);
 	}
@@ -767,13 +832,13 @@ static void infer_system_call(struct event *event)
 	bool sqpoll = flags & IORING_SETUP_SQPOLL;
 	bool flush = flags & IORING_SETUP_IOPOLL ||
 		     before->sq_flags & (IORING_SQ_CQ_OVERFLOW | IORING_SQ_TASKRUN);
-	uint32_t there = before->cq_tail - before->cq_head;
+	uint32_t there = ahead(before->cq_tail, before->cq_head);
 	uint32_t wanted = event->call->arguments[0];
 
 	/* What an SQPOLL thread has not fetched yet, it knows of already. */
 	if (event->submits)
 		event->handed_over =
-			before->sqe_tail - (sqpoll ? before->sq_tail : before->sq_head);
+			ahead(before->sqe_tail, sqpoll ? before->sq_tail : before->sq_head);
 	event->wakes = event->handed_over && sqpoll && before->sq_flags & IORING_SQ_NEED_WAKEUP;
 	event->enters = event->wakes || (event->handed_over && !sqpoll);
 	switch (event->call_id) {
@@ -807,25 +872,41 @@ static void look_for_overflow(const struct event *at, const struct ring_counters
 	if (overflowing && !ring->overflowing)
 		events_emit(&event);
 	ring->overflowing = overflowing;
-	event.count = counters->cq_overflow - ring->overflow;
+	event.count = ahead(counters->cq_overflow, ring->overflow);
 	ring->overflow = counters->cq_overflow;
 	if (event.count)
 		events_emit(&event);
 }
 
-static void read_call(struct event *event, const struct record *record)
+static void find_call(struct event *event, enum event_kind kind, const struct record *record)
 {
-	event->kind = EVENT_CALL;
+	event->kind = kind;
 	event->call_id = record->number;
 	event->call = (const struct call_record *)(record + 1);
 	event->began = event->call->began - first_time;
 	event->submits = record->flags == CALL_SUBMITS;
 	event->waits = record->flags == CALL_WAITS || record->flags == CALL_LOOKS;
 	infer_system_call(event);
+}
+
+static void read_inside(struct event *event, const struct record *record)
+{
+	find_call(event, EVENT_INSIDE, record);
+	event->prepared = ((const struct inside_record *)event->call)->prepared;
+	if (event->ring && event->ring->is_open)
+		events_emit(event);
+}
+
+static void read_call(struct event *event, const struct record *record)
+{
+	find_call(event, EVENT_CALL, record);
 	if (event->ring) {
 		look_for_overflow(event, &event->call->before);
 		if (event->submits)
 			mark_taken(event->ring, event->call->after.sq_head);
+		/* A chain ends with the call that hands it over. */
+		if (event->submits && !(event->ring->opened.flags & IORING_SETUP_SQPOLL))
+			event->ring->previous_links = false;
 	}
 	events_emit(event);
 	if (!event->ring)
@@ -930,6 +1011,8 @@ static void ring_forget(struct ring *ring)
 	groups_free(ring);
 	targets_free(ring);
 	pools_free(ring);
+	free(ring->functions);
+	ring->functions = NULL;
 }
 
 /* `counters` is NULL where the end of the ring was not seen. */
@@ -1009,6 +1092,10 @@ static bool is_whole(const struct record *record)
 		return length >= sizeof(struct ring_end);
 	case RECORD_CALL:
 		return length >= sizeof(struct call_record) && record->number < CALL_COUNT;
+	case RECORD_INSIDE:
+		return length >= sizeof(struct inside_record) && record->number < CALL_COUNT;
+	case RECORD_FUNCTION:
+		return length && !((const char *)(record + 1))[length - 1];
 	case RECORD_SQES:
 		least = sizeof(struct io_uring_sqe);
 		break;
@@ -1038,6 +1125,10 @@ static void read_record(struct event *event, const struct record *record)
 {
 	switch (record->kind) {
 	case RECORD_PROCESS:
+		event->killed = process_forget(event->process);
+		if (event->killed)
+			process_ends(event, event->process);
+		event->killed = false;
 		process_remember(event->process);
 		event->kind = EVENT_PROCESS;
 		events_emit(event);
@@ -1050,11 +1141,17 @@ static void read_record(struct event *event, const struct record *record)
 		read_ring(event, record);
 		break;
 	case RECORD_RING_END:
-		event->by_exit = record->number;
-		ring_ends(event, event->ring, &((const struct ring_end *)(record + 1))->counters);
+		event->by_exit = record->number != RING_CLOSED;
+		event->is_gone = record->number == RING_GONE;
+		ring_ends(event, event->ring,
+			  event->is_gone ? NULL
+					 : &((const struct ring_end *)(record + 1))->counters);
 		break;
 	case RECORD_SQES:
 		read_sqes(event, record);
+		break;
+	case RECORD_FUNCTION:
+		read_function(event->ring, record);
 		break;
 	case RECORD_CQES:
 		read_cqes(event, record);
@@ -1068,6 +1165,9 @@ static void read_record(struct event *event, const struct record *record)
 	case RECORD_CALL:
 		read_call(event, record);
 		break;
+	case RECORD_INSIDE:
+		read_inside(event, record);
+		break;
 	case RECORD_BUFFERS:
 		read_buffers(event, record);
 		break;
@@ -1077,6 +1177,7 @@ static void read_record(struct event *event, const struct record *record)
 		number_event(event, EVENT_CLOSE, record);
 		break;
 	case RECORD_STREAM:
+		event->is_slot = record->flags;
 		number_event(event, EVENT_STREAM, record);
 		break;
 	case RECORD_SHUTDOWN:
@@ -1090,7 +1191,8 @@ static bool is_about_a_ring(const struct record *record)
 {
 	return record->kind == RECORD_RING_END || record->kind == RECORD_SQES ||
 	       record->kind == RECORD_STREAM || record->kind == RECORD_CQES ||
-	       record->kind == RECORD_MISSED || record->kind == RECORD_BUFFERS;
+	       record->kind == RECORD_MISSED || record->kind == RECORD_BUFFERS ||
+	       record->kind == RECORD_FUNCTION;
 }
 
 bool events_read(const struct record *record, const char **wrong)

@@ -32,6 +32,8 @@ enum event_kind {
 	EVENT_RING,	/* `how` it became known: opened, found, resized, failed */
 	EVENT_SQE,	/* handed over: `request`; or never, where `request` is NULL */
 	EVENT_CALL,	/* a call into liburing: from `call->began` to `time` */
+	EVENT_INSIDE,	/* the program ends, and the thread is still in this `call`; `prepared` are
+			   the   first of the SQEs that it has not submitted */
 	EVENT_CQE,	/* `request` is what it answers, where `sure`, or else one of several;
 			   `count` `buffers` were picked, or, with 0, none, or unknown ones */
 	EVENT_MISSED,	/* `count` SQEs or, with `of_cqes`, CQEs were not seen */
@@ -40,9 +42,10 @@ enum event_kind {
 	EVENT_CLOSE,	/* close(2) of the descriptor `count`; `fails`: it is not open; `opcode`, or
 			   -1:    of an SQE with it that is prepared and not submitted */
 	EVENT_SHUTDOWN, /* shutdown(2), of writing, of the descriptor `count` */
-	EVENT_STREAM,	/* the descriptor `count` is a stream socket */
+	EVENT_STREAM,	/* the descriptor `count`, or the slot with `is_slot`, is a stream socket */
 	EVENT_LEFT,	/* the ring ends, and `request` has had no (last) CQE */
-	EVENT_RING_END, /* with `counters`; `by_exit` if the program left it open */
+	EVENT_RING_END, /* with `counters`; `by_exit` if the program left it open; `is_gone`: it was
+			   closed unseen */
 	EVENT_PROCESS,	/* a process is there */
 	EVENT_EXIT,	/* a process has left by exit(3), or, `killed`, otherwise */
 	EVENT_WARNING,	/* check.c has found a mistake: `warning` */
@@ -72,6 +75,7 @@ struct ring {
 	struct group **groups;
 	struct target *targets;
 	struct pool *pools;
+	const char **functions; /* that have prepared its SQEs */
 	unsigned overflow, previous_chain, silent;
 	bool previous_links, skip_entry;
 };
@@ -91,13 +95,15 @@ struct request {
 	unsigned answers;   /* CQEs so far */
 	unsigned chain;	    /* the index of the first SQE that it is linked with */
 	pid_t thread;
+	const char *function; /* that has prepared it; NULL: not known */
 	struct target *target;
 	unsigned lane;	  /* the first that no other request on the target was in, 0 to 63 */
 	bool lane_is_new; /* it is the first request in that lane of the target */
 	bool taken;	  /* the kernel has taken its SQE, as far as is known */
 	bool silent;	  /* IOSQE_CQE_SKIP_SUCCESS: only a failure has a CQE */
 	bool notified;	  /* zero copy: has completed, its NOTIF is to come */
-	bool left_over;	  /* its user_data is what the SQE had the last time: known with --check */
+	bool left_over;	  /* its user_data is what the SQE had the last time: known with marks */
+	bool is_dead;	  /* its address is one on the stack that was free already */
 
 	struct request *older, *newer; /* of the ring */
 	struct request *next;	       /* of those that may have the same CQE; events.c's own */
@@ -139,6 +145,7 @@ struct event {
 	/* EVENT_CALL */
 	enum call_id call_id;
 	const struct call_record *call;
+	const struct prepared *prepared; /* EVENT_INSIDE */
 	uint64_t began;
 	bool waits, submits; /* by its kind */
 	bool enters;	     /* makes a system call, as far as the ring's memory shows it */
@@ -148,7 +155,7 @@ struct event {
 	enum how how;
 	const struct ring_record *opened; /* EVENT_RING, also of a ring that has failed */
 	unsigned count;
-	bool of_cqes, by_exit, killed, fails;
+	bool of_cqes, by_exit, is_gone, killed, fails, is_slot;
 	const struct io_uring_buf *buffers;
 	unsigned group;
 	const struct ring_counters *counters;
@@ -175,6 +182,9 @@ const void *event_pointed(const struct event *event, uint64_t address, size_t le
  * several, the list may have kept one that has ended.
  */
 bool events_in_flight(const struct request *request);
+
+/* The descriptor or slot that an SQE is about. */
+struct target target_of(const struct io_uring_sqe *sqe);
 
 /* All rings so far, linked by `next`. */
 struct ring *events_rings(void);

@@ -10,8 +10,9 @@
 #undef io_uring_enter2
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,21 +20,33 @@
 #define REGISTERED_RING (1U << 4)  /* of io_uring_enter's flags */
 #define REGISTERED_FD	(1U << 31) /* of io_uring_register's opcode */
 
-/* The program's own functions: after this library in the search order, or loaded with dlopen(3). */
+static void *this_library(void)
+{
+	Dl_info info;
+
+	return dladdr((const void *)this_library, &info)
+		       ? dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD)
+		       : NULL;
+}
+
+/*
+ * The program's own functions: after this library in the search order, or in one that was loaded
+ * with dlopen(3), a liburing of any name.
+ */
 static void *next_function(const char *name)
 {
-	void *function = dlsym(RTLD_NEXT, name);
-	void *liburing;
+	void *function = dlsym(RTLD_NEXT, name), *program = dlopen(NULL, RTLD_LAZY), *library;
+	struct link_map *map = NULL;
 
-	if (!function) {
-		liburing = dlopen("liburing.so.2", RTLD_LAZY | RTLD_NOLOAD);
-		if (liburing)
-			function = dlsym(liburing, name);
+	if (!function && program)
+		dlinfo(program, RTLD_DI_LINKMAP, &map);
+	for (; map && !function; map = map->l_next) {
+		library = *map->l_name ? dlopen(map->l_name, RTLD_LAZY | RTLD_NOLOAD) : NULL;
+		if (library && library != this_library())
+			function = dlsym(library, name);
 	}
-	if (!function) {
-		fprintf(stderr, "ringtrace: this liburing has no %s\n", name);
-		abort();
-	}
+	if (!function)
+		fprintf(stderr, "ringtrace: there is no %s to pass a call on to: it fails\n", name);
 	return function;
 }
 
@@ -58,10 +71,11 @@ static void *next_function(const char *name)
 	int function parameters;                                                                   \
 	int function parameters                                                                    \
 	{                                                                                          \
-		struct call call = {id, kind, of_ring, .record.arguments = {__VA_ARGS__}};         \
+		struct call call = {id, kind, of_ring, .stack = (uintptr_t)__builtin_dwarf_cfa(),  \
+				    .record.arguments = {__VA_ARGS__}};                            \
 		__typeof__(&function) next = NEXT(function);                                       \
 		bool traced = call_begin(&call);                                                   \
-		int result = next passed;                                                          \
+		int result = next ? next passed : -ENOSYS;                                         \
                                                                                                    \
 		if (traced)                                                                        \
 			call_end(&call, result);                                                   \
@@ -71,6 +85,22 @@ static void *next_function(const char *name)
 	NAMED_HOOK(io_uring_##name, CALL_##name, kind, ring, parameters, passed, __VA_ARGS__)
 #define REGISTER(name, parameters, passed, ...)                                                    \
 	HOOK(name, CALL_REGISTERS, parameters, passed, __VA_ARGS__)
+/* A hook that takes `files`, `nr` of them, for the slots from `first` on. */
+#define FILES_HOOK(name, parameters, passed, first)                                                \
+	int io_uring_##name parameters                                                             \
+	{                                                                                          \
+		struct call call = {CALL_##name, CALL_REGISTERS, ring,                             \
+				    .record.arguments = {nr, first}};                              \
+		__typeof__(&io_uring_##name) next = NEXT(io_uring_##name);                         \
+		bool traced = call_begin(&call);                                                   \
+		int result = next ? next passed : -ENOSYS;                                         \
+                                                                                                   \
+		if (traced && result >= 0)                                                         \
+			files_registered(&call, files, nr, first);                                 \
+		if (traced)                                                                        \
+			call_end(&call, result);                                                   \
+		return result;                                                                     \
+	}
 #define REGISTER_WITHOUT_RING(name, parameters, passed, ...)                                       \
 	NAMED_HOOK(io_uring_##name, CALL_##name, CALL_REGISTERS, NULL, parameters, passed,         \
 		   __VA_ARGS__)
@@ -83,7 +113,8 @@ static void *next_function(const char *name)
 	{                                                                                          \
 		bool traced = opening_begin();                                                     \
 		unsigned asked = entries;                                                          \
-		int result = NEXT(function) passed;                                                \
+		__typeof__(&function) next = NEXT(function);                                       \
+		int result = next ? next passed : -ENOSYS;                                         \
                                                                                                    \
 		if (traced)                                                                        \
 			opening_end(asked, ring, given, result);                                   \
@@ -101,9 +132,11 @@ OPENING_HOOK(io_uring_queue_mmap, p ? p->sq_entries : 0,
 
 void io_uring_queue_exit(struct io_uring *ring)
 {
+	__typeof__(&io_uring_queue_exit) next = NEXT(io_uring_queue_exit);
 	bool traced = closing_begin(ring);
 
-	NEXT(io_uring_queue_exit)(ring);
+	if (next)
+		next(ring);
 	if (traced)
 		closing_end();
 }
@@ -141,7 +174,7 @@ unsigned io_uring_peek_batch_cqe(struct io_uring *ring, struct io_uring_cqe **cq
 	struct call call = {CALL_peek_batch_cqe, CALL_LOOKS, ring, .record.arguments = {count}};
 	__typeof__(&io_uring_peek_batch_cqe) next = NEXT(io_uring_peek_batch_cqe);
 	bool traced = call_begin(&call);
-	unsigned result = next(ring, cqes, count);
+	unsigned result = next ? next(ring, cqes, count) : 0;
 
 	if (traced)
 		call_end(&call, 0);
@@ -174,15 +207,15 @@ REGISTER(register_buffers_update_tag,
 	 (RING, unsigned off, const struct iovec *iovecs, const __u64 *tags, unsigned nr),
 	 (ring, off, iovecs, tags, nr), nr, off)
 REGISTER(unregister_buffers, (RING), (ring), 0)
-REGISTER(register_files, (RING, const int *files, unsigned nr), (ring, files, nr), nr)
-REGISTER(register_files_tags, (RING, const int *files, const __u64 *tags, unsigned nr),
-	 (ring, files, tags, nr), nr)
+FILES_HOOK(register_files, (RING, const int *files, unsigned nr), (ring, files, nr), 0)
+FILES_HOOK(register_files_tags, (RING, const int *files, const __u64 *tags, unsigned nr),
+	   (ring, files, tags, nr), 0)
 REGISTER(register_files_sparse, (RING, unsigned nr), (ring, nr), nr)
-REGISTER(register_files_update, (RING, unsigned off, const int *files, unsigned nr),
-	 (ring, off, files, nr), nr, off)
-REGISTER(register_files_update_tag,
-	 (RING, unsigned off, const int *files, const __u64 *tags, unsigned nr),
-	 (ring, off, files, tags, nr), nr, off)
+FILES_HOOK(register_files_update, (RING, unsigned off, const int *files, unsigned nr),
+	   (ring, off, files, nr), off)
+FILES_HOOK(register_files_update_tag,
+	   (RING, unsigned off, const int *files, const __u64 *tags, unsigned nr),
+	   (ring, off, files, tags, nr), off)
 REGISTER(unregister_files, (RING), (ring), 0)
 REGISTER(register_file_alloc_range, (RING, unsigned off, unsigned len), (ring, off, len), len, off)
 REGISTER(register_ring_fd, (RING), (ring), 0)
@@ -216,7 +249,7 @@ int io_uring_register_buf_ring(struct io_uring *ring, struct io_uring_buf_reg *r
 	struct call call = {CALL_register_buf_ring, CALL_REGISTERS, ring};
 	__typeof__(&io_uring_register_buf_ring) next = NEXT(io_uring_register_buf_ring);
 	bool traced = call_begin(&call);
-	int result = next(ring, reg, flags);
+	int result = next ? next(ring, reg, flags) : -ENOSYS;
 
 	if (traced) {
 		call.record.arguments[0] = reg->bgid;
@@ -303,7 +336,7 @@ struct io_uring_buf_ring *io_uring_setup_buf_ring(struct io_uring *ring, unsigne
 			    .record.arguments = {(unsigned)bgid, nentries, flags}};
 	__typeof__(&io_uring_setup_buf_ring) next = NEXT(io_uring_setup_buf_ring);
 	bool traced = call_begin(&call);
-	struct io_uring_buf_ring *result = next(ring, nentries, bgid, flags, err);
+	struct io_uring_buf_ring *result = next ? next(ring, nentries, bgid, flags, err) : NULL;
 
 	if (traced) {
 		buffer_ring_registered(&call, result, nentries, (unsigned)bgid);

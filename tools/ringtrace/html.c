@@ -128,17 +128,52 @@ static struct progress *progress_of(struct ring *ring)
 
 /* ---- Items of the list ---- */
 
+/* How many bytes the character at `text` has; 0 if what's there isn't UTF-8, as names of files
+ * needn't be. */
+static size_t character_length(const char *text)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	unsigned char first = (unsigned char)*text;
+	size_t length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+	uint32_t value = first & 0x7fu >> length;
+
+	if (first < 0x80)
+		return 1;
+	if (first < 0xc0 || first > 0xf4)
+		return 0;
+	for (size_t i = 1; i < length; i++) {
+		if (((unsigned char)text[i] & 0xc0) != 0x80)
+			return 0;
+		value = value << 6 | ((unsigned char)text[i] & 0x3f);
+	}
+	if (value < least[length] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
+		return 0;
+	return length;
+}
+
+/* Writes the character at `text`, or what stands for one that can't be shown; returns its end. */
+static const char *write_character(const char *text, const char *replacement)
+{
+	size_t length = character_length(text);
+
+	if (length)
+		fwrite(text, 1, length, page);
+	else
+		fputs(replacement, page);
+	return text + (length ? length : 1);
+}
+
 /* A string in a script element: "</script>" and "<!--" must not be in it as they are. */
 static void write_string(const char *string)
 {
 	fputc('"', page);
-	for (; *string; string++) {
+	while (*string) {
 		unsigned char byte = (unsigned char)*string;
 
 		if (byte < ' ' || byte == '"' || byte == '\\' || byte == '<')
-			fprintf(page, "\\u%04x", byte);
+			fprintf(page, "\\u%04x", (unsigned char)*string++);
 		else
-			fputc(byte, page);
+			string = write_character(string, "\\ufffd");
 	}
 	fputc('"', page);
 }
@@ -649,13 +684,11 @@ static const char *rest;
 
 static void write_html(const char *text)
 {
-	for (; *text; text++)
-		if (*text == '<')
-			fputs("&lt;", page);
-		else if (*text == '&')
-			fputs("&amp;", page);
+	while (*text)
+		if (*text == '<' || *text == '&')
+			fprintf(page, "&#%d;", *text++);
 		else
-			fputc(*text, page);
+			text = write_character(text, "&#xfffd;");
 }
 
 void html_open(const char *path, const char *command)

@@ -79,7 +79,10 @@ static void part_of_span(const struct event *event, const char *phase, const cha
 			fputc('\\', file);
 		fputc(text->data[i], file);
 	}
-	fputs("\"}}", file);
+	fputc('"', file);
+	if (*argument == 's' && event->request->function)
+		fprintf(file, ",\"function\":\"%s\"", event->request->function);
+	fputs("}}", file);
 }
 
 static void call(const struct event *event)

@@ -15,11 +15,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define DIRECTORY "build" /* beside ringtrace */
 #define LIBRARY	  "libringtrace.so"
-#define INSTEAD	  "what works there, as root: perf trace -e 'io_uring:*' PROGRAM"
+#define INSTEAD	  "what works there, as root: bpftrace -c PROGRAM tools/ringtrace/requests.bt"
 
 /* The path that execvp(3) will run: of PROGRAM itself, or of the first in PATH. */
 static void find_program(const char *name, char path[PATH_MAX])
@@ -42,11 +43,24 @@ static void find_program(const char *name, char path[PATH_MAX])
 	}
 }
 
+static bool is_script(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char start[2] = "";
+
+	if (fd < 0)
+		error(EXIT_FAILURE, errno, "%s", path);
+	if (read(fd, start, 2) < 0)
+		start[0] = '\0';
+	close(fd);
+	return memcmp(start, "#!", 2) == 0;
+}
+
 static void check_header(const char *path, const ElfW(Ehdr) * header, ssize_t length)
 {
-	if (length >= 2 && memcmp(header, "#!", 2) == 0)
+	if (is_script(path))
 		error(EXIT_FAILURE, 0,
-		      "%s: a script: only the program itself is traced, not what it starts (give the "
+		      "%s: a script: with -f, what it starts is traced, too (without, give the "
 		      "interpreter, if that uses liburing)",
 		      path);
 	if (length < (ssize_t)sizeof(*header) || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
@@ -90,10 +104,11 @@ static void check_privileges(const char *path)
 	if (stat(path, &status) < 0)
 		error(EXIT_FAILURE, errno, "%s", path);
 	if ((status.st_mode & S_ISUID && status.st_uid != getuid()) ||
-	    (status.st_mode & S_ISGID && status.st_gid != getgid()))
+	    (status.st_mode & S_ISGID && status.st_gid != getgid()) ||
+	    getxattr(path, "security.capability", NULL, 0) > 0)
 		error(EXIT_FAILURE, 0,
-		      "%s: has the set-user-ID or set-group-ID bit: the dynamic linker preloads "
-		      "nothing into such a program (run it as its owner)",
+		      "%s: has the set-user-ID or set-group-ID bit, or capabilities: the dynamic linker "
+		      "preloads nothing into such a program (trace a copy of it, which has none)",
 		      path);
 }
 
@@ -120,10 +135,11 @@ static FILE *list_libraries(const char *interpreter, const char *path, pid_t *ch
  * Says it where the program does not use liburing's library, and puts the sanitizer that it was
  * built with, which has to be loaded before anything else, into `first`.
  */
-static void check_libraries(const char *interpreter, const char *path, char first[PATH_MAX])
+static void check_libraries(const char *interpreter, const char *path, char first[PATH_MAX],
+			    bool follows)
 {
 	char line[2 * PATH_MAX], name[PATH_MAX];
-	bool found = false;
+	bool found = follows;
 	int status = 0;
 	pid_t child;
 	FILE *list = list_libraries(interpreter, path, &child);
@@ -183,12 +199,15 @@ static void preload(const struct program *program, pid_t reader)
 	setenv("LD_PRELOAD", list, 1);
 }
 
-void program_find(const char *name, struct program *program)
+void program_find(const char *name, struct program *program, bool follows)
 {
 	find_program(name, program->path);
-	find_interpreter(program->path, program->interpreter);
 	check_privileges(program->path);
-	check_libraries(program->interpreter, program->path, program->first);
+	program->first[0] = '\0';
+	if (!follows || !is_script(program->path)) {
+		find_interpreter(program->path, program->interpreter);
+		check_libraries(program->interpreter, program->path, program->first, follows);
+	}
 	find_recorder(program->recorder);
 }
 

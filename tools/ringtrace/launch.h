@@ -5,6 +5,7 @@
 #define TOOLS_RINGTRACE_LAUNCH_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct program {
@@ -14,8 +15,11 @@ struct program {
 	char recorder[PATH_MAX]; /* the recorder's directory */
 };
 
-/* Finds the program that execvp(3) would run; ends with a message where it cannot be traced. */
-void program_find(const char *name, struct program *program);
+/*
+ * Finds the program that execvp(3) would run; ends with a message where it cannot be traced. With
+ * `follows` it may be one that only starts others.
+ */
+void program_find(const char *name, struct program *program, bool follows);
 
 /*
  * Becomes the program, with the recorder loaded in front of liburing and writing to `segment`. The

@@ -29,6 +29,11 @@ void event_text(struct text *line, const struct event *event);
 /* --from and --to: of what happens outside of these times only mistakes are shown. */
 extern uint64_t shown_from, shown_to;
 
+/* --slow: only requests and calls that have taken so long; --times: how long each operation takes.
+ */
+extern uint64_t shown_least;
+extern bool shows_times;
+
 void print_event(const struct event *event);
 void summarize_event(const struct event *event);
 void json_event(const struct event *event);

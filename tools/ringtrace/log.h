@@ -14,7 +14,7 @@
  *   RECORD_EXIT       -                nothing: the process leaves by exit(3) or _exit(2)
  *   RECORD_RING       an enum how      struct ring_record: a ring became known, or could not be
  *                                      opened, or has another size now
- *   RECORD_RING_END   1: by exit       struct ring_end
+ *   RECORD_RING_END   enum ring_ending struct ring_end
  *   RECORD_SQES       of the first SQE struct entries and that many SQEs, as they are handed over
  *                                      (flags: an enum sqes_flags); then, up to the end, any
  *                                      number of struct memory, each with its bytes: what the last
@@ -31,7 +31,11 @@
  *                                      close_flags; above them the opcode of the SQE)
  *   RECORD_SHUTDOWN   the descriptor   nothing: shutdown(2) of writing is about to be called
  *   RECORD_STREAM     the descriptor   nothing: it is a stream socket; written with --check, before
- *                                      the first send on it
+ *                     or slot (flags)  the first send on it
+ *   RECORD_FUNCTION   of the first SQE the name of the function that has prepared it, and those
+ * behind it (flags: how many in all), with a zero at its end
+ *   RECORD_INSIDE     an enum call_id  struct inside_record: the thread has not come back from the
+ *                                      call when the process ends (flags: an enum call_kind)
  *
  * SQEs and CQEs are numbered from the ring's beginning, as its heads and tails count them.
  *
@@ -70,6 +74,8 @@ enum record_kind {
 	RECORD_CLOSE,
 	RECORD_SHUTDOWN,
 	RECORD_STREAM,
+	RECORD_FUNCTION,
+	RECORD_INSIDE,
 };
 
 enum close_flags {
@@ -81,7 +87,8 @@ enum close_flags {
 enum sqes_flags {
 	SQES_NEVER = 1,	    /* prepared, and never handed over */
 	SQES_LEFT_OVER = 2, /* nobody has written the last one's user_data since the kernel took the
-			       SQE that was there before; known only with --check */
+			       SQE that was there before; known only with --check=user-data */
+	SQES_DEAD = 4,	    /* the last one's addr is on the stack, where nothing is in use */
 };
 
 /* While a record is being written, its size is odd; before that, it is 0. */
@@ -116,6 +123,12 @@ struct ring_counters {
 	uint32_t sq_flags;
 	uint32_t cq_head, cq_tail, cq_overflow;
 	uint32_t looks; /* calls since the last record that only looked into the CQ, in vain */
+};
+
+enum ring_ending {
+	RING_CLOSED,
+	RING_LEFT, /* by a program that leaves */
+	RING_GONE, /* closed unseen, and so without counters */
 };
 
 struct ring_end {
@@ -220,5 +233,21 @@ struct call_record {
 	uint32_t spun; /* milliseconds of processor time in which the thread only looked, in vain */
 	struct ring_counters before, after;
 };
+
+#define PREPARED_MOST 4
+
+struct inside_record {
+	struct call_record call;
+	struct prepared { /* the first SQEs that are prepared, and that the call does not submit */
+		uint8_t opcode, flags;
+		int32_t fd;
+	} prepared[PREPARED_MOST];
+};
+
+/* How far one of a ring's counters is ahead of another that may have overtaken it meanwhile. */
+static inline uint32_t ahead(uint32_t of, uint32_t other)
+{
+	return (int32_t)(of - other) > 0 ? of - other : 0;
+}
 
 #endif

@@ -15,6 +15,7 @@
 #include <error.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,12 +29,16 @@
 #include "tools/ringtrace/channel.h"
 #include "tools/ringtrace/launch.h"
 #include "tools/ringtrace/lines.h"
+#include "tools/ringtrace/names.h"
 
+#define LOG_FLAGS     (O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC)
 #define EXIT_MISTAKES 3 /* with --check=fail */
 
 static const char *log_to_write, *log_to_read, *output_path, *json_path, *html_path;
 static int log_fd = -1;
-static bool checks, fails;
+static struct log_start log_start;
+static uint64_t log_size, log_most = UINT64_MAX; /* bytes */
+static bool checks, fails, marks, follows;
 
 static void print_help(void)
 {
@@ -42,16 +47,23 @@ static void print_help(void)
 	       "Runs PROGRAM and prints what passes through its rings to standard error.\n\n"
 	       "  -o, --output FILE     print there instead\n"
 	       "  -w, --write LOG       keep what was recorded there, and print nothing without -o\n"
+	       "      --last SIZE       of that only the last SIZE, like 100M: the older half is in LOG.old\n"
 	       "  -r, --read LOG        print what was recorded, to standard output\n"
-	       "      --check[=fail]    warn of mistakes; with fail the exit status is 3 if there are any\n"
+	       "  -f, --follow          also the programs that PROGRAM, which may be a script, starts\n"
+	       "      --check[=fail][,user-data]\n"
+	       "                        warn of mistakes; with fail the exit status is 3 if there are any;\n"
+	       "                        with user-data also of SQEs whose user_data nobody has set: a\n"
+	       "                        program that reads it there before it writes it, finds a mark\n"
 	       "      --json FILE       also write Chrome trace events, for Perfetto (ui.perfetto.dev)\n"
 	       "                        or chrome://tracing\n"
 	       "      --html FILE       also write a page that plays the run, for a browser\n"
 	       "      --from SECONDS, --to SECONDS\n"
 	       "                        only what happens between these times, in lines and in the\n"
 	       "                        page; mistakes and sums are always of the whole run\n"
-	       "      --only OP,OP,...  only these operations, like accept,recv; the word calls stands\n"
-	       "                        for the lines of calls\n"
+	       "      --only OP,OP,...  only these operations, like accept,recv, or all with this word in\n"
+	       "                        their name, like cancel; calls stands for the lines of calls\n"
+	       "      --slow MS         only requests and calls that take at least so many milliseconds\n"
+	       "      --times           how long each operation takes: median, 99th percentile, longest\n"
 	       "      --user-data hex|dec\n"
 	       "                        how to print user_data (default hex)\n"
 	       "      --help            this text\n",
@@ -65,30 +77,63 @@ static void parse_user_data(const char *format)
 		usage_error("--user-data: '%s' is neither hex nor dec", format);
 }
 
-static void parse_check(const char *how)
+static void parse_check(char *how)
 {
+	static char fail[] = "fail", user_data[] = "user-data";
+	char *const words[] = {fail, user_data, NULL};
+	char *wrong = how;
+
 	checks = true;
-	fails = how != NULL;
-	if (how && strcmp(how, "fail") != 0)
-		usage_error("--check: '%s' is not fail", how);
+	while (how && *how) {
+		wrong = how;
+		switch (getsubopt(&how, words, &(char *){NULL})) {
+		case 0:
+			fails = true;
+			break;
+		case 1:
+			marks = true;
+			break;
+		default:
+			usage_error("--check: '%s' is neither fail nor user-data", wrong);
+		}
+	}
 }
 
-static uint64_t parse_seconds(const char *option, const char *text)
+static uint64_t parse_time(const char *option, const char *text, double unit_ns)
 {
 	char *end;
 	double seconds = strtod(text, &end);
 
 	if (end == text || *end || !(seconds >= 0 && seconds < 1e9))
-		usage_error("%s: '%s' is no number of seconds", option, text);
-	return (uint64_t)(seconds * 1e9 + 0.5);
+		usage_error("%s: '%s' is no time", option, text);
+	return (uint64_t)(seconds * unit_ns + 0.5);
+}
+
+/* "100M", with K, M or G. */
+static uint64_t parse_size(const char *text)
+{
+	char *unit;
+	double size = strtod(text, &unit);
+	const char *units = "KMG", *known = *unit ? strchr(units, *unit) : NULL;
+
+	if (unit == text || (*unit && (!known || unit[1])) || !(size > 0 && size < 1e12))
+		usage_error("--last: '%s' is no size, like 100M", text);
+	for (; known && known >= units; known--)
+		size *= 1024;
+	return (uint64_t)size;
 }
 
 static void parse_only(const char *list)
 {
 	char word[ONE_WORD_LENGTH];
 
-	if (!print_only(list, word))
-		usage_error("--only: '%s' is no operation of io_uring", word);
+	if (print_only(list, word))
+		return;
+	fprintf(stderr, "calls");
+	for (unsigned i = 0; operation(i); i++)
+		fprintf(stderr, ", %s", operation_name(i));
+	fprintf(stderr, "\n");
+	usage_error("--only: '%s' is no operation of io_uring, and no word of one", word);
 }
 
 static void parse_options(int argc, char **argv)
@@ -96,13 +141,17 @@ static void parse_options(int argc, char **argv)
 	static const struct option options[] = {
 		{"output", required_argument, NULL, 'o'},
 		{"write", required_argument, NULL, 'w'},
+		{"last", required_argument, NULL, 'l'},
 		{"read", required_argument, NULL, 'r'},
+		{"follow", no_argument, NULL, 'f'},
 		{"check", optional_argument, NULL, 'c'},
 		{"json", required_argument, NULL, 'j'},
 		{"html", required_argument, NULL, 'H'},
 		{"from", required_argument, NULL, 'F'},
 		{"to", required_argument, NULL, 'T'},
 		{"only", required_argument, NULL, 'n'},
+		{"slow", required_argument, NULL, 's'},
+		{"times", no_argument, NULL, 't'},
 		{"user-data", required_argument, NULL, 'u'},
 		{"help", no_argument, NULL, 'h'},
 		{0},
@@ -110,7 +159,7 @@ static void parse_options(int argc, char **argv)
 	int option;
 
 	/* The + ends ringtrace's own options at PROGRAM. */
-	while ((option = getopt_long(argc, argv, "+o:w:r:", options, NULL)) != -1) {
+	while ((option = getopt_long(argc, argv, "+o:w:r:f", options, NULL)) != -1) {
 		switch (option) {
 		case 'o':
 			output_path = optarg;
@@ -118,8 +167,14 @@ static void parse_options(int argc, char **argv)
 		case 'w':
 			log_to_write = optarg;
 			break;
+		case 'l':
+			log_most = parse_size(optarg);
+			break;
 		case 'r':
 			log_to_read = optarg;
+			break;
+		case 'f':
+			follows = true;
 			break;
 		case 'c':
 			parse_check(optarg);
@@ -131,10 +186,16 @@ static void parse_options(int argc, char **argv)
 			html_path = optarg;
 			break;
 		case 'F':
-			shown_from = parse_seconds("--from", optarg);
+			shown_from = parse_time("--from", optarg, 1e9);
 			break;
 		case 'T':
-			shown_to = parse_seconds("--to", optarg);
+			shown_to = parse_time("--to", optarg, 1e9);
+			break;
+		case 's':
+			shown_least = parse_time("--slow", optarg, 1e6);
+			break;
+		case 't':
+			shows_times = true;
 			break;
 		case 'n':
 			parse_only(optarg);
@@ -159,7 +220,7 @@ static void parse_options(int argc, char **argv)
 
 static int open_file(const char *path)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666);
+	int fd = open(path, LOG_FLAGS, 0666);
 
 	if (fd < 0)
 		error(EXIT_FAILURE, errno, "%s", path);
@@ -258,6 +319,57 @@ static void set_status(struct channel *channel)
 		channel->status = EXIT_MISTAKES;
 }
 
+/* A log that begins in the middle of a run names the processes and rings that are there. */
+static bool keep_rings(void)
+{
+	struct begun {
+		struct record process, ring;
+		struct ring_record opened;
+	} begun = {.process = {.size = sizeof(begun.process), .kind = RECORD_PROCESS}};
+	bool kept = true;
+
+	for (const struct ring *ring = events_rings(); ring && kept; ring = ring->next) {
+		begun.process.process = (uint32_t)ring->process;
+		begun.process.time = clock_ns(CLOCK_MONOTONIC);
+		begun.ring = (struct record){.size = sizeof(begun.ring) + sizeof(begun.opened),
+					     .kind = RECORD_RING,
+					     .process = (uint32_t)ring->process,
+					     .ring = ring->number,
+					     .number = RING_FOUND,
+					     .time = begun.process.time};
+		begun.opened = ring->opened;
+		if (ring->is_open)
+			kept = write_all(log_fd, &begun, sizeof(begun));
+	}
+	return kept;
+}
+
+/* --last: what is older than half of it goes to LOG.old, in place of what was there. */
+static bool turn_log_over(void)
+{
+	char older[PATH_MAX];
+
+	snprintf(older, sizeof(older), "%s.old", log_to_write);
+	if (rename(log_to_write, older) < 0)
+		return false;
+	close(log_fd);
+	log_fd = open(log_to_write, LOG_FLAGS, 0666);
+	log_size = 0;
+	return log_fd >= 0 && write_all(log_fd, &log_start, sizeof(log_start)) && keep_rings();
+}
+
+static bool keep_records(const struct record *records, size_t length)
+{
+	bool is_full = log_fd >= 0 && log_size + length > log_most / 2;
+
+	if (log_fd < 0 || ((!is_full || turn_log_over()) && write_all(log_fd, records, length))) {
+		log_size += length;
+		return true;
+	}
+	error(0, errno, "%s: the log ends here", log_to_write);
+	return false;
+}
+
 static void read_channel(struct channel *channel, int segment)
 {
 	const struct record *records;
@@ -265,10 +377,8 @@ static void read_channel(struct channel *channel, int segment)
 	size_t length;
 
 	while (!ended && (length = channel_wait(channel, segment, &records))) {
-		if (log_fd >= 0 && !write_all(log_fd, records, length)) {
-			error(0, errno, "%s: the log ends here", log_to_write);
+		if (!keep_records(records, length))
 			break;
-		}
 		ended = handle_records(records, length, segment);
 		set_status(channel);
 		if (!ended && !lines_flush()) {
@@ -276,6 +386,9 @@ static void read_channel(struct channel *channel, int segment)
 			break;
 		}
 	}
+	while (!length && (records = channel_inside(channel)) &&
+	       keep_records(records, records->size))
+		handle_records(records, records->size, segment);
 	events_end();
 	lines_flush();
 	set_status(channel);
@@ -366,7 +479,6 @@ int main(int argc, char **argv)
 {
 	struct program program;
 	struct channel *channel;
-	struct log_start start;
 	pid_t reader;
 	int segment;
 
@@ -378,16 +490,18 @@ int main(int argc, char **argv)
 	if (log_to_read)
 		return read_log(log_to_read);
 
-	program_find(argv[optind], &program);
-	start = log_start_of(argv + optind);
-	add_consumers(start.command);
+	program_find(argv[optind], &program, follows);
+	log_start = log_start_of(argv + optind);
+	add_consumers(log_start.command);
 	if (log_to_write) {
 		log_fd = open_file(log_to_write);
-		if (!write_all(log_fd, &start, sizeof(start)))
+		if (!write_all(log_fd, &log_start, sizeof(log_start)))
 			error(EXIT_FAILURE, errno, "%s", log_to_write);
 	}
 	channel = channel_create(&segment);
-	channel->marks = checks;
+	channel->checks = checks;
+	channel->marks = marks;
+	channel->follows = follows;
 	reader = start_reader(channel, segment, program.recorder);
 	program_become(&program, argv + optind, segment, reader);
 }

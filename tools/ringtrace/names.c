@@ -11,155 +11,52 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-const struct flag sqe_flags[] = {
-	{1 << 0, "FIXED_FILE"},
-	{1 << 1, "DRAIN"},
-	{1 << 2, "LINK"},
-	{1 << 3, "HARDLINK"},
-	{1 << 4, "ASYNC"},
-	{1 << 5, "BUFFER_SELECT"},
-	{1 << 6, "CQE_SKIP_SUCCESS"},
-	{0},
-};
-static const struct flag accept_ioprio_flags[] = {
-	{1 << 0, "MULTISHOT"},
-	{1 << 1, "DONTWAIT"},
-	{1 << 2, "POLL_FIRST"},
-	{0},
-};
-static const struct flag transfer_ioprio_flags[] = {
-	{1 << 0, "POLL_FIRST"},
-	{1 << 1, "MULTISHOT"},
-	{1 << 2, "FIXED_BUF"},
-	{1 << 3, "ZC_REPORT_USAGE"},
-	{1 << 4, "BUNDLE"},
-	{1 << 5, "SEND_VECTORIZED"},
-	{0},
-};
-static const struct flag message_flags[] = {
-	{MSG_OOB, "MSG_OOB"},
-	{MSG_PEEK, "MSG_PEEK"},
-	{MSG_DONTROUTE, "MSG_DONTROUTE"},
-	{MSG_TRUNC, "MSG_TRUNC"},
-	{MSG_DONTWAIT, "MSG_DONTWAIT"},
-	{MSG_EOR, "MSG_EOR"},
-	{MSG_WAITALL, "MSG_WAITALL"},
-	{MSG_CONFIRM, "MSG_CONFIRM"},
-	{MSG_ERRQUEUE, "MSG_ERRQUEUE"},
-	{MSG_NOSIGNAL, "MSG_NOSIGNAL"},
-	{MSG_MORE, "MSG_MORE"},
-	{MSG_CMSG_CLOEXEC, "MSG_CMSG_CLOEXEC"},
-	{0},
-};
-static const struct flag socket_flags[] = {
-	{SOCK_CLOEXEC, "SOCK_CLOEXEC"},
-	{SOCK_NONBLOCK, "SOCK_NONBLOCK"},
-	{0},
-};
-static const struct flag read_write_flags[] = {
-	{1 << 0, "RWF_HIPRI"},	{1 << 1, "RWF_DSYNC"},	   {1 << 2, "RWF_SYNC"},
-	{1 << 3, "RWF_NOWAIT"}, {1 << 4, "RWF_APPEND"},	   {1 << 5, "RWF_NOAPPEND"},
-	{1 << 6, "RWF_ATOMIC"}, {1 << 7, "RWF_DONTCACHE"}, {0},
-};
-static const struct flag fsync_flags[] = {{1 << 0, "DATASYNC"}, {0}};
-static const struct flag timeout_flags[] = {
-	{1 << 0, "ABS"},
-	{1 << 1, "UPDATE"},
-	{1 << 2, "BOOTTIME"},
-	{1 << 3, "REALTIME"},
-	{1 << 4, "LINK_TIMEOUT_UPDATE"},
-	{1 << 5, "ETIME_SUCCESS"},
-	{1 << 6, "MULTISHOT"},
-	{1 << 7, "IMMEDIATE_ARG"},
-	{0},
-};
-static const struct flag cancel_flags[] = {
-	{1 << 0, "ALL"},
-	{1 << 1, "FD"},
-	{1 << 2, "ANY"},
-	{1 << 3, "FD_FIXED"},
-	{1 << 4, "USERDATA"},
-	{1 << 5, "OP"},
-	{0},
-};
-const struct flag poll_command_flags[] = {
-	{1 << 0, "MULTISHOT"},
-	{1 << 1, "UPDATE_EVENTS"},
-	{1 << 2, "UPDATE_USER_DATA"},
-	{1 << 3, "LEVEL"},
-	{0},
-};
-const struct flag poll_events[] = {
-	{POLLIN, "POLLIN"},	    {POLLPRI, "POLLPRI"},
-	{POLLOUT, "POLLOUT"},	    {POLLERR, "POLLERR"},
-	{POLLHUP, "POLLHUP"},	    {POLLNVAL, "POLLNVAL"},
-	{POLLRDNORM, "POLLRDNORM"}, {POLLRDBAND, "POLLRDBAND"},
-	{POLLWRNORM, "POLLWRNORM"}, {POLLWRBAND, "POLLWRBAND"},
-	{POLLRDHUP, "POLLRDHUP"},   {1U << 28, "EPOLLEXCLUSIVE"},
-	{1U << 31, "EPOLLET"},	    {0},
-};
-static const struct flag open_flags[] = {
-	{O_WRONLY, "O_WRONLY"},
-	{O_RDWR, "O_RDWR"},
-	{O_CREAT, "O_CREAT"},
-	{O_EXCL, "O_EXCL"},
-	{O_TRUNC, "O_TRUNC"},
-	{O_APPEND, "O_APPEND"},
-	{O_NONBLOCK, "O_NONBLOCK"},
-	{O_DIRECT, "O_DIRECT"},
-	{O_DIRECTORY, "O_DIRECTORY"},
-	{O_NOFOLLOW, "O_NOFOLLOW"},
-	{O_CLOEXEC, "O_CLOEXEC"},
-	{O_PATH, "O_PATH"},
-	{0},
-};
-static const struct flag splice_flags[] = {
-	{1 << 0, "SPLICE_F_MOVE"},
-	{1 << 1, "SPLICE_F_NONBLOCK"},
-	{1 << 2, "SPLICE_F_MORE"},
-	{1U << 31, "FD_IN_FIXED"},
-	{0},
-};
-static const struct flag message_ring_flags[] = {
-	{1 << 0, "CQE_SKIP"},
-	{1 << 1, "FLAGS_PASS"},
-	{0},
-};
-static const struct flag nop_flags[] = {
-	{1 << 0, "INJECT_RESULT"},
-	{1 << 1, "FILE"},
-	{1 << 2, "FIXED_FILE"},
-	{1 << 3, "FIXED_BUFFER"},
-	{1 << 4, "TW"},
-	{1 << 5, "CQE32"},
-	{0},
-};
-static const struct flag install_flags[] = {{1 << 0, "NO_CLOEXEC"}, {0}};
-static const struct flag command_flags[] = {{1 << 0, "FIXED"}, {1 << 1, "MULTISHOT"}, {0}};
-const struct flag cqe_flags[] = {
-	{1 << 1, "MORE"},     {1 << 2, "SOCK_NONEMPTY"}, {1 << 3, "NOTIF"},
-	{1 << 4, "BUF_MORE"}, {CQE_BIG, "CQE32"},	 {0},
-};
-const struct flag setup_flags[] = {
-	{1 << 0, "IOPOLL"},	    {1 << 1, "SQPOLL"},
-	{1 << 2, "SQ_AFF"},	    {1 << 3, "CQSIZE"},
-	{1 << 4, "CLAMP"},	    {1 << 5, "ATTACH_WQ"},
-	{1 << 6, "R_DISABLED"},	    {1 << 7, "SUBMIT_ALL"},
-	{1 << 8, "COOP_TASKRUN"},   {1 << 9, "TASKRUN_FLAG"},
-	{1 << 10, "SQE128"},	    {1 << 11, "CQE32"},
-	{1 << 12, "SINGLE_ISSUER"}, {1 << 13, "DEFER_TASKRUN"},
-	{1 << 14, "NO_MMAP"},	    {1 << 15, "REGISTERED_FD_ONLY"},
-	{1 << 16, "NO_SQARRAY"},    {1 << 17, "HYBRID_IOPOLL"},
-	{1 << 18, "CQE_MIXED"},	    {1 << 19, "SQE_MIXED"},
-	{1 << 20, "SQ_REWIND"},	    {0},
-};
+const char sqe_flags[] = "FIXED_FILE DRAIN LINK HARDLINK ASYNC BUFFER_SELECT CQE_SKIP_SUCCESS";
+static const char accept_ioprio_flags[] = "MULTISHOT DONTWAIT POLL_FIRST";
+static const char transfer_ioprio_flags[] =
+	"POLL_FIRST MULTISHOT FIXED_BUF ZC_REPORT_USAGE BUNDLE SEND_VECTORIZED";
+static const char message_flags[] =
+	"MSG_OOB MSG_PEEK MSG_DONTROUTE - - MSG_TRUNC MSG_DONTWAIT MSG_EOR MSG_WAITALL - "
+	"- MSG_CONFIRM - MSG_ERRQUEUE MSG_NOSIGNAL MSG_MORE - - - - - - - - - - - - - - "
+	"MSG_CMSG_CLOEXEC";
+static const char socket_flags[] = "- - - - - - - - - - - SOCK_NONBLOCK - - - - - - - SOCK_CLOEXEC";
+static const char read_write_flags[] =
+	"RWF_HIPRI RWF_DSYNC RWF_SYNC RWF_NOWAIT RWF_APPEND RWF_NOAPPEND RWF_ATOMIC "
+	"RWF_DONTCACHE";
+static const char fsync_flags[] = "DATASYNC";
+static const char timeout_flags[] =
+	"ABS UPDATE BOOTTIME REALTIME LINK_TIMEOUT_UPDATE ETIME_SUCCESS MULTISHOT "
+	"IMMEDIATE_ARG";
+static const char cancel_flags[] = "ALL FD ANY FD_FIXED USERDATA OP";
+const char poll_command_flags[] = "MULTISHOT UPDATE_EVENTS UPDATE_USER_DATA LEVEL";
+const char poll_events[] = "POLLIN POLLPRI POLLOUT POLLERR POLLHUP POLLNVAL POLLRDNORM POLLRDBAND "
+			   "POLLWRNORM POLLWRBAND - - - POLLRDHUP - - - - - - - - - - - - - - "
+			   "EPOLLEXCLUSIVE - - EPOLLET";
+static const char open_flags[] =
+	"O_WRONLY O_RDWR - - - - O_CREAT O_EXCL - O_TRUNC O_APPEND O_NONBLOCK - - "
+#if O_DIRECTORY == 1 << 16
+	"O_DIRECT - O_DIRECTORY O_NOFOLLOW "
+#else
+	"O_DIRECTORY O_NOFOLLOW O_DIRECT - "
+#endif
+	"- O_CLOEXEC - O_PATH";
+static const char splice_flags[] =
+	"SPLICE_F_MOVE SPLICE_F_NONBLOCK SPLICE_F_MORE - - - - - - - - - - - - - - - - - "
+	"- - - - - - - - - - - FD_IN_FIXED";
+static const char message_ring_flags[] = "CQE_SKIP FLAGS_PASS";
+static const char nop_flags[] = "INJECT_RESULT FILE FIXED_FILE FIXED_BUFFER TW CQE32";
+static const char install_flags[] = "NO_CLOEXEC";
+static const char command_flags[] = "FIXED MULTISHOT";
+const char cqe_flags[] = "- MORE SOCK_NONEMPTY NOTIF BUF_MORE - - - - - - - - - - CQE32";
+const char setup_flags[] =
+	"IOPOLL SQPOLL SQ_AFF CQSIZE CLAMP ATTACH_WQ R_DISABLED SUBMIT_ALL COOP_TASKRUN "
+	"TASKRUN_FLAG SQE128 CQE32 SINGLE_ISSUER DEFER_TASKRUN NO_MMAP "
+	"REGISTERED_FD_ONLY NO_SQARRAY HYBRID_IOPOLL CQE_MIXED SQE_MIXED SQ_REWIND";
 
-const struct flag enter_flags[] = {
-	{1 << 0, "GETEVENTS"},	 {1 << 1, "SQ_WAKEUP"},	      {1 << 2, "SQ_WAIT"},
-	{1 << 3, "EXT_ARG"},	 {1 << 4, "REGISTERED_RING"}, {1 << 5, "ABS_TIMER"},
-	{1 << 6, "EXT_ARG_REG"}, {1 << 7, "NO_IOWAIT"},	      {0},
-};
-const struct flag buffer_ring_flags[] = {{1 << 0, "MMAP"}, {1 << 1, "INC"}, {0}};
+const char enter_flags[] =
+	"GETEVENTS SQ_WAKEUP SQ_WAIT EXT_ARG REGISTERED_RING ABS_TIMER EXT_ARG_REG "
+	"NO_IOWAIT";
+const char buffer_ring_flags[] = "MMAP INC";
 
 /* In the order of enum io_uring_op. */
 static const struct operation operations[] = {
@@ -300,48 +197,19 @@ const char *call_format(enum call_id id)
 	return calls[id].arguments;
 }
 
-static const char *const register_names[] = {
-	"BUFFERS",
-	"UNREGISTER_BUFFERS",
-	"FILES",
-	"UNREGISTER_FILES",
-	"EVENTFD",
-	"UNREGISTER_EVENTFD",
-	"FILES_UPDATE",
-	"EVENTFD_ASYNC",
-	"PROBE",
-	"PERSONALITY",
-	"UNREGISTER_PERSONALITY",
-	"RESTRICTIONS",
-	"ENABLE_RINGS",
-	"FILES2",
-	"FILES_UPDATE2",
-	"BUFFERS2",
-	"BUFFERS_UPDATE",
-	"IOWQ_AFF",
-	"UNREGISTER_IOWQ_AFF",
-	"IOWQ_MAX_WORKERS",
-	"RING_FDS",
-	"UNREGISTER_RING_FDS",
-	"PBUF_RING",
-	"UNREGISTER_PBUF_RING",
-	"SYNC_CANCEL",
-	"FILE_ALLOC_RANGE",
-	"PBUF_STATUS",
-	"NAPI",
-	"UNREGISTER_NAPI",
-	"CLOCK",
-	"CLONE_BUFFERS",
-	"SEND_MSG_RING",
-	"ZCRX_IFQ",
-	"RESIZE_RINGS",
-	"MEM_REGION",
-	"QUERY",
-	"ZCRX_CTRL",
-	"BPF_FILTER",
-};
+const char register_names[] =
+	"BUFFERS UNREGISTER_BUFFERS FILES UNREGISTER_FILES EVENTFD UNREGISTER_EVENTFD "
+	"FILES_UPDATE EVENTFD_ASYNC PROBE PERSONALITY UNREGISTER_PERSONALITY "
+	"RESTRICTIONS ENABLE_RINGS FILES2 FILES_UPDATE2 BUFFERS2 BUFFERS_UPDATE IOWQ_AFF "
+	"UNREGISTER_IOWQ_AFF IOWQ_MAX_WORKERS RING_FDS UNREGISTER_RING_FDS PBUF_RING "
+	"UNREGISTER_PBUF_RING SYNC_CANCEL FILE_ALLOC_RANGE PBUF_STATUS NAPI "
+	"UNREGISTER_NAPI CLOCK CLONE_BUFFERS SEND_MSG_RING ZCRX_IFQ RESIZE_RINGS "
+	"MEM_REGION QUERY ZCRX_CTRL BPF_FILTER";
 
-const char *register_name(unsigned opcode)
+bool word_at(const char *words, unsigned place, char word[WORD_MOST])
 {
-	return opcode < COUNT(register_names) ? register_names[opcode] : NULL;
+	while (place-- > 0 && words)
+		words = (words = strchr(words, ' ')) ? words + 1 : NULL;
+	snprintf(word, WORD_MOST, "%.*s", words ? (int)strcspn(words, " ") : 0, words ? words : "");
+	return *word && strcmp(word, "-") != 0;
 }

@@ -42,13 +42,20 @@ enum later {
 	SEND_REPORTS_USAGE = 1 << 3,
 	TRANSFER_BUNDLE = 1 << 4,
 	SEND_VECTORIZED = 1 << 5,
+	BUFFER_RING_MMAP = 1 << 0,
 	BUFFER_RING_INC = 1 << 1,
+	CANCEL_ALL = 1 << 0,
+	CANCEL_FD = 1 << 1,
+	CANCEL_ANY = 1 << 2,
+	CANCEL_OP = 1 << 5,
 };
 
-struct flag {
-	uint32_t bit;
-	const char *name;
-};
+/*
+ * Flags are named by a text: the bits' names, from the lowest on, with blanks between, and - for
+ * one that has none. Other lists are, too. word_at() is false where there is no name.
+ */
+#define WORD_MOST 40
+bool word_at(const char *words, unsigned place, char word[WORD_MOST]);
 
 /* What an operation's fields mean, where they follow a pattern. */
 enum fields {
@@ -68,7 +75,7 @@ enum fields {
 struct operation {
 	const char *name;
 	unsigned fields;
-	const struct flag *ioprio_flags, *own_flags;
+	const char *ioprio_flags, *own_flags;
 };
 
 /* Of one that is unknown: NULL. */
@@ -89,10 +96,8 @@ bool gives_descriptor(unsigned opcode);
 /* A call's name without its io_uring_; and what its arguments mean, for printf(3). */
 const char *call_name(enum call_id id);
 const char *call_format(enum call_id id);
-/* Of io_uring_register's opcode; NULL for an unknown one. */
-const char *register_name(unsigned opcode);
 
-extern const struct flag sqe_flags[], cqe_flags[], setup_flags[], poll_events[],
-	poll_command_flags[], enter_flags[], buffer_ring_flags[];
+extern const char sqe_flags[], cqe_flags[], setup_flags[], poll_events[], poll_command_flags[],
+	enter_flags[], buffer_ring_flags[], register_names[]; /* by io_uring_register's opcode */
 
 #endif

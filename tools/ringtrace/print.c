@@ -13,7 +13,7 @@
 #define WORD_FOR_CALLS "calls" /* in --only: the lines of calls too */
 
 int lines_fd = STDERR_FILENO;
-uint64_t shown_from, shown_to = UINT64_MAX;
+uint64_t shown_from, shown_to = UINT64_MAX, shown_least;
 
 static bool only_some;
 static bool shown[OPERATIONS], calls_shown = true;
@@ -23,22 +23,41 @@ static char buffer[4096];
 static size_t buffered;
 static bool lines_failed;
 
+/* Whether the name has the word between underscores: async_cancel, poll_add and poll_remove. */
+static bool has_word(const char *name, const char *word)
+{
+	const char *at = strstr(name, word);
+	size_t length = strlen(word);
+
+	return length && at && (at == name || at[-1] == '_') && (!at[length] || at[length] == '_');
+}
+
+/* An operation's own name stands for it alone; a word of it for all that have it. */
+static bool show_operations(const char *word)
+{
+	int opcode = operation_number(word);
+	bool found = opcode >= 0;
+
+	if (found)
+		shown[opcode] = true;
+	for (unsigned i = 0; opcode < 0 && operation(i); i++)
+		if (has_word(operation_name(i), word))
+			shown[i] = found = true;
+	return found;
+}
+
 bool print_only(const char *list, char word[ONE_WORD_LENGTH])
 {
 	size_t length;
-	int opcode;
 
 	only_some = true;
 	calls_shown = false;
 	for (;; list += length + 1) {
 		length = strcspn(list, ",");
 		snprintf(word, ONE_WORD_LENGTH, "%.*s", (int)length, list);
-		opcode = operation_number(word);
-		if (opcode >= 0)
-			shown[opcode] = true;
-		else if (strcmp(word, WORD_FOR_CALLS) == 0)
+		if (strcmp(word, WORD_FOR_CALLS) == 0)
 			calls_shown = true;
-		else
+		else if (!show_operations(word))
 			return false;
 		if (!list[length])
 			return true;
@@ -144,8 +163,8 @@ static void add_sqes_taken(struct text *line, const struct event *event)
 	if (!event->submits)
 		return;
 	if (!(event->ring->opened.flags & IORING_SETUP_SQPOLL))
-		text_add(line, "SQEs taken %u of %u, ", call->after.sq_head - call->before.sq_head,
-			 event->handed_over);
+		text_add(line, "SQEs taken %u of %u, ",
+			 ahead(call->after.sq_head, call->before.sq_head), event->handed_over);
 	else if (event->handed_over)
 		text_add(line, "SQEs for the SQPOLL thread %u, it %s, ", event->handed_over,
 			 event->wakes ? "slept and is woken" : "is awake");
@@ -167,11 +186,53 @@ static void print_call(struct text *line, const struct event *event)
 		return;
 	text_add(line, "%s  ", call->result < 0 ? "," : "");
 	add_sqes_taken(line, event);
-	text_add(line, "CQEs there %u, ", call->after.cq_tail - call->after.cq_head);
+	text_add(line, "CQEs there %u, ", ahead(call->after.cq_tail, call->after.cq_head));
 	if (event->enters)
 		add_duration(line, event->time - event->began);
 	else
 		text_add(line, "no system call");
+}
+
+static void add_request(struct text *line, bool first, unsigned opcode, const struct target *target)
+{
+	text_add(line, "%s%s", first ? " (" : ", ", operation_name(opcode));
+	if (target->kind != TARGET_NONE) {
+		text_add(line, " ");
+		add_target(line, target);
+	}
+}
+
+static void add_prepared(struct text *line, const struct event *event)
+{
+	uint32_t count = ahead(event->call->before.sqe_tail, event->call->before.sq_tail);
+
+	text_add(line, "; prepared and not submitted: %u", count);
+	for (unsigned i = 0; i < count && i < PREPARED_MOST; i++) {
+		const struct io_uring_sqe sqe = {.opcode = event->prepared[i].opcode,
+						 .flags = event->prepared[i].flags,
+						 .fd = event->prepared[i].fd};
+		const struct target target = target_of(&sqe);
+
+		add_request(line, !i, sqe.opcode, &target);
+	}
+	text_add(line, "%s", count > PREPARED_MOST ? ", ...)" : count ? ")" : "");
+}
+
+/* Where a thread was when the program ended: mostly, what a program that hangs waits for. */
+static void print_inside(struct text *line, const struct event *event)
+{
+	unsigned count = 0;
+
+	text_add(line, "in ");
+	add_call(line, event);
+	text_add(line, " for %.3f s", (double)(event->time - event->began) / 1e9);
+	if (!event->submits)
+		add_prepared(line, event);
+	text_add(line, "; in flight: %u", event->ring->in_flight);
+	for (const struct request *request = event->ring->oldest; request && count < PREPARED_MOST;
+	     request = request->newer)
+		add_request(line, !count++, request->sqe.opcode, request->target);
+	text_add(line, "%s", event->ring->in_flight > count ? ", ...)" : count ? ")" : "");
 }
 
 /* A call that only looks, and finds what it looks for without the kernel. */
@@ -230,6 +291,9 @@ void event_text(struct text *line, const struct event *event)
 	case EVENT_CALL:
 		print_call(line, event);
 		break;
+	case EVENT_INSIDE:
+		print_inside(line, event);
+		break;
 	case EVENT_MISSED:
 		text_add(line,
 			 event->of_cqes ? "%u CQEs were consumed and overwritten unseen"
@@ -254,11 +318,22 @@ void event_text(struct text *line, const struct event *event)
 	}
 }
 
+static bool is_quick(const struct event *event)
+{
+	if (event->kind == EVENT_CALL)
+		return event->time - event->began < shown_least;
+	return event->kind == EVENT_SQE ||
+	       (event->kind == EVENT_CQE &&
+		!(event->sure && event->time - event->request->submitted >= shown_least));
+}
+
 static bool is_left_out(const struct event *event)
 {
 	if (event->kind == EVENT_WARNING)
 		return false;
 	if (event->time < shown_from || event->time > shown_to)
+		return true;
+	if (shown_least && is_quick(event))
 		return true;
 	switch (event->kind) {
 	case EVENT_SQE:

@@ -11,14 +11,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/param.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -28,7 +31,8 @@
 #define SPINNING_NS    1000000000 /* of nothing but looks */
 #define SPINNING_LOOKS 250000	  /* at least, in that time */
 #define LOOKS_A_TIME   4096	  /* that many are made between two looks at the clock */
-#define POINTED_MOST   1024	  /* bytes of memory that one SQE points to, see copy_pointed() */
+#define STACK_SIZE     (8UL << 20)
+#define POINTED_MOST   1024 /* bytes of memory that one SQE points to, see copy_pointed() */
 
 /* initial-exec: an access must not allocate, which would be the program's heap. */
 #define THREAD_LOCAL static __thread __attribute__((tls_model("initial-exec")))
@@ -47,6 +51,7 @@ struct ring_state {
 	const struct io_uring *program; /* its own, where it was when it was last used */
 	uint32_t number;
 	unsigned sqe_seen;
+	unsigned sqe_named; /* up to this SQE, it is known which function prepares them */
 	_Atomic unsigned cqe_seen;
 	unsigned looks;
 	uint64_t *user_data; /* of the SQEs that bear a mark: what stood there; NULL: no marks */
@@ -66,6 +71,8 @@ static bool process_is_recorded; /* its RECORD_PROCESS is written */
 static atomic_bool finished;
 
 THREAD_LOCAL pid_t thread;
+THREAD_LOCAL struct seat *seat;
+THREAD_LOCAL uintptr_t stack; /* the program's stack pointer at the last call; 0: not known */
 /* Set inside of a hook: what liburing calls from there, or a signal handler, only passes on. */
 THREAD_LOCAL bool inside;
 THREAD_LOCAL struct record *being_written;
@@ -103,10 +110,45 @@ static void wait_for_reader(uint64_t consumed)
 	atomic_fetch_sub(&channel->space_awaited, 1);
 }
 
-/* Takes `size` bytes that do not run over the channel's end; false when the reader has stopped. */
+static bool sit_down(struct seat *free, uint32_t owner)
+{
+	if (!atomic_compare_exchange_strong(&free->thread, &owner, (uint32_t)thread))
+		return false;
+	free->is_inside = free->reserves = 0;
+	free->process = (uint32_t)process;
+	seat = free;
+	return true;
+}
+
+/* Where all are taken, that of a thread which is gone; the last one is for all who find none. */
+static void find_seat(void)
+{
+	thread = (pid_t)syscall(SYS_gettid);
+	for (seat = channel->seats; seat < &channel->seats[SEATS - 1]; seat++)
+		if (!seat->thread && sit_down(seat, 0))
+			return;
+	for (seat = channel->seats; seat < &channel->seats[SEATS - 1]; seat++) {
+		uint32_t owner = seat->thread;
+
+		if (syscall(SYS_tgkill, seat->process, owner, 0) < 0 && sit_down(seat, owner))
+			return;
+	}
+}
+
+static void write_size(uint64_t position, uint32_t size)
+{
+	atomic_store_explicit((_Atomic uint32_t *)&channel_at(channel, position)->size, size,
+			      memory_order_release);
+}
+
+/*
+ * Takes `size` bytes that do not run over the channel's end, and leaves the seat marked until it is
+ * written whose they are; false when the reader has stopped.
+ */
 static bool reserve(uint32_t size, uint64_t *position)
 {
 	uint64_t from = channel->reserved, consumed, to_end, start;
+	bool is_taken;
 
 	do {
 		to_end = CHANNEL_CAPACITY - from % CHANNEL_CAPACITY;
@@ -119,14 +161,17 @@ static bool reserve(uint32_t size, uint64_t *position)
 			if (channel->stopped)
 				return false;
 		}
-	} while (!atomic_compare_exchange_weak(&channel->reserved, &from, start + size));
-	if (start != from) {
-		struct record *rest = channel_at(channel, from);
-
-		rest->kind = RECORD_NOTHING;
-		atomic_store_explicit((_Atomic uint32_t *)&rest->size, (uint32_t)to_end,
-				      memory_order_release);
-	}
+		seat->reserves = true;
+		is_taken = atomic_compare_exchange_strong(&channel->reserved, &from, start + size);
+		if (is_taken) {
+			write_size(start, size | RECORD_UNFINISHED);
+			if (start != from) {
+				channel_at(channel, from)->kind = RECORD_NOTHING;
+				write_size(from, (uint32_t)to_end);
+			}
+		}
+		seat->reserves = is_taken;
+	} while (!is_taken);
 	*position = start;
 	return true;
 }
@@ -139,16 +184,15 @@ static struct record *record_begin(enum record_kind kind, uint32_t ring, uint32_
 	struct record *record;
 	uint64_t position;
 
-	if (!thread)
-		thread = (pid_t)syscall(SYS_gettid);
+	if (!seat)
+		find_seat();
 	if (!reserve(size, &position))
 		return NULL;
 	record = channel_at(channel, position);
 	being_written = record;
 	record->process = (uint32_t)process;
 	record->thread = (uint32_t)thread;
-	atomic_store_explicit((_Atomic uint32_t *)&record->size, size | RECORD_UNFINISHED,
-			      memory_order_release);
+	seat->reserves = false;
 	record->kind = (uint16_t)kind;
 	record->ring = ring;
 	record->number = number;
@@ -359,9 +403,9 @@ static const struct io_uring_sqe *sqe_at(const struct io_uring *ring, unsigned i
 }
 
 /*
- * Marks: with --check the user_data of an SQE that the kernel has taken becomes a number that no
- * program would use. Where that still stands when the SQE is handed over again, nobody has written
- * it. What had stood there is put back before the kernel sees it.
+ * Marks: with --check=user-data the user_data of an SQE that the kernel has taken becomes a number
+ * that no program would use. Where that still stands when the SQE is handed over again, nobody has
+ * written it. What had stood there is put back before the kernel sees it.
  */
 
 #define MARK	   0xa5c3e1f00f1e3c5aULL
@@ -472,13 +516,26 @@ static bool is_send(unsigned opcode)
 	       opcode == IORING_OP_SEND_ZC || opcode == IORING_OP_SENDMSG_ZC;
 }
 
+static bool is_stream(int fd)
+{
+	socklen_t length = sizeof(int);
+	int type = 0;
+
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
+}
+
+void files_registered(const struct call *call, const int *files, unsigned count, unsigned first)
+{
+	for (unsigned i = 0; channel->checks && call->state && files && i < count; i++)
+		if (files[i] >= 0 && is_stream(files[i]))
+			record_write(RECORD_STREAM, call->state->number, first + i, 1, NULL, 0);
+}
+
 static void look_for_a_stream(const struct ring_state *state, const struct io_uring_sqe *sqe)
 {
 	uint8_t asks = (uint8_t)(state->number % UINT8_MAX + 1);
-	int type = 0;
-	socklen_t length = sizeof(type);
 
-	if (!channel->marks || sqe->flags & IOSQE_FIXED_FILE || sqe->fd < 0 ||
+	if (!channel->checks || sqe->flags & IOSQE_FIXED_FILE || sqe->fd < 0 ||
 	    sqe->fd >= STREAMS_MOST)
 		return;
 	if (sqe->opcode == IORING_OP_CLOSE && !sqe->file_index)
@@ -486,8 +543,22 @@ static void look_for_a_stream(const struct ring_state *state, const struct io_ur
 	if (!is_send(sqe->opcode) || asked_by[sqe->fd] == asks)
 		return;
 	asked_by[sqe->fd] = asks;
-	if (getsockopt(sqe->fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM)
+	if (is_stream(sqe->fd))
 		record_write(RECORD_STREAM, state->number, (uint32_t)sqe->fd, 0, NULL, 0);
+}
+
+extern void *__libc_stack_end; /* where the first thread's stack has begun */
+
+/*
+ * Where a function that has returned had its variables. Known of the first thread, whose stack
+ * grows down from a place that is known; of the 8 MiB below, all is its.
+ */
+static bool points_below_stack(const struct io_uring_sqe *sqe)
+{
+	uintptr_t top = (uintptr_t)__libc_stack_end;
+
+	return thread == process && stack < top && top - stack < STACK_SIZE && sqe->addr < stack &&
+	       top - sqe->addr < STACK_SIZE;
 }
 
 static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, bool never)
@@ -497,9 +568,12 @@ static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, 
 	unsigned most = RECORD_MOST / 2 / sqe_size(ring);
 	unsigned count;
 	_Alignas(8) char pointed[POINTED_MOST];
+	uint16_t flags;
 	size_t length;
-	bool left_over;
 
+	/* Another process, or a thread that is in a call just now, is further than `ring` says. */
+	if (!ahead(tail, index))
+		return;
 	if (tail - index > ring->sq.ring_entries) {
 		count = tail - index - ring->sq.ring_entries;
 		record_write(RECORD_MISSED, state->number, count, 0, NULL, 0);
@@ -508,16 +582,16 @@ static void look_at_sqes(struct ring_state *state, const struct io_uring *ring, 
 	}
 	while (index != tail) {
 		length = 0;
-		left_over = false;
-		for (count = 0; count < most && index + count != tail && !length && !left_over;
+		flags = 0;
+		for (count = 0; count < most && index + count != tail && !length && !flags;
 		     count++) {
 			look_for_a_stream(state, sqe_at(ring, index + count));
-			left_over = unmark(state, ring, index + count);
+			flags = unmark(state, ring, index + count) ? SQES_LEFT_OVER : 0;
+			flags |= points_below_stack(sqe_at(ring, index + count)) ? SQES_DEAD : 0;
 			length = copy_pointed(sqe_at(ring, index + count), pointed);
 		}
-		record_sqes(state, ring, index, count,
-			    (uint16_t)((never ? SQES_NEVER : 0) | (left_over ? SQES_LEFT_OVER : 0)),
-			    pointed, length);
+		record_sqes(state, ring, index, count, flags | (never ? SQES_NEVER : 0), pointed,
+			    length);
 		index += count;
 	}
 }
@@ -712,7 +786,7 @@ static struct ring_state *ring_add(const struct io_uring *ring, enum how how, ui
 	state->view = *ring;
 	state->program = ring;
 	state->number = atomic_fetch_add(&channel->rings, 1) + 1;
-	state->sqe_seen = ring->sq.sqe_head;
+	state->sqe_seen = state->sqe_named = ring->sq.sqe_head;
 	state->cqe_seen = IO_URING_READ_ONCE(*ring->cq.khead);
 	state->looks = 0;
 	memset(state->buffer_rings, 0, sizeof(state->buffer_rings));
@@ -805,16 +879,21 @@ static struct io_uring last_view(const struct ring_state *state)
 	return last;
 }
 
-static void ring_ends(struct ring_state *state, const struct io_uring *ring, bool by_exit)
+static void ring_ends(struct ring_state *state, const struct io_uring *ring, enum ring_ending how)
 {
 	struct ring_end end;
+	unsigned taken = ahead(IO_URING_READ_ONCE(*state->view.sq.khead), state->sqe_seen);
 
 	look_at_cqes(state);
+	if (taken && !rewinds(ring)) {
+		record_write(RECORD_MISSED, state->number, taken, 0, NULL, 0);
+		state->sqe_seen += taken;
+	}
 	/* What was prepared since the last call, and stays so. */
 	look_at_sqes(state, ring, true);
 	end.counters = ring_counters(state, ring, state->sqe_seen);
 	end.counters.looks = state->looks;
-	record_write(RECORD_RING_END, state->number, by_exit, 0, &end, sizeof(end));
+	record_write(RECORD_RING_END, state->number, how, 0, &end, sizeof(end));
 	marks_end(state);
 	state->key = NULL;
 }
@@ -853,7 +932,7 @@ bool closing_begin(struct io_uring *ring)
 		return false;
 	state = ring_known(ring);
 	if (state)
-		ring_ends(state, ring, false);
+		ring_ends(state, ring, RING_CLOSED);
 	wake_reader();
 	errno = saved_errno;
 	return true;
@@ -873,6 +952,58 @@ static void ring_resized(struct call *call)
 	record_ring(call->state->number, RING_RESIZED, call->ring, 0);
 }
 
+/* Puts down which call the thread is in, from which it may not return. */
+static void note_inside(const struct call *call)
+{
+	struct inside_record *put;
+	unsigned count = 0, index = call->record.before.sq_tail;
+
+	if (!seat)
+		find_seat();
+	put = &seat->inside;
+	seat->record = (struct record){
+		.kind = RECORD_INSIDE,
+		.size = sizeof(*put) + sizeof(seat->record),
+		.flags = (uint16_t)call->kind,
+		.process = (uint32_t)process,
+		.thread = (uint32_t)thread,
+		.ring = call->state->number,
+		.number = call->id,
+	};
+	put->call = call->record;
+	put->call.after = call->record.before;
+	for (; call->kind == CALL_WAITS && count < PREPARED_MOST &&
+	       ahead(call->record.before.sqe_tail, index);
+	     count++, index++) {
+		const struct io_uring_sqe *sqe = sqe_at(call->ring, index);
+
+		put->prepared[count].opcode = sqe->opcode;
+		put->prepared[count].flags = sqe->flags;
+		put->prepared[count].fd = sqe->fd;
+	}
+	seat->is_inside = true;
+}
+
+/* At the process's end: the calls that its threads have not come back from. */
+static void record_insides(void)
+{
+	for (struct seat *other = channel->seats; other < &channel->seats[SEATS]; other++) {
+		struct record *record;
+
+		if (!other->is_inside || other->process != (uint32_t)process)
+			continue;
+		other->is_inside = false;
+		record = record_begin(RECORD_INSIDE, other->record.ring, other->record.number,
+				      sizeof(other->inside));
+		if (!record)
+			return;
+		record->flags = other->record.flags;
+		record->thread = other->record.thread;
+		memcpy(record + 1, &other->inside, sizeof(other->inside));
+		record_end(record);
+	}
+}
+
 bool call_begin(struct call *call)
 {
 	int saved_errno = errno;
@@ -883,6 +1014,7 @@ bool call_begin(struct call *call)
 			unmark_all(ring_known(call->ring), call->ring);
 		return false;
 	}
+	stack = call->stack;
 	call->state = call->ring ? ring_find(call->ring) : NULL;
 	if (call->state) {
 		/* A program that makes the system calls itself writes the kernel's tail itself. */
@@ -900,6 +1032,8 @@ bool call_begin(struct call *call)
 		call->record.before = ring_counters(call->state, call->ring, first);
 	}
 	call->record.began = clock_ns(CLOCK_MONOTONIC);
+	if (call->state && (call->kind == CALL_SUBMITS || call->kind == CALL_WAITS))
+		note_inside(call);
 	errno = saved_errno;
 	return true;
 }
@@ -973,6 +1107,8 @@ void call_end(struct call *call, int result)
 {
 	int saved_errno = errno;
 
+	if (seat)
+		seat->is_inside = false;
 	if (call->id == CALL_resize_rings && call->state && result >= 0)
 		ring_resized(call);
 	/* Another thread may have closed the ring. */
@@ -1031,7 +1167,7 @@ void descriptor_closing(int fd)
 			if (!is_open(state))
 				continue;
 			look_at_cqes(state);
-			if (channel->marks && !flags)
+			if (channel->checks && !flags)
 				flags = prepared_with(state, fd);
 		}
 		if (fd >= 0 && fd < STREAMS_MOST)
@@ -1043,12 +1179,136 @@ void descriptor_closing(int fd)
 	errno = saved_errno;
 }
 
+/*
+ * Which function prepares an SQE: known in programs that are compiled with -finstrument-functions,
+ * because each of their functions, an inlined one too, then calls the two below.
+ */
+
+#define DEEPEST 64
+
+THREAD_LOCAL const void *functions[DEEPEST]; /* that the thread is in */
+THREAD_LOCAL unsigned depth;
+
+static const ElfW(Ehdr) * program_file(void)
+{
+	static const ElfW(Ehdr) * file;
+	struct stat status;
+	void *mapped = MAP_FAILED;
+	int fd;
+
+	if (file)
+		return file;
+	fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	if (fd >= 0 && fstat(fd, &status) == 0)
+		mapped = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (fd >= 0)
+		syscall(SYS_close, fd);
+	file = mapped == MAP_FAILED ? NULL : mapped;
+	return file;
+}
+
+/* In the program's own table of symbols, which knows its static functions too, unlike dladdr(3). */
+static const char *function_name(const void *function)
+{
+	const char *file = (const char *)program_file();
+	const ElfW(Ehdr) *header = program_file();
+	const ElfW(Shdr) * sections;
+	const ElfW(Sym) * symbol, *end;
+	uintptr_t address;
+
+	if (!file)
+		return NULL;
+	sections = (const ElfW(Shdr) *)(file + header->e_shoff);
+	address = (uintptr_t)function - (getauxval(AT_ENTRY) - header->e_entry);
+	for (unsigned i = 0; i < header->e_shnum; i++) {
+		if (sections[i].sh_type != SHT_SYMTAB)
+			continue;
+		symbol = (const ElfW(Sym) *)(file + sections[i].sh_offset);
+		for (end = symbol + sections[i].sh_size / sizeof(*symbol); symbol < end; symbol++)
+			if (symbol->st_value == address && (symbol->st_info & 0xf) == STT_FUNC)
+				return file + sections[sections[i].sh_link].sh_offset +
+				       symbol->st_name;
+	}
+	return NULL;
+}
+
+/* The innermost function that the thread is in, except for those that only find a free SQE. */
+static const char *preparing_function(void)
+{
+	for (unsigned i = MIN(depth, DEEPEST); i > 0; i--) {
+		const char *name = function_name(functions[i - 1]);
+		size_t length = name ? strlen(name) : 0;
+
+		if (name && (length < 7 || strcmp(name + length - 7, "get_sqe") != 0))
+			return name;
+	}
+	return NULL;
+}
+
+/* Has one of the rings, which may have moved, or gone, new SQEs? */
+static void name_sqes(void)
+{
+	struct io_uring ring;
+	const char *name;
+	unsigned count;
+
+	for (struct ring_state *state = states; state; state = state->next) {
+		if (!is_open(state) ||
+		    memory_peek((uintptr_t)state->program, &ring, sizeof(ring)) != sizeof(ring) ||
+		    ring.sq.khead != state->key || rewinds(&ring))
+			continue;
+		count = ring.sq.sqe_tail - state->sqe_named;
+		state->sqe_named += count;
+		if (!count || count > ring.sq.ring_entries || !(name = preparing_function()))
+			continue;
+		record_write(RECORD_FUNCTION, state->number, ring.sq.sqe_tail - count,
+			     (uint16_t)count, name, strlen(name) + 1);
+	}
+}
+
+void __cyg_profile_func_enter(void *function, void *caller);
+void __cyg_profile_func_exit(void *function, void *caller);
+
+__attribute__((no_instrument_function)) void __cyg_profile_func_enter(void *function, void *caller)
+{
+	int saved_errno = errno;
+
+	(void)caller;
+	if (inside || !channel)
+		return;
+	inside = true;
+	if (is_recording())
+		name_sqes();
+	if (depth < DEEPEST)
+		functions[depth] = function;
+	depth++;
+	inside = false;
+	errno = saved_errno;
+}
+
+__attribute__((no_instrument_function)) void __cyg_profile_func_exit(void *function, void *caller)
+{
+	int saved_errno = errno;
+
+	(void)caller;
+	if (inside || !channel)
+		return;
+	inside = true;
+	if (is_recording())
+		name_sqes();
+	/* longjmp(3) has passed by the ends of some. */
+	while (depth > 0 && --depth < DEEPEST && functions[depth] != function)
+		;
+	inside = false;
+	errno = saved_errno;
+}
+
 /* The beginning and the end of the process, and its doubling */
 
 static void after_fork_in_child(void)
 {
 	process = getpid();
-	thread = 0;
+	seat = NULL;
 	process_is_recorded = false;
 	/* In a signal handler that interrupted a hook: that would go on in the parent's records. */
 	if (inside && channel) {
@@ -1088,10 +1348,12 @@ __attribute__((constructor)) static void start(void)
 		channel = shmat(atoi(segment), NULL, 0);
 		if (channel == (void *)-1)
 			channel = NULL;
-		restore_environment();
+		if (!channel || !channel->follows)
+			restore_environment();
 		pthread_atfork(NULL, NULL, after_fork_in_child);
 	}
-	if (channel) {
+	/* A child that runs another program is one of ours if that opens a ring. */
+	if (channel && process == channel->program) {
 		process_is_recorded = true;
 		record_write(RECORD_PROCESS, 0, 0, 0, NULL, 0);
 	}
@@ -1115,12 +1377,16 @@ static bool is_there(const struct io_uring *view)
 
 static void rings_at_exit(void)
 {
+	static const struct ring_end gone;
 	struct io_uring last;
 
 	for (struct ring_state *state = states; state; state = state->next) {
 		if (is_open(state) && is_there(&state->view)) {
 			last = last_view(state);
-			ring_ends(state, &last, true);
+			ring_ends(state, &last, RING_LEFT);
+		} else if (is_open(state)) {
+			record_write(RECORD_RING_END, state->number, RING_GONE, 0, &gone,
+				     sizeof(gone));
 		}
 	}
 }
@@ -1139,6 +1405,10 @@ __attribute__((destructor)) void recorder_finish(void)
 		record_end(being_written);
 	}
 	inside = true;
+	for (struct ring_state *state = states; state; state = state->next)
+		if (is_open(state) && is_there(&state->view))
+			look_at_cqes(state);
+	record_insides();
 	rings_at_exit();
 	record_write(RECORD_EXIT, 0, 0, 0, NULL, 0);
 	position = channel->reserved;

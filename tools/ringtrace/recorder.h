@@ -20,6 +20,7 @@ struct call {
 	enum call_id id;
 	enum call_kind kind;
 	struct io_uring *ring;
+	uintptr_t stack; /* the program's stack pointer, where the SQEs are looked at */
 	struct ring_state *state;
 	struct call_record record;
 };
@@ -37,6 +38,9 @@ void closing_end(void);
 
 void buffer_ring_registered(struct call *call, const void *address, unsigned entries,
 			    unsigned group);
+
+/* From slot `first` on the ring has these now. */
+void files_registered(const struct call *call, const int *files, unsigned count, unsigned first);
 
 /* The ring that the system calls' wrappers know by its descriptor, or its index in the table of
  * registered ones; NULL for others. */

@@ -1,6 +1,7 @@
 /*
  * ringtrace: the counts of each process, and their table when it ends.
  */
+#include "bench/histogram.h"
 #include "tools/ringtrace/lines.h"
 #include "tools/ringtrace/names.h"
 
@@ -18,11 +19,14 @@ struct counts {
 		unfinished[OPERATIONS], untaken[OPERATIONS], unsubmitted[OPERATIONS];
 	unsigned long long errors[OPERATIONS][ERRORS];
 	unsigned long long calls[CALL_COUNT];
-	unsigned long long all_cqes, unknown_cqes, rings, overflows, lost, missed_cqes, missed_sqes;
+	unsigned long long all_cqes, unknown_cqes, rings, overflows, lost, missed_cqes, missed_sqes,
+		gone;
+	struct histogram *times[OPERATIONS]; /* from an SQE to its first CQE */
 	unsigned long long registers, submits_without_system_call, others_without_system_call;
 };
 
 static struct counts *all;
+bool shows_times;
 
 static void count_sqe(struct counts *counts, const struct event *event)
 {
@@ -36,6 +40,14 @@ static void count_sqe(struct counts *counts, const struct event *event)
 	}
 }
 
+static void count_time(struct histogram **times, uint64_t time)
+{
+	if (!*times)
+		*times = calloc(1, sizeof(**times));
+	if (*times)
+		histogram_add(*times, time);
+}
+
 static void count_cqe(struct counts *counts, const struct event *event)
 {
 	bool failed = event->cqe->res < 0 && !(event->cqe->flags & IORING_CQE_F_NOTIF);
@@ -47,6 +59,8 @@ static void count_cqe(struct counts *counts, const struct event *event)
 		return;
 	}
 	counts->cqes[event->opcode]++;
+	if (shows_times && event->sure && event->request->answers == 1)
+		count_time(&counts->times[event->opcode], event->time - event->request->submitted);
 	if (failed)
 		counts->errors[event->opcode][error]++;
 }
@@ -102,6 +116,33 @@ static void print_operation(const struct counts *counts, unsigned opcode)
 	line_add(&line);
 }
 
+__attribute__((format(printf, 1, 2))) static void print_line(const char *format, ...)
+{
+	struct text line = {.length = 0};
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(line.data, sizeof(line.data), format, arguments);
+	va_end(arguments);
+	line.length = strlen(line.data);
+	line_add(&line);
+}
+
+static void print_times(const struct counts *counts)
+{
+	print_line("  from SQE to first CQE  count    median       99%%   longest, in ms");
+	for (unsigned i = 0; i < OPERATIONS; i++) {
+		const struct histogram *times = counts->times[i];
+
+		if (times)
+			print_line("  %-16s %11llu %9.3f %9.3f %9.3f", operation_name(i),
+				   (unsigned long long)times->total,
+				   (double)histogram_percentile(times, 50) / 1e6,
+				   (double)histogram_percentile(times, 99) / 1e6,
+				   (double)times->most / 1e6);
+	}
+}
+
 static void print_by_operation(const char *what, const unsigned long long numbers[OPERATIONS],
 			       bool always)
 {
@@ -128,18 +169,6 @@ static void print_system_calls(const struct counts *counts)
 	line_add(&line);
 }
 
-__attribute__((format(printf, 1, 2))) static void print_line(const char *format, ...)
-{
-	struct text line = {.length = 0};
-	va_list arguments;
-
-	va_start(arguments, format);
-	vsnprintf(line.data, sizeof(line.data), format, arguments);
-	va_end(arguments);
-	line.length = strlen(line.data);
-	line_add(&line);
-}
-
 static void print_summary(const struct event *event, const struct counts *counts)
 {
 	struct text line = line_start(event);
@@ -155,6 +184,8 @@ static void print_summary(const struct event *event, const struct counts *counts
 	print_line("  operation             SQEs      CQEs  errors");
 	for (unsigned i = 0; i < OPERATIONS; i++)
 		print_operation(counts, i);
+	if (shows_times)
+		print_times(counts);
 	if (counts->unknown_cqes)
 		print_line("  CQEs of no certain operation: %llu", counts->unknown_cqes);
 	print_system_calls(counts);
@@ -165,6 +196,11 @@ static void print_summary(const struct event *event, const struct counts *counts
 		   counts->overflows, counts->lost, counts->missed_cqes);
 	if (counts->missed_sqes)
 		print_line("  SQEs missed by ringtrace: %llu", counts->missed_sqes);
+	if (counts->gone)
+		print_line(
+			"  rings that were closed unseen: %llu; calls went past ringtrace, as those of "
+			"functions that dlsym(3) finds do",
+			counts->gone);
 	print_by_operation("with CQE_SKIP_SUCCESS, a CQE only on failure", counts->silent, false);
 	print_by_operation("SQEs prepared, and never submitted", counts->unsubmitted, false);
 	print_by_operation("SQEs never taken by the kernel", counts->untaken, false);
@@ -211,12 +247,15 @@ void summarize_event(const struct event *event)
 				       : counts->untaken)[event->request->sqe.opcode]++;
 		break;
 	case EVENT_RING_END:
+		counts->gone += event->is_gone;
 		if (event->counters)
 			counts->others_without_system_call += event->counters->looks;
 		break;
 	case EVENT_EXIT:
 		print_summary(event, counts);
 		*place = counts->next;
+		for (unsigned i = 0; i < OPERATIONS; i++)
+			free(counts->times[i]);
 		free(counts);
 		break;
 	default:
