@@ -643,3 +643,45 @@ exchange_ms() {
 		cmp - "$BATS_TEST_TMPDIR/sent"
 	stop_clean
 }
+
+# The lesson.
+
+# Times, addresses in memory and the upstream's port.
+without_what_varies() {
+	sed -E 's/^ +[0-9]+\.[0-9]{6} /TIME /; s/ *[0-9]+\.[0-9]{3} ms/ N ms/g; s/0x[0-9a-f]{12}\b/ADDRESS/g; s/127\.0\.0\.1:[0-9]+/UPSTREAM/; s/\bfd [0-9]+/fd N/g'
+}
+
+# traced PORT: takes the place of the shell it is in.
+traced() {
+	exec ./ringtrace -o "$BATS_TEST_TMPDIR/trace" ./day07/proxy "$1" "127.0.0.1:$UPSTREAM_PORT"
+}
+
+@test "day 7: what the lesson shows under ringtrace is what one pair makes it print" {
+	local shown
+
+	sanitized && skip "the recorder wants to be the first that is loaded"
+	start_echo
+	start_server traced 0
+	exec {client}<>"/dev/tcp/127.0.0.1/$PORT"
+	sleep 0.3 # so that the connect is one pass and the bytes are another
+	echo 'hello, ring' >&"$client"
+	read -r -t 20 <&"$client"
+	sleep 0.3
+	exec {client}>&-
+	sleep 0.3
+	stop_within TERM "$(within 2500)"
+	shown=$(grep ' ring 1 ' day07-proxy/README.md | without_what_varies)
+	[ "$(wc -l <<<"$shown")" -gt 30 ]
+	diff <(echo "$shown") <(without_what_varies <"$BATS_TEST_TMPDIR/trace" |
+		sed -n '/CQE  accept   = slot 0/,/CQE  close    = 0  user_data 0x700000000/p')
+}
+
+@test "day 7: the source is as small as it is, and the lesson says what is new" {
+	local gone new
+
+	(($(wc -l <day07-proxy/proxy.c) <= 620))
+	gone=$(diff day06-deadlines/deadlines.c day07-proxy/proxy.c | grep -c '^<')
+	new=$(diff day06-deadlines/deadlines.c day07-proxy/proxy.c | grep -c '^>')
+	echo "$gone lines removed and $new added"
+	grep -qF "$gone lines removed and $new added" day07-proxy/README.md
+}

@@ -351,6 +351,45 @@ is_sending() {
 	stop_clean
 }
 
+# faulty FAULT: a server in which that happens once; then what is asked for as if nothing had.
+faulty() {
+	start_server with_fault "$1" ./day08/web 0 "$ROOT"
+	URL=http://127.0.0.1:$PORT
+}
+
+# after_fault STATUS FAULT: the first request gets that, and the next ones their file.
+after_fault() {
+	faulty "$2"
+	[ "$(status_of "$URL/hello.txt")" = "$1" ]
+	has_happened
+	[ "$(fetch "$URL/hello.txt")" = 'hello, web' ]
+	stop_clean
+}
+
+@test "day 8: opens, reads, sends and receives that fail, for a moment or for good" {
+	is_recent || skip "needs Linux 6.10, whose NOP fails as it is told"
+	after_fault 200 OPENAT2:EAGAIN:1
+	after_fault 503 OPENAT2:EMFILE:1
+	after_fault 500 OPENAT2:EIO:1
+	after_fault 200 READ:EINTR:2 # the first is that of the signals
+	after_fault 200 READ:short:2
+	after_fault 200 SEND:EAGAIN:1
+	after_fault 200 SEND:short:0
+	after_fault 200 RECV:EINTR:1
+	after_fault 200 RECV:ENOBUFS:1
+	faulty READ:EIO:2 # the length has been promised: all that is left is to end the connection early
+	run fetch "$URL/hello.txt"
+	[ "$status" = 18 ]
+	has_happened
+	[ "$(fetch "$URL/hello.txt")" = 'hello, web' ]
+	stop_clean
+	faulty SEND:EPIPE:1
+	run fetch "$URL/hello.txt"
+	[ "$status" = 52 ]
+	[ "$(fetch "$URL/hello.txt")" = 'hello, web' ]
+	stop_clean
+}
+
 @test "day 8: a request that comes a byte at a time, and a client that says nothing, have a limit" {
 	web --idle 300
 	printf 'GET /hello.txt HTTP/1.1\r\nHost: a\r\nX: %0200d' 0 | browser bytes 20

@@ -21,12 +21,14 @@ setup() {
 make_tree() {
 	cd "$BATS_TEST_DIRNAME/.." || return
 	TREE=$BATS_TEST_TMPDIR/$1
-	mkdir -p "$TREE/build/tests" "$TREE/tools" "$TREE/tests"
+	mkdir -p "$TREE"/build/{tests,bench} "$TREE/tools" "$TREE/tests" "$TREE/bench"
 	cp -a Makefile LICENSE README.md common exercises exercise ringtrace day0[1-9]-* "$TREE"
-	cp -a tests/{peer,connect,inject}.c "$TREE/tests"
+	cp -a tests/{peer,connect,upstream,inject}.c "$TREE/tests"
 	cp -a tools/ringtrace "$TREE/tools"
+	cp -a bench/histogram.[ch] "$TREE/bench" # ringtrace's, too
+	cp -a build/bench/histogram.* "$TREE/build/bench"
 	cp -a build/flags build/common build/tools build/libringtrace.so "$TREE/build"
-	cp -a build/tests/{peer,connect,inject}* "$TREE/build/tests"
+	cp -a build/tests/{peer,connect,upstream,inject}* "$TREE/build/tests"
 	cd "$TREE" || return
 }
 
@@ -301,6 +303,26 @@ rate_at_the_end() {
 		"at SIGTERM a client should get what was received, without waiting for its rate; it got 4096 of 12288 bytes"
 }
 
+lifetime() {
+	stands 6.3 "there's no option '--lifetime MS' yet."
+}
+
+lifetime_late() {
+	half 6.3 's/since_ns = oldest == by_age.none \? now_ns : (.*);/since_ns = \1;/
+		s/if \(options.lifetime_ms && next/if (options.lifetime_ms \&\& slot_list_first(\&by_age) != by_age.none \&\& next/' \
+		"with --lifetime 1000, a silent client should have had its EOF by now, after "
+}
+
+lifetime_moved() {
+	half 6.3 '/^static void record_activity/,/^}/s/^\t(connections\[slot\].)slow = 0;/&\n\t\1born_ns = now_ns;/' \
+		"with --lifetime 1000, "
+}
+
+lifetime_with_a_reset() {
+	half 6.3 '/^static void end_too_old/,/^}/s/\tend\(oldest\);/{\n\t\t\tend(oldest);\n\t\t\tconnections[oldest].eof = true;\n\t\t}/' \
+		"a client that's still sending when its life is over shouldn't be reset"
+}
+
 in_a_tree_of_its_own() {
 	make_tree "$1"
 	"$1"
@@ -318,6 +340,10 @@ in_a_tree_of_its_own() {
 	two_at_a_time in_a_tree_of_its_own rate one_rate ended_for_its_rate rate_at_the_end
 }
 
+@test "6.3 lifetime; what is not enough: a timeout that is set for too late, a life that activity prolongs, a reset at its end" {
+	two_at_a_time in_a_tree_of_its_own lifetime lifetime_late lifetime_with_a_reset lifetime_moved
+}
+
 # numbers: of all exercises, one a line.
 numbers() {
 	printf '%s\n' exercises/*/task.md | sed 's,exercises/,,; s,-.*,,'
@@ -329,6 +355,27 @@ three_each() {
 
 	mapfile -t days < <(cut -d. -f1 <<<"$1" | uniq)
 	diff <(printf '%s\n' "${days[@]/%/.1}" "${days[@]/%/.2}" "${days[@]/%/.3}" | sort) <(echo "$1")
+}
+
+hidden() {
+	stands 8.1 "GET /.secret should get a 404; it gets 200."
+}
+
+listing() {
+	stands 8.2 "GET /dir/, which has no index.html, should get a 200; it gets 404."
+}
+
+cache() {
+	stands 8.3 "100 requests for the same file took 100 openat2s: three at most."
+}
+
+hidden_undecoded() {
+	half 8.1 's/is_hidden\(reply->piece\)/is_hidden(request.target)/' "GET /%2esecret is /.secret by another name"
+}
+
+@test "8.1 hidden files, and a look at the name before it is decoded is not enough; 8.2 listing; 8.3 cache" {
+	command -v curl >/dev/null || skip "needs curl"
+	two_at_a_time in_a_tree_of_its_own hidden hidden_undecoded listing cache
 }
 
 @test "there are three exercises a day, and each has its test here" {
@@ -633,4 +680,39 @@ is_gone() {
 	[[ $output != *$'\e'* ]]
 	run env -u NO_COLOR TERM=dumb script -qec ./exercise /dev/null
 	[[ $output != *$'\e'* ]]
+}
+
+log() {
+	stands 7.1 "when a client has sent 300 bytes and got 1000 there should be the line 'closed: 300 from the client, 1000 from the upstream'."
+}
+
+log_at_the_first_eof() {
+	half 7.1 's/client->failed \|\| server->failed/server->eof \&\& client->failed/' \
+		"when the upstream resets after 1000 bytes the line should be 'reset: 300 from the client, 1000 from the upstream'; it is "
+}
+
+take_turns() {
+	stands 7.2 "it doesn't take two upstreams yet, or --help doesn't say so (HOST:PORT...)."
+}
+
+turns_without_a_next() {
+	half 7.2 's/\+\+connection->tried < upstream_count/false/' \
+		"when the second of three is gone, the third takes its turn"
+}
+
+dead_upstream() {
+	stands 7.3 "there is no option '--retry MS' yet."
+}
+
+all_try_at_once() {
+	half 7.3 '/return false;/,/return true;/s/^\tretry_ns = .*//' "while one tries again a client should be reset at once"
+}
+
+leaving_is_a_failure() {
+	half 7.3 's/else if \(wanted \&\& connection->failed/else if (connection->failed/' \
+		"clients that leave while connecting are no failure of the upstream"
+}
+
+@test "7.1 log, 7.2 take turns, 7.3 a dead upstream; what is not enough: the wrong word, no next one, all at once, who leaves" {
+	two_at_a_time in_a_tree_of_its_own log dead_upstream take_turns all_try_at_once turns_without_a_next leaving_is_a_failure log_at_the_first_eof
 }

@@ -37,7 +37,7 @@ static const struct {
 	{"WRITE", IORING_OP_WRITE},	    {"SEND", IORING_OP_SEND},
 	{"RECV", IORING_OP_RECV},	    {"OPENAT", IORING_OP_OPENAT},
 	{"SHUTDOWN", IORING_OP_SHUTDOWN},   {"TIMEOUT", IORING_OP_TIMEOUT},
-	{"CANCEL", IORING_OP_ASYNC_CANCEL},
+	{"CANCEL", IORING_OP_ASYNC_CANCEL}, {"OPENAT2", IORING_OP_OPENAT2},
 };
 #define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
 
