@@ -10,6 +10,10 @@ LIBURING = liburing
 ifeq ($(SANITIZE),1)
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
+# make THREAD_SANITIZE=1: every program looks for what two of its threads use at once.
+ifeq ($(THREAD_SANITIZE),1)
+SANITIZERS = -fsanitize=thread -fno-omit-frame-pointer
+endif
 
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -MMD -MP -I. $(LIBURING_CFLAGS) $(SANITIZERS) $(CFLAGS)
 ALL_LDFLAGS = $(SANITIZERS) $(LDFLAGS)

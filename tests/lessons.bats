@@ -350,7 +350,7 @@ fenced() {
 
 	for drawing in day0*-*/*.svg; do
 		echo "$drawing"
-		grep -qE "^!\[[^]]{12,}\]\(${drawing#*/}\)$" "${drawing%/*}/README.md"
+		tr '\n' ' ' <"${drawing%/*}/README.md" | grep -qE "!\[[^]]{12,}\]\(${drawing#*/}\) "
 		text=$(<"$drawing")
 		for what in 'viewBox="0 0 400 ' 'role="img"' '<title id="title">' '<desc id="desc">' '@media (prefers-color-scheme: dark)'; do
 			[[ "$text" == *"$what"* ]]
