@@ -155,7 +155,7 @@ const plays = async (page, file) => {
 	});
 	await page.emulateMedia({ reducedMotion: "reduce" });
 	const lines = fs.readFileSync(path.join(path.dirname(file), "run.txt"), "utf8");
-	const sum = (column) => [...lines.matchAll(/^ {2}[a-z_]+ +(\d+) +(\d+)/gm)]
+	const sum = (column) => [...lines.matchAll(/^ {2}[a-z_0-9]+ +(\d+) +(\d+)/gm)]
 		.reduce((total, row) => total + Number(row[column]), 0);
 	const has = await counts(page);
 	check("plays", has.sqes > 0 && has.sqes === sum(1), `${file}: ${has.sqes} SQEs, and ringtrace: ${sum(1)}`);
