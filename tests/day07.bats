@@ -497,6 +497,14 @@ exchange_ms() {
 	grep -q '^silent for too long: 0, ' "$LOG"
 }
 
+@test "day 7: a client that has its EOF coming gets all of it, however slowly it reads, and whoever is silent meanwhile" {
+	start_upstream --send 2000000
+	start_proxy --idle 200
+	hears 'sent 0, received 2000000, then EOF(, then reset)?' client --pace 500 --then hold
+	upstream_hears 'sent 2000000, received 0, then (EOF|reset)'
+	stop_clean
+}
+
 @test "day 7: an upstream that takes nothing any more is broken off, in the end" {
 	start_upstream --deaf --small --then hold
 	start_proxy --idle 50 # sixteen times
