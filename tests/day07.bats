@@ -461,7 +461,7 @@ exchange_ms() {
 	start_proxy --connections 600 --buffers 16 --buffer-size 4096
 	bound=$(sed -n 's/^memory: at most \([0-9]*\) KiB.*/\1/p' "$LOG")
 	before=$(rss_kib)
-	start_peers absent --small --connections 40
+	start_peers absent --connections 20
 	peer ping --connections 100 --count 5 --chunk 5000
 	echo "bound: $bound KiB, before: $before KiB, now: $(rss_kib) KiB"
 	((bound > 0 && bound < 42000))
@@ -557,7 +557,7 @@ exchange_ms() {
 @test "day 7: SIGTERM: clients that do not read get at most two seconds" {
 	start_echo
 	start_proxy
-	start_peers absent --small --cut-short --connections 5
+	start_peers absent --cut-short --connections 5
 	stop_within TERM "$(within 2500)"
 	[ "$status" = 0 ]
 	end_peers
@@ -581,7 +581,7 @@ exchange_ms() {
 @test "day 7: the port is free at once, while pairs are waited for; a second signal ends it" {
 	start_echo
 	start_proxy
-	start_peers absent --small --cut-short --connections 2
+	start_peers absent --cut-short --connections 2
 	kill -TERM "$PID"
 	wait_until is_closed
 	sleep 0.15 # a signal that comes at once is the first one's echo
