@@ -461,7 +461,7 @@ exchange_ms() {
 	start_proxy --connections 600 --buffers 16 --buffer-size 4096
 	bound=$(sed -n 's/^memory: at most \([0-9]*\) KiB.*/\1/p' "$LOG")
 	before=$(rss_kib)
-	start_peers absent --small --connections 40
+	start_peers absent --connections 20
 	peer ping --connections 100 --count 5 --chunk 5000
 	echo "bound: $bound KiB, before: $before KiB, now: $(rss_kib) KiB"
 	((bound > 0 && bound < 42000))
@@ -495,6 +495,14 @@ exchange_ms() {
 	hears 'sent 0, received 3000000, then EOF' client --pace 2000
 	stop_clean
 	grep -q '^silent for too long: 0, ' "$LOG"
+}
+
+@test "day 7: a client that has its EOF coming gets all of it, however slowly it reads, and whoever is silent meanwhile" {
+	start_upstream --send 2000000
+	start_proxy --idle 200
+	hears 'sent 0, received 2000000, then EOF(, then reset)?' client --pace 500 --then hold
+	upstream_hears 'sent 2000000, received 0, then (EOF|reset)'
+	stop_clean
 }
 
 @test "day 7: an upstream that takes nothing any more is broken off, in the end" {
@@ -549,7 +557,7 @@ exchange_ms() {
 @test "day 7: SIGTERM: clients that do not read get at most two seconds" {
 	start_echo
 	start_proxy
-	start_peers absent --small --cut-short --connections 5
+	start_peers absent --cut-short --connections 5
 	stop_within TERM "$(within 2500)"
 	[ "$status" = 0 ]
 	end_peers
@@ -573,7 +581,7 @@ exchange_ms() {
 @test "day 7: the port is free at once, while pairs are waited for; a second signal ends it" {
 	start_echo
 	start_proxy
-	start_peers absent --small --cut-short --connections 2
+	start_peers absent --cut-short --connections 2
 	kill -TERM "$PID"
 	wait_until is_closed
 	sleep 0.15 # a signal that comes at once is the first one's echo
