@@ -21,10 +21,12 @@ setup() {
 make_tree() {
 	cd "$BATS_TEST_DIRNAME/.." || return
 	TREE=$BATS_TEST_TMPDIR/$1
-	mkdir -p "$TREE/build/tests" "$TREE/tools" "$TREE/tests"
+	mkdir -p "$TREE"/build/{tests,bench} "$TREE/tools" "$TREE/tests" "$TREE/bench"
 	cp -a Makefile LICENSE README.md common exercises exercise ringtrace day0[1-9]-* "$TREE"
 	cp -a tests/{peer,connect,upstream,inject}.c "$TREE/tests"
 	cp -a tools/ringtrace "$TREE/tools"
+	cp -a bench/histogram.[ch] "$TREE/bench" # ringtrace's, too
+	cp -a build/bench/histogram.* "$TREE/build/bench"
 	cp -a build/flags build/common build/tools build/libringtrace.so "$TREE/build"
 	cp -a build/tests/{peer,connect,upstream,inject}* "$TREE/build/tests"
 	cd "$TREE" || return
@@ -301,6 +303,26 @@ rate_at_the_end() {
 		"at SIGTERM a client should get what was received, without waiting for its rate; it got 4096 of 12288 bytes"
 }
 
+lifetime() {
+	stands 6.3 "there's no option '--lifetime MS' yet."
+}
+
+lifetime_late() {
+	half 6.3 's/since_ns = oldest == by_age.none \? now_ns : (.*);/since_ns = \1;/
+		s/if \(options.lifetime_ms && next/if (options.lifetime_ms \&\& slot_list_first(\&by_age) != by_age.none \&\& next/' \
+		"with --lifetime 1000, a silent client should have had its EOF by now, after "
+}
+
+lifetime_moved() {
+	half 6.3 '/^static void record_activity/,/^}/s/^\t(connections\[slot\].)slow = 0;/&\n\t\1born_ns = now_ns;/' \
+		"with --lifetime 1000, "
+}
+
+lifetime_with_a_reset() {
+	half 6.3 '/^static void end_too_old/,/^}/s/\tend\(oldest\);/{\n\t\t\tend(oldest);\n\t\t\tconnections[oldest].eof = true;\n\t\t}/' \
+		"a client that's still sending when its life is over shouldn't be reset"
+}
+
 in_a_tree_of_its_own() {
 	make_tree "$1"
 	"$1"
@@ -310,12 +332,16 @@ in_a_tree_of_its_own() {
 	two_at_a_time in_a_tree_of_its_own rot13 chat
 }
 
-@test "6.1 warn; what is not enough: at any time, for ever, and only once" {
-	two_at_a_time in_a_tree_of_its_own warn warn_at_any_time warn_once_only warn_for_ever
+# These wait even more: four at a time.
+some_of_day_6() {
+	case $1 in
+	one) two_at_a_time in_a_tree_of_its_own lifetime warn lifetime_late warn_at_any_time warn_for_ever lifetime_moved ;;
+	other) two_at_a_time in_a_tree_of_its_own rate rate_at_the_end ended_for_its_rate lifetime_with_a_reset one_rate warn_once_only ;;
+	esac
 }
 
-@test "6.2 rate; what is not enough: one for all together, a deadline for who waits for it, a rate at the end" {
-	two_at_a_time in_a_tree_of_its_own rate one_rate ended_for_its_rate rate_at_the_end
+@test "6.1 warn, 6.2 rate, 6.3 lifetime; and for each what is not enough" {
+	two_at_a_time some_of_day_6 one other
 }
 
 # numbers: of all exercises, one a line.
@@ -329,6 +355,27 @@ three_each() {
 
 	mapfile -t days < <(cut -d. -f1 <<<"$1" | uniq)
 	diff <(printf '%s\n' "${days[@]/%/.1}" "${days[@]/%/.2}" "${days[@]/%/.3}" | sort) <(echo "$1")
+}
+
+hidden() {
+	stands 8.1 "GET /.secret should get a 404; it gets 200."
+}
+
+listing() {
+	stands 8.2 "GET /dir/, which has no index.html, should get a 200; it gets 404."
+}
+
+cache() {
+	stands 8.3 "100 requests for the same file took 100 openat2s: three at most."
+}
+
+hidden_undecoded() {
+	half 8.1 's/is_hidden\(reply->piece\)/is_hidden(request.target)/' "GET /%2esecret is /.secret by another name"
+}
+
+@test "8.1 hidden files, and a look at the name before it is decoded is not enough; 8.2 listing; 8.3 cache" {
+	command -v curl >/dev/null || skip "needs curl"
+	two_at_a_time in_a_tree_of_its_own hidden hidden_undecoded listing cache
 }
 
 @test "there are three exercises a day, and each has its test here" {

@@ -193,3 +193,28 @@ proxy_to_upstream() {
 	[ "$(grep -c 'sent 0, received 0, then reset' <<<"$output")" = 20 ]
 	stop_clean
 }
+
+# day_8_with ENTRIES
+day_8_with() {
+	local root=$BATS_TEST_TMPDIR/root.$1
+
+	mkdir "$root"
+	head -c 5000 /dev/urandom >"$root/file.bin"
+	# A piece that its header nearly fills.
+	build_with day08-web/web.c RING_ENTRIES="$1" COMPLETION_ENTRIES="$1" BUFFERS="$1" PIECE_BYTES=1100
+	start_server "$PROGRAM" 0 "$root"
+	printf 'GET /file.bin HTTP/1.1\r\nHost: a\r\n\r\n' >"$root/get"
+	build/tests/browser crowd "$PORT" 50 <"$root/get" >"$root/crowd" 3>&- &
+	SERVERS+=("$!")
+	build/tests/browser pipeline "$PORT" "$(scaled 500)" <"$root/get"
+	wait_until grep -q ready "$root/crowd"
+	curl -sS "http://127.0.0.1:$PORT/file.bin" | cmp - "$root/file.bin"
+	kill "${SERVERS[-1]}"
+	stop_clean
+	was_tight 'completion queue overflowed'
+}
+
+@test "day 8 with rings of one and two entries, buffers and the smallest completion queues: the files are equal" {
+	command -v curl >/dev/null || skip "needs curl"
+	two_at_a_time day_8_with 1 2
+}
