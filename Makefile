@@ -10,12 +10,16 @@ LIBURING = liburing
 ifeq ($(SANITIZE),1)
 SANITIZERS = -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 endif
+# make THREAD_SANITIZE=1: every program looks for what two of its threads use at once.
+ifeq ($(THREAD_SANITIZE),1)
+SANITIZERS = -fsanitize=thread -fno-omit-frame-pointer
+endif
 
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE $(WARNINGS) -MMD -MP -I. $(LIBURING_CFLAGS) $(SANITIZERS) $(CFLAGS)
 ALL_LDFLAGS = $(SANITIZERS) $(LDFLAGS)
 ALL_LDLIBS = $(LIBURING_LIBS) $(LDLIBS)
 
-DAYS = day01 day02 day03 day04 day05 day06 day07 day08
+DAYS = day01 day02 day03 day04 day05 day06 day07 day08 day09
 DAY_SOURCES = $(wildcard day0[1-9]-*/*.c)
 COMMON_OBJECTS = $(patsubst %.c,build/%.o,$(wildcard common/*.c))
 program = $(firstword $(subst -, ,$(1)))/$(basename $(notdir $(1)))
@@ -184,6 +188,6 @@ clean: ## remove everything that make built
 	rm -rf build $(DAYS) $(BENCH_PROGRAMS) $(SNIPPETS) $(MISTAKES) ringtrace
 
 help: ## this list; SANITIZE=1 with any of them: programs that check themselves
-	@LC_ALL=C sed -n 's/^\([a-z$$(A-Z)-]*\):.* ## /\1\t/p' Makefile | sed 's/^$$(DAYS)\tdayNN: /day01 .. day08\t/' | \
+	@LC_ALL=C sed -n 's/^\([a-z$$(A-Z)-]*\):.* ## /\1\t/p' Makefile | sed 's/^$$(DAYS)\tdayNN: /day01 .. day09\t/' | \
 		expand -t 16
 .PHONY: clean help

@@ -4,6 +4,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,8 +48,18 @@ int listener_set_options(int fd)
 	return 0;
 }
 
-/* Returns the listening socket, or -1 with errno set and *step naming the call that failed. */
-static int listen_on(const struct addrinfo *info, int backlog, const char **step)
+static bool set_port_shared(int fd)
+{
+	const int on = 1;
+
+	return setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0;
+}
+
+/*
+ * Returns the listening socket, or -1 with errno set and *step naming the call that failed. With
+ * `shared` it joins those that listen there already, if they allow it.
+ */
+static int listen_on(const struct addrinfo *info, int backlog, bool shared, const char **step)
 {
 	const int on = 1;
 	int saved_errno;
@@ -61,7 +72,7 @@ static int listen_on(const struct addrinfo *info, int backlog, const char **step
 
 	*step = "setsockopt";
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
-	    listener_set_options(fd) < 0)
+	    (shared && !set_port_shared(fd)) || listener_set_options(fd) < 0)
 		goto failed;
 	*step = "bind";
 	if (bind(fd, info->ai_addr, info->ai_addrlen) < 0)
@@ -98,7 +109,7 @@ static int listen_patiently(const struct addrinfo *info, int backlog, const char
 	long long waited_ms = 0;
 	int fd;
 
-	while ((fd = listen_on(info, backlog, step)) < 0 && errno == EADDRINUSE &&
+	while ((fd = listen_on(info, backlog, false, step)) < 0 && errno == EADDRINUSE &&
 	       waited_ms < PORT_WAIT_MS) {
 		nanosleep(&pause, NULL);
 		waited_ms = now_ms() - begin_ms;
@@ -128,7 +139,8 @@ static const char *listen_advice(int error)
 	}
 }
 
-int listener_open(const char *address, unsigned port, int backlog)
+/* To be freed with freeaddrinfo(3). */
+static struct addrinfo *find_address(const char *address, unsigned port)
 {
 	const struct addrinfo hints = {
 		.ai_family = AF_UNSPEC,
@@ -136,10 +148,8 @@ int listener_open(const char *address, unsigned port, int backlog)
 		.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
 	};
 	struct addrinfo *info;
-	const char *step;
 	char service[sizeof("65535")];
 	int result;
-	int fd;
 
 	snprintf(service, sizeof(service), "%hu", (unsigned short)port);
 	result = getaddrinfo(address, service, &hints, &info);
@@ -147,13 +157,55 @@ int listener_open(const char *address, unsigned port, int backlog)
 	if (result != 0)
 		output_error(EXIT_FAILURE, 0, "finding the address '%s': %s", address,
 			     result == EAI_SYSTEM ? strerror(errno) : gai_strerror(result));
+	return info;
+}
 
-	fd = listen_patiently(info, backlog, &step);
-	if (fd < 0)
+static void require(bool done, const char *address, unsigned port, const char *step)
+{
+	if (!done)
 		output_error(EXIT_FAILURE, 0, "listening on '%s' port %u: %s: %s%s", address, port,
 			     step, strerror(errno), listen_advice(errno));
+}
+
+int listener_open(const char *address, unsigned port, int backlog)
+{
+	struct addrinfo *info = find_address(address, port);
+	const char *step;
+	int fd = listen_patiently(info, backlog, &step);
+
+	require(fd >= 0, address, port, step);
 	freeaddrinfo(info);
 	return fd;
+}
+
+/* In `info`, where port 0 stood for any free one. */
+static void take_over_port(int fd, struct addrinfo *info)
+{
+	socklen_t length = info->ai_addrlen;
+
+	if (getsockname(fd, info->ai_addr, &length) < 0)
+		output_error(EXIT_FAILURE, errno, "getsockname");
+}
+
+/*
+ * The first one listens before it has SO_REUSEPORT, so it's refused where anybody listens, as it
+ * would be without the option. With the option from the beginning, two servers of the same user
+ * would share the port, and each would get some of the clients.
+ */
+void listener_open_group(const char *address, unsigned port, int backlog, int *fds, unsigned count)
+{
+	struct addrinfo *info = find_address(address, port);
+	const char *step;
+
+	fds[0] = listen_patiently(info, backlog, &step);
+	require(fds[0] >= 0, address, port, step);
+	take_over_port(fds[0], info);
+	require(count == 1 || set_port_shared(fds[0]), address, port, "setsockopt");
+	for (unsigned i = 1; i < count; i++) {
+		fds[i] = listen_on(info, backlog, true, &step);
+		require(fds[i] >= 0, address, port, step);
+	}
+	freeaddrinfo(info);
 }
 
 void listener_announce(int fd)

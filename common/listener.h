@@ -29,8 +29,16 @@
 int listener_open(const char *address, unsigned port, int backlog);
 
 /*
- * Sets the second half of these, from TCP_NODELAY on, for a socket that isn't accepted and so
- * inherits nothing. Returns 0, or -1 with errno set.
+ * Opens `count` of them, all on the same address and port, and puts them into `fds`. The kernel
+ * gives each client to one of them, by a hash of both addresses and ports (SO_REUSEPORT, man 7
+ * socket), and the client stays there. A second server is refused as by listener_open(), unless it
+ * asks to share the port and runs as the same user: the kernel lets that one in.
+ */
+void listener_open_group(const char *address, unsigned port, int backlog, int *fds, unsigned count);
+
+/*
+ * Sets those options, from TCP_NODELAY on, for a socket that isn't accepted and so inherits
+ * nothing. Returns 0, or -1 with errno set.
  */
 int listener_set_options(int fd);
 

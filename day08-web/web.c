@@ -96,12 +96,11 @@ static long long now_ns; /* when this pass of the loop began */
 static bool stopping;
 static int directory_fd;
 
-static struct connection *connections; /* by slot */
-static struct reply *replies;	       /* by number */
-static unsigned *free_replies;	       /* a stack of numbers */
-static unsigned free_count;
+static struct connection *connections;	   /* by slot */
+static struct reply *replies;		   /* by number */
+static unsigned *free_replies, free_count; /* a stack of numbers */
 
-static struct {
+static struct counts {
 	unsigned long connections, completions, waits, overflows, requests, bytes, shortages,
 		timeouts;
 } count;
@@ -507,14 +506,14 @@ static void on_close(unsigned slot, int result)
 	assert(acceptor.slots_in_use > 0 || buffers.in_ring == buffers.shared);
 }
 
-static void print_counts(void)
+static void print_counts(const struct counts *c)
 {
 	output_line("connections: %lu, completions: %lu, waits: %lu, completions a wait: %.1f, "
 		    "completion queue overflowed: %lu",
-		    count.connections, count.completions, count.waits,
-		    (double)count.completions / (double)count.waits, count.overflows);
+		    c->connections, c->completions, c->waits,
+		    (double)c->completions / (double)c->waits, c->overflows);
 	output_line("requests: %lu, bytes of files: %lu, buffer ring empty: %lu, timed out: %lu",
-		    count.requests, count.bytes, count.shortages, count.timeouts);
+		    c->requests, c->bytes, c->shortages, c->timeouts);
 }
 
 /* What has been asked for is replied to, then the client gets its EOF, then it has to close. */
@@ -572,7 +571,7 @@ static void on_signal(int result)
 	int number = signals_on_read(result);
 
 	if (number == SIGUSR1)
-		print_counts();
+		print_counts(&count);
 	else if (number != 0)
 		stop();
 	signals_prepare_read(&ring, user_data_pack(SIGNAL, 0));
@@ -653,7 +652,7 @@ static void open_ring(void)
 	ring_open_with_slots(&ring, RING_ENTRIES, &params, options.slots);
 }
 
-/* All the memory that the program will ever have: nothing is allocated while it serves. */
+/* All the memory there will ever be: nothing is allocated while it serves. */
 static void map_memory(void)
 {
 	connections = memory_map(options.slots, sizeof(connections[0]));
@@ -665,9 +664,6 @@ static void map_memory(void)
 	}
 	buffers_map(&buffers, BUFFERS, REQUEST_BYTES, options.slots, REQUEST_BYTES);
 	deadlines_open(&deadlines, options.slots, options.limit_ms, user_data_pack(DEADLINE, 0));
-	output_line("memory: at most %zu KiB: %u shared buffers of %u bytes; %u connections, each "
-		    "with its own buffer and a reply of %u",
-		    memory_mapped() / 1024, BUFFERS, REQUEST_BYTES, options.slots, PIECE_BYTES);
 }
 
 static void parse_options(int argc, char **argv)
@@ -695,6 +691,31 @@ static void parse_options(int argc, char **argv)
 	options.slots = descriptors_allow_for(options.slots, 2, SPARE_DESCRIPTORS);
 }
 
+static void open_for_clients(int listen_fd)
+{
+	signals_prepare_read(&ring, user_data_pack(SIGNAL, 0));
+	output_line("memory: at most %zu KiB: %u shared buffers of %u bytes; %u connections, each "
+		    "with its own buffer and a reply of %u",
+		    memory_mapped() / 1024, BUFFERS, REQUEST_BYTES, options.slots, PIECE_BYTES);
+	listener_announce(listen_fd);
+}
+
+static void run(int listen_fd)
+{
+	map_memory();
+	open_ring();
+	buffers_register(&buffers, &ring, BUFFER_GROUP);
+	now_ns = clock_ns();
+	deadlines_prepare(&deadlines, &ring, now_ns);
+	acceptor_start(&acceptor, &ring, listen_fd, options.slots, user_data_pack(ACCEPT, 0));
+	open_for_clients(listen_fd);
+
+	serve();
+
+	print_counts(&count);
+	io_uring_queue_exit(&ring);
+}
+
 int main(int argc, char **argv)
 {
 	int listen_fd;
@@ -704,20 +725,8 @@ int main(int argc, char **argv)
 	directory_fd = open(options.directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (directory_fd < 0)
 		output_error(EXIT_FAILURE, errno, "the directory '%s'", options.directory);
-	map_memory();
-	open_ring();
-	buffers_register(&buffers, &ring, BUFFER_GROUP);
 	signals_open(SIGINT, SIGTERM, SIGUSR1, 0);
-	signals_prepare_read(&ring, user_data_pack(SIGNAL, 0));
-	now_ns = clock_ns();
-	deadlines_prepare(&deadlines, &ring, now_ns);
 	listen_fd = listener_open(options.address, options.port, SOMAXCONN);
-	acceptor_start(&acceptor, &ring, listen_fd, options.slots, user_data_pack(ACCEPT, 0));
-	listener_announce(listen_fd);
-
-	serve();
-
-	print_counts();
-	io_uring_queue_exit(&ring);
+	run(listen_fd);
 	return EXIT_SUCCESS;
 }

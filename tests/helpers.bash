@@ -128,7 +128,7 @@ descriptors_of() {
 }
 
 sanitized() {
-	[ "${SANITIZE:-0}" = 1 ]
+	[ "${SANITIZE:-0}" = 1 ] || [ "${THREAD_SANITIZE:-0}" = 1 ]
 }
 
 # is_recent: the kernel is Linux 6.14 or later.
