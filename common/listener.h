@@ -37,8 +37,8 @@ int listener_open(const char *address, unsigned port, int backlog);
 void listener_open_group(const char *address, unsigned port, int backlog, int *fds, unsigned count);
 
 /*
- * Sets those options, from TCP_NODELAY on, for a socket that isn't accepted and so inherits
- * nothing. Returns 0, or -1 with errno set.
+ * Sets what accepted sockets inherit from a listening one, as above, from TCP_NODELAY on: for a
+ * socket that isn't accepted. Returns 0, or -1 with errno set.
  */
 int listener_set_options(int fd);
 

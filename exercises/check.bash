@@ -219,10 +219,12 @@ start_upstream_at() {
 	mv "$SCRATCH/upstream" "$SCRATCH/upstream.$UPSTREAM"
 }
 
-# end_upstream: nobody listens on its port any more.
+# end_upstream [PID]: when it returns, nobody listens on its port any more.
 end_upstream() {
-	kill -KILL "$UPSTREAM"
-	while kill -0 "$UPSTREAM" 2>/dev/null; do
+	local pid=${1:-$UPSTREAM}
+
+	kill -KILL "$pid"
+	while kill -0 "$pid" 2>/dev/null; do
 		sleep 0.02
 	done
 }

@@ -693,16 +693,12 @@ traced() {
 	stop_within TERM "$(within 2500)"
 	shown=$(grep ' ring 1 ' day07-proxy/README.md | without_what_varies)
 	[ "$(wc -l <<<"$shown")" -gt 30 ]
-	diff <(echo "$shown") <(without_what_varies <"$BATS_TEST_TMPDIR/trace" |
-		sed -n '/CQE  accept   = slot 0/,/CQE  close    = 0  user_data 0x700000000/p')
+	# A shutdown is a worker's, and may complete before or after what the peer makes of it.
+	diff <(grep -v submit_and_wait <<<"$shown" | sort) <(without_what_varies <"$BATS_TEST_TMPDIR/trace" |
+		sed -n '/CQE  accept   = slot 0/,/CQE  close    = 0  user_data 0x700000000/p' | grep -v submit_and_wait | sort)
 }
 
-@test "day 7: the source is as small as it is, and the lesson says what is new" {
-	local gone new
-
+@test "day 7: the source, and what is new in it, stay as small as they are" {
 	(($(wc -l <day07-proxy/proxy.c) <= 620))
-	gone=$(diff day06-deadlines/deadlines.c day07-proxy/proxy.c | grep -c '^<')
-	new=$(diff day06-deadlines/deadlines.c day07-proxy/proxy.c | grep -c '^>')
-	echo "$gone lines removed and $new added"
-	grep -qF "$gone lines removed and $new added" day07-proxy/README.md
+	(($(diff day06-deadlines/deadlines.c day07-proxy/proxy.c | grep -c '^>') <= 270))
 }
