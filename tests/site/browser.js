@@ -221,7 +221,7 @@ const captions = async (page, file) => {
 			const words = player.says.querySelector(".sentence").textContent.replace(/(?<=\d),(?=\d)/g, "");
 			const request = run.requestOf(i);
 			const bytes = request && / len (\d+)/.exec(request.line)?.[1];
-			const named = [request?.target, kind === "cqe" && rest[1] > 0 && request?.operation === "send" ? `${rest[1]} byte` : undefined,
+			const named = [request?.target, kind === "cqe" && rest[1] > 0 && request?.operation === "send" ? `${rest[1]} ` : undefined,
 				kind === "sqe" && request?.operation === "send" ? `${bytes} byte` : undefined];
 			for (const name of named)
 				if (name && !words.includes(name)) missing.push(`event ${i + 1}, ${line}, does not name ${name}: ${words}`);
