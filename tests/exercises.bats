@@ -332,16 +332,16 @@ in_a_tree_of_its_own() {
 	two_at_a_time in_a_tree_of_its_own rot13 chat
 }
 
-@test "6.1 warn; what is not enough: at any time, for ever, and only once" {
-	two_at_a_time in_a_tree_of_its_own warn warn_at_any_time warn_once_only warn_for_ever
+# These wait even more: four at a time.
+some_of_day_6() {
+	case $1 in
+	one) two_at_a_time in_a_tree_of_its_own lifetime warn lifetime_late warn_at_any_time warn_for_ever lifetime_moved ;;
+	other) two_at_a_time in_a_tree_of_its_own rate rate_at_the_end ended_for_its_rate lifetime_with_a_reset one_rate warn_once_only ;;
+	esac
 }
 
-@test "6.2 rate; what is not enough: one for all together, a deadline for who waits for it, a rate at the end" {
-	two_at_a_time in_a_tree_of_its_own rate one_rate ended_for_its_rate rate_at_the_end
-}
-
-@test "6.3 lifetime; what is not enough: a timeout that is set for too late, a life that activity prolongs, a reset at its end" {
-	two_at_a_time in_a_tree_of_its_own lifetime lifetime_late lifetime_with_a_reset lifetime_moved
+@test "6.1 warn, 6.2 rate, 6.3 lifetime; and for each what is not enough" {
+	two_at_a_time some_of_day_6 one other
 }
 
 # numbers: of all exercises, one a line.
