@@ -478,7 +478,8 @@ const functions = async (page, file) => {
 		const { run } = document.querySelector(".ring-player").player;
 		return { by: [...run.requests.values()].map(({ by }) => by).filter(Boolean), functions: run.functions };
 	});
-	if (run.by.length === 0) return; /* recorded by a ringtrace that does not know */
+	check("functions", run.by.length > 0, `${file}: no event's function is known`);
+	if (run.by.length === 0) return;
 	for (const name of new Set(run.by))
 		check("functions", name in run.functions, `${file}: nothing leads to the source of ${name}()`);
 	await page.evaluate(() => {
