@@ -405,8 +405,8 @@ static void on_recv(unsigned slot, const struct io_uring_cqe *cqe)
 }
 
 /*
- * fstat(2) and not a request: the file is open, so what it returns is in memory, and the call
- * doesn't wait. A statx of the ring always goes to a worker thread.
+ * fstat(2) and not a request: the file is open, so a local file system has what it returns in
+ * memory, and the call doesn't wait. A statx of the ring always goes to a worker thread.
  */
 static void on_open(unsigned slot, int result)
 {

@@ -71,7 +71,7 @@ static void be_stubborn(unsigned i)
 	while (send(gone.fd, "x", 1, MSG_NOSIGNAL) == 1)
 		if (poll(&gone, 1, STAY_WAIT_MS) > 0)
 			break;
-	late_ns = clock_ns() - sent_ns[i] - 2 * limit_ms * NS_PER_MS;
+	late_ns = clock_ns() - sent_ns[i] - 2LL * limit_ms * NS_PER_MS;
 	if (late_ns < 0)
 		error(EXIT_FAILURE, 0, "cut off %lld us too early", -late_ns / 1000);
 	printf("cut off %lld us after the second limit\n", late_ns / 1000);

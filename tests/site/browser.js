@@ -221,7 +221,7 @@ const captions = async (page, file) => {
 			const words = player.says.querySelector(".sentence").textContent.replace(/(?<=\d),(?=\d)/g, "");
 			const request = run.requestOf(i);
 			const bytes = request && / len (\d+)/.exec(request.line)?.[1];
-			const named = [request?.target, kind === "cqe" && rest[1] > 0 && request?.operation === "send" ? `${rest[1]} byte` : undefined,
+			const named = [request?.target, kind === "cqe" && rest[1] > 0 && request?.operation === "send" ? `${rest[1]} ` : undefined,
 				kind === "sqe" && request?.operation === "send" ? `${bytes} byte` : undefined];
 			for (const name of named)
 				if (name && !words.includes(name)) missing.push(`event ${i + 1}, ${line}, does not name ${name}: ${words}`);
@@ -478,7 +478,8 @@ const functions = async (page, file) => {
 		const { run } = document.querySelector(".ring-player").player;
 		return { by: [...run.requests.values()].map(({ by }) => by).filter(Boolean), functions: run.functions };
 	});
-	if (run.by.length === 0) return; /* recorded by a ringtrace that does not know */
+	check("functions", run.by.length > 0, `${file}: no event's function is known`);
+	if (run.by.length === 0) return;
 	for (const name of new Set(run.by))
 		check("functions", name in run.functions, `${file}: nothing leads to the source of ${name}()`);
 	await page.evaluate(() => {
