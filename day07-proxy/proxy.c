@@ -586,12 +586,12 @@ static void parse_options(int argc, char **argv)
 		      entries);
 	if (optind == argc)
 		usage_error("HOST:PORT, the server to connect to, is missing");
-	connector_find(&upstream, argv[--argc]);
-	connect_limit.tv_sec = options.connect_ms / upstream.count / 1000;
-	connect_limit.tv_nsec = options.connect_ms / upstream.count % 1000 * NS_PER_MS;
-	options.port = option_port(argc, argv, DEFAULT_PORT);
+	options.port = option_port(--argc, argv, DEFAULT_PORT);
 	if (options.buffers & (options.buffers - 1))
 		usage_error("--buffers: %u is not a power of two", options.buffers);
+	connector_find(&upstream, argv[argc]);
+	connect_limit.tv_sec = options.connect_ms / upstream.count / 1000;
+	connect_limit.tv_nsec = options.connect_ms / upstream.count % 1000 * NS_PER_MS;
 	options.slots = descriptors_allow_for(options.slots, 2, 0);
 }
 

@@ -511,10 +511,11 @@ exchange_ms() {
 }
 
 @test "day 7: a client that has its EOF coming gets all of it, however slowly it reads, and whoever is silent meanwhile" {
-	start_upstream --send 2000000
+	BYTES=$(scaled 2000000)
+	start_upstream --send "$BYTES"
 	start_proxy --idle 200
-	hears 'sent 0, received 2000000, then EOF(, then reset)?' client --pace 500 --then hold
-	upstream_hears 'sent 2000000, received 0, then (EOF|reset)'
+	hears "sent 0, received $BYTES, then EOF(, then reset)?" client --pace 500 --then hold
+	upstream_hears "sent $BYTES, received 0, then (EOF|reset)"
 	stop_clean
 }
 
