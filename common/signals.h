@@ -24,7 +24,8 @@ void signals_prepare_read(struct io_uring *ring, __u64 user_data);
  * For the result of that read: the signal's number, or 0 if there's nothing to do. That's so after
  * a transient error, and for a SIGINT or SIGTERM within 100 ms of the first one, which repeats it.
  * One that comes later ends the program at once, as if it had never been blocked. After a fatal
- * error it prints the reason and exits with status 1. Prepare the next read in any case.
+ * error it prints the reason and exits with status 1. Prepare the next read, unless the program's
+ * last pass is under way.
  */
 int signals_on_read(int result);
 

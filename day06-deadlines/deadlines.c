@@ -1,9 +1,8 @@
 /*
  * Day 6: day 5's echo server, which waits for no client for ever, and shuts down cleanly.
  *
- * A timeout is a request, and one of them serves every connection: a list holds them in the order
- * in which they were last active, and the timeout is for the first. A client that is silent for too
- * long is sent its EOF. When the program ends, every client is, in the same way.
+ * A timeout is a request. One is enough, for the first of a list of all connections by their last
+ * activity. A silent client is sent its EOF. When the program ends, every client is, the same way.
  *
  * Needs: Linux 6.1.
  * Run:   make day06 && ./day06/deadlines --idle 5000
@@ -230,7 +229,8 @@ static void prepare_close(unsigned slot)
 	slot_list_remove(&by_activity, slot);
 }
 
-/* For the oldest connection. The next one will be for whichever is the oldest by then. */
+/* For the oldest connection. When it completes, the next one is for whichever is the oldest then.
+ */
 static void prepare_deadline(void)
 {
 	unsigned oldest = slot_list_first(&by_activity);
@@ -249,9 +249,8 @@ static void prepare_deadline(void)
  * The guarantee: a connection that holds no buffer has a receive in flight, from the ring or, if
  * the ring is empty, into its own buffer. So no client can make another one wait by holding
  * buffers. A connection that does hold some has a send in flight, whose completion leads back here.
- * One that has nothing in flight has sent all that it had to send. If it hasn't reached EOF, it is
- * ending: then comes the shutdown, and the client is read from until its EOF, because closing a
- * socket with unread bytes resets the connection, which could destroy what was sent last.
+ * One that has nothing in flight has sent all that it had to send. If it hasn't reached EOF, it's
+ * ending: it is shut down, then read until its EOF, since a close with unread bytes is a reset.
  */
 static void advance(unsigned slot)
 {
@@ -386,8 +385,9 @@ static void end(unsigned slot)
 }
 
 /*
- * A silent client is ended, or cut off if it's ending. A send in flight hides one that takes bytes
- * slowly: it waits until much of the buffer is free. Prepared again, it takes what room there is.
+ * A silent client is ended. One that has a send in flight may be taking bytes, so slowly that the
+ * send, which waits until much of the socket's buffer is free, hasn't heard of it. A send that is
+ * cancelled and prepared again takes what room there is. One that has been ended is cut off.
  */
 static void on_silence(unsigned slot)
 {

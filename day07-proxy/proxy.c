@@ -59,8 +59,8 @@ struct connection {
 	bool sending;	/* a send is in flight, or the shutdown */
 	bool eof;	/* nothing more will be received: EOF, or an error */
 	bool ending;	/* the program ends, and the pair has nothing left to send */
-	bool shut_down; /* the shutdown is prepared: what the other end receives is discarded */
-	bool failed;	/* an error has ended it: the other end gets a reset instead of the EOF */
+	bool shut_down; /* it gets its EOF, or has it: what the other end receives is discarded */
+	bool failed;	/* an error has ended it: the other end gets a reset instead of its EOF */
 	unsigned slow;	/* of a client: how many limits its pair has passed with a send in flight */
 
 	struct buffer_queue queue;	/* to send: the other end has received it */
@@ -105,9 +105,7 @@ static unsigned client_of(unsigned slot)
 /* Nothing more comes from it, and nothing more goes to it. */
 static void fail(unsigned slot)
 {
-	struct connection *connection = &connections[slot];
-
-	connection->failed = connection->eof = connection->shut_down = true;
+	connections[slot].failed = connections[slot].eof = true;
 }
 
 /* The client has been accepted and is owed an answer: if there can't be any, that is a reset. */
@@ -231,16 +229,17 @@ static void prepare_reset(unsigned slot)
 }
 
 /*
- * Each end has had its shutdown, or is reset here, so no kernel makes it wait. With the client's
- * close the pair's memory is free, because the kernel may give the slot to the next client before
- * we reap that close. So the upstream's slot is closed first, while the client's is still taken.
+ * An end that has had its EOF isn't reset, because that could destroy what it hasn't read yet. With
+ * the client's close the pair's memory is free: the kernel may give the slot to the next client
+ * before we reap that close. So the upstream's is closed first, while the client's is still taken.
  */
 static void prepare_close(unsigned slot)
 {
 	struct io_uring_sqe *sqe;
 
 	ring_make_room(&ring, 2);
-	if (connections[slot].failed || connections[other_end(slot)].failed)
+	if (!connections[slot].shut_down &&
+	    (connections[slot].failed || connections[other_end(slot)].failed))
 		prepare_reset(slot);
 	sqe = ring_get_sqe(&ring);
 	io_uring_prep_close_direct(sqe, slot);
@@ -277,9 +276,9 @@ static void advance_end(unsigned slot)
 		count.pauses += other->queue.count >= PAUSE_BUFFERS;
 	}
 
-	if (connection->sending || connection->shut_down || other->receiving || other->failed)
+	if (connection->sending || connection->shut_down || connection->failed)
 		return;
-	if (other->eof || connection->ending)
+	if (!other->receiving && !other->failed && (other->eof || connection->ending))
 		prepare_shutdown(slot);
 }
 
@@ -326,7 +325,7 @@ static void on_connect(unsigned slot, int result)
 	if (result == 0)
 		result = io_uring_register_files_update(&ring, slot, &connection->fd, 1);
 	connection->open = result > 0;
-	close(connection->fd); /* which is one of two names by now, or one of none */
+	close(connection->fd); /* the slot keeps the socket open, if it has it */
 
 	if (result < 0 && wanted && connection->address->ai_next)
 		prepare_connect(slot, connection->address->ai_next);
@@ -343,7 +342,7 @@ static void on_recv(unsigned slot, const struct io_uring_cqe *cqe)
 
 	if (!(cqe->flags & IORING_CQE_F_MORE))
 		connection->receiving = connection->cancelled = false;
-	if (cqe->res > 0 && !other->shut_down) {
+	if (cqe->res > 0 && !other->shut_down && !other->failed) {
 		record_activity(slot);
 		count.bytes += (unsigned)cqe->res;
 		buffer_queue_append(&other->queue, &buffers, number, (unsigned)cqe->res);
@@ -389,6 +388,7 @@ static void on_cancel(unsigned slot, int result)
 static void on_shutdown(unsigned slot, int result)
 {
 	connections[slot].sending = false;
+	connections[slot].shut_down = result == 0;
 	if (result < 0)
 		fail(slot);
 	advance(slot);

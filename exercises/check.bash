@@ -46,6 +46,7 @@ ending() {
 }
 
 UNDER=() # what a program is run under
+TO=()    # where a proxy connects to
 
 # with_fault FAULT: from here on something in their use of the ring goes wrong, see tests/inject.c.
 with_fault() {
@@ -91,7 +92,7 @@ count_enters() {
 # serve ARG...: starts the program as a server on a free port. Sets SERVER, its process, and PORT.
 serve() {
 	: >"$OUT"
-	"${UNDER[@]}" "$PROGRAM" "$@" 0 >"$OUT" 2>"$ERR" &
+	"${UNDER[@]}" "$PROGRAM" "$@" 0 "${TO[@]}" >"$OUT" 2>"$ERR" &
 	SERVER=$!
 	wait_until listens || missing "your program does not say 'listening on ADDRESS:PORT' within 5 s."
 	PORT=$(sed -n 's/^listening on .*:\([0-9]*\)$/\1/p' "$OUT")
@@ -198,4 +199,46 @@ say() {
 # is_ended FD: the server says no more, and ends the connection in order within 3 s.
 is_ended() {
 	[ -z "$(timeout --foreground 3 cat <&"$1" 2>/dev/null || echo "it is not")" ]
+}
+
+# start_upstream [OPTION]...: a server of tests/upstream.c, for a proxy; sets UPSTREAM, its process, and UPSTREAM_PORT.
+start_upstream() {
+	start_upstream_at 0 "$@"
+}
+
+# start_upstream_at PORT [OPTION]...
+start_upstream_at() {
+	: >"$SCRATCH/upstream"
+	./build/tests/upstream "${@:2}" "$1" >"$SCRATCH/upstream" 2>&1 &
+	UPSTREAM=$!
+	disown "$UPSTREAM" # bash would say that it was killed
+	until grep -q '^listening' "$SCRATCH/upstream" || ! kill -0 "$UPSTREAM" 2>/dev/null; do
+		sleep 0.02
+	done
+	UPSTREAM_PORT=$(sed -n 's/^listening on .*:\([0-9]*\)$/\1/p' "$SCRATCH/upstream")
+	mv "$SCRATCH/upstream" "$SCRATCH/upstream.$UPSTREAM"
+}
+
+# end_upstream: nobody listens on its port any more.
+end_upstream() {
+	kill -KILL "$UPSTREAM"
+	while kill -0 "$UPSTREAM" 2>/dev/null; do
+		sleep 0.02
+	done
+}
+
+# serve_to [OPTION]... HOST:PORT...: starts the program as a proxy on a free port, like serve.
+serve_to() {
+	local options=()
+
+	while [[ $1 == --* ]]; do
+		options+=("$1" "$2")
+		shift 2
+	done
+	TO=("$@")
+	serve "${options[@]}"
+}
+
+serve_to_upstream() {
+	serve_to "$@" "127.0.0.1:$UPSTREAM_PORT"
 }

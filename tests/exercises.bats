@@ -21,12 +21,14 @@ setup() {
 make_tree() {
 	cd "$BATS_TEST_DIRNAME/.." || return
 	TREE=$BATS_TEST_TMPDIR/$1
-	mkdir -p "$TREE/build/tests" "$TREE/tools" "$TREE/tests"
+	mkdir -p "$TREE"/build/{tests,bench} "$TREE/tools" "$TREE/tests" "$TREE/bench"
 	cp -a Makefile LICENSE README.md common exercises exercise ringtrace day0[1-9]-* "$TREE"
-	cp -a tests/{peer,connect,inject}.c "$TREE/tests"
+	cp -a tests/{peer,connect,upstream,inject}.c "$TREE/tests"
 	cp -a tools/ringtrace "$TREE/tools"
+	cp -a bench/histogram.[ch] "$TREE/bench" # ringtrace's, too
+	cp -a build/bench/histogram.* "$TREE/build/bench"
 	cp -a build/flags build/common build/tools build/libringtrace.so "$TREE/build"
-	cp -a build/tests/{peer,connect,inject}* "$TREE/build/tests"
+	cp -a build/tests/{peer,connect,upstream,inject}* "$TREE/build/tests"
 	cd "$TREE" || return
 }
 
@@ -301,6 +303,26 @@ rate_at_the_end() {
 		"at SIGTERM a client should get what was received, without waiting for its rate; it got 4096 of 12288 bytes"
 }
 
+lifetime() {
+	stands 6.3 "there's no option '--lifetime MS' yet."
+}
+
+lifetime_late() {
+	half 6.3 's/since_ns = oldest == by_age.none \? now_ns : (.*);/since_ns = \1;/
+		s/if \(options.lifetime_ms && next/if (options.lifetime_ms \&\& slot_list_first(\&by_age) != by_age.none \&\& next/' \
+		"with --lifetime 1000, a silent client should have had its EOF by now, after "
+}
+
+lifetime_moved() {
+	half 6.3 '/^static void record_activity/,/^}/s/^\t(connections\[slot\].)slow = 0;/&\n\t\1born_ns = now_ns;/' \
+		"with --lifetime 1000, "
+}
+
+lifetime_with_a_reset() {
+	half 6.3 '/^static void end_too_old/,/^}/s/\tend\(oldest\);/{\n\t\t\tend(oldest);\n\t\t\tconnections[oldest].eof = true;\n\t\t}/' \
+		"a client that's still sending when its life is over shouldn't be reset"
+}
+
 in_a_tree_of_its_own() {
 	make_tree "$1"
 	"$1"
@@ -310,12 +332,16 @@ in_a_tree_of_its_own() {
 	two_at_a_time in_a_tree_of_its_own rot13 chat
 }
 
-@test "6.1 warn; what is not enough: at any time, for ever, and only once" {
-	two_at_a_time in_a_tree_of_its_own warn warn_at_any_time warn_once_only warn_for_ever
+# These wait even more: four at a time.
+some_of_day_6() {
+	case $1 in
+	one) two_at_a_time in_a_tree_of_its_own lifetime warn lifetime_late warn_at_any_time warn_for_ever lifetime_moved ;;
+	other) two_at_a_time in_a_tree_of_its_own rate rate_at_the_end ended_for_its_rate lifetime_with_a_reset one_rate warn_once_only ;;
+	esac
 }
 
-@test "6.2 rate; what is not enough: one for all together, a deadline for who waits for it, a rate at the end" {
-	two_at_a_time in_a_tree_of_its_own rate one_rate ended_for_its_rate rate_at_the_end
+@test "6.1 warn, 6.2 rate, 6.3 lifetime; and for each what is not enough" {
+	two_at_a_time some_of_day_6 one other
 }
 
 # numbers: of all exercises, one a line.
@@ -683,4 +709,39 @@ is_gone() {
 	[[ $output != *$'\e'* ]]
 	run env -u NO_COLOR TERM=dumb script -qec ./exercise /dev/null
 	[[ $output != *$'\e'* ]]
+}
+
+log() {
+	stands 7.1 "when a client has sent 300 bytes and got 1000 there should be the line 'closed: 300 from the client, 1000 from the upstream'."
+}
+
+log_at_the_first_eof() {
+	half 7.1 's/client->failed \|\| server->failed/server->eof \&\& client->failed/' \
+		"when the upstream resets after 1000 bytes the line should be 'reset: 300 from the client, 1000 from the upstream'; it is "
+}
+
+take_turns() {
+	stands 7.2 "it doesn't take two upstreams yet, or --help doesn't say so (HOST:PORT...)."
+}
+
+turns_without_a_next() {
+	half 7.2 's/\+\+connection->tried < upstream_count/false/' \
+		"when the second of three is gone, the third takes its turn"
+}
+
+dead_upstream() {
+	stands 7.3 "there is no option '--retry MS' yet."
+}
+
+all_try_at_once() {
+	half 7.3 '/return false;/,/return true;/s/^\tretry_ns = .*//' "while one tries again a client should be reset at once"
+}
+
+leaving_is_a_failure() {
+	half 7.3 's/else if \(wanted \&\& connection->failed/else if (connection->failed/' \
+		"clients that leave while connecting are no failure of the upstream"
+}
+
+@test "7.1 log, 7.2 take turns, 7.3 a dead upstream; what is not enough: the wrong word, no next one, all at once, who leaves" {
+	two_at_a_time in_a_tree_of_its_own log dead_upstream take_turns all_try_at_once turns_without_a_next leaving_is_a_failure log_at_the_first_eof
 }

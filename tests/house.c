@@ -31,7 +31,10 @@ static void *print_lines(void *name)
 		output_line("%s: line %lu of its own", (char *)name, i);
 		output_error(0, 0, "%s: line %lu of its own", (char *)name, i);
 	}
-	memory_map(1, 1);
+	for (unsigned long i = 0; i < 3; i++)
+		memory_map(1, 1);
+	if (memory_mapped() != 3)
+		abort(); /* another thread's memory was counted, too */
 	return NULL;
 }
 

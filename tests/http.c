@@ -347,7 +347,7 @@ static unsigned below(unsigned limit)
 	state ^= state << 13;
 	state ^= state >> 7;
 	state ^= state << 17;
-	return (unsigned)(state >> 32) % limit;
+	return limit > 0 ? (unsigned)(state >> 32) % limit : 0;
 }
 
 /* Takes out a few bytes, and puts others in: one at random, a piece from above, or nothing. */

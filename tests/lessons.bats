@@ -350,7 +350,7 @@ fenced() {
 
 	for drawing in day0*-*/*.svg; do
 		echo "$drawing"
-		grep -qE "^!\[[^]]{12,}\]\(${drawing#*/}\)$" "${drawing%/*}/README.md"
+		tr '\n' ' ' <"${drawing%/*}/README.md" | grep -qE "!\[[^]]{12,}\]\(${drawing#*/}\) "
 		text=$(<"$drawing")
 		for what in 'viewBox="0 0 400 ' 'role="img"' '<title id="title">' '<desc id="desc">' '@media (prefers-color-scheme: dark)'; do
 			[[ "$text" == *"$what"* ]]
@@ -445,6 +445,10 @@ links() {
 		[ "$header" != common/names.h ] || continue # probe's alone, which is a tool
 		files=(day0[1-9]-*/*.c)
 		day=$(grep -l "\"$header\"" "${files[@]}" | head -n 1)
+		if [ -z "$day" ]; then # a part of another part, which has to name it
+			grep -qF "](../$header)" docs/install.md
+			continue
+		fi
 		grep -q "^| $((10#${day:3:2})) | \[${header#common/}\](../$header) |" docs/install.md || { echo "$header: from $day on"; false; }
 	done
 }

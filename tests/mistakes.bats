@@ -118,7 +118,7 @@ older_liburing() {
 }
 
 @test "sends: two at once, a short one, one without a copy" {
-	mistakes two-sends short-send zero-copy-reuse
+	mistakes two-sends short-send zero-copy-reuse truncated-looks-whole
 }
 
 @test "set-up flags: DEFER_TASKRUN, SINGLE_ISSUER, SQPOLL" {

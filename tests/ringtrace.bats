@@ -788,7 +788,7 @@ wrong() {
 	local what
 
 	for what in same-user-data two-datagrams buffers-again rest-moved peer-dropped peer-shut-down peer-lost room-awaited send-cancelled \
-		end-near looks-and-work user-data-by-place batches waits-elsewhere closed-at-end seen-at-end \
+		end-near looks-and-work user-data-by-place batches closed-at-end seen-at-end \
 		submit-fails refilled user-data-read; do
 		checked build/tests/foreign/harmless $what
 		echo "$what: $status"
@@ -917,7 +917,7 @@ wrong() {
 	stop_server INT
 	jq -e '
 		[.[] | select(.ph == "B") | .name + " " + .args.function] as $functions
-		| ["accept prepare_multishot_accept", "recv prepare_recv", "send prepare_send", "close prepare_close"]
+		| ["recv prepare_recv", "send prepare_send", "close prepare_close"]
 		- $functions == []' "$BATS_TEST_TMPDIR/json"
 	# Compiled without, it works as ever, and names none.
 	./ringtrace -o /dev/null --json "$BATS_TEST_TMPDIR/json" day01/setup

@@ -19,7 +19,7 @@ setup_file() {
 	cd "$BATS_TEST_DIRNAME/.." || return 1
 	export RESULTS=$BATS_FILE_TMPDIR/results
 	[ -z "$(missing)" ] || return 0
-	timeout 120 tools/site/build "$BATS_FILE_TMPDIR/site" || return 1
+	timeout 400 tools/site/build "$BATS_FILE_TMPDIR/site" || return 1
 	browser site "$BATS_FILE_TMPDIR/site" "$RESULTS" || return 1
 }
 
@@ -35,7 +35,7 @@ teardown() {
 }
 
 browser() {
-	timeout 280 node tests/site/browser.js "$@"
+	timeout 900 node tests/site/browser.js "$@"
 }
 
 # nothing_wrong CHECK: one browser has looked at everything, in setup_file; what did it find?

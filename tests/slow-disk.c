@@ -28,6 +28,7 @@ static int fuse_fd;
 static const char *folder;
 static long delay_ms;
 static unsigned long file_bytes;
+static volatile sig_atomic_t ending;
 
 static void answer(const struct fuse_in_header *in, int error_number, const void *data,
 		   size_t length)
@@ -126,8 +127,16 @@ static void on_request(const struct fuse_in_header *in, const void *data)
 static void end(int number)
 {
 	(void)number;
-	umount2(folder, MNT_DETACH);
-	_exit(EXIT_SUCCESS);
+	ending = 1;
+}
+
+/* Without SA_RESTART: the read that waits for a request is to end. */
+static void end_by_signals(void)
+{
+	const struct sigaction action = {.sa_handler = end};
+
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
 }
 
 static void mount_it(void)
@@ -147,20 +156,21 @@ static void mount_it(void)
 int main(int argc, char **argv)
 {
 	static char request[REQUEST_BYTES];
-	ssize_t got;
 
 	if (argc != 4)
 		error(2, 0, "MS BYTES FOLDER");
 	delay_ms = atol(argv[1]);
 	file_bytes = strtoul(argv[2], NULL, 10);
 	folder = argv[3];
-	signal(SIGTERM, end);
-	signal(SIGINT, end);
+	end_by_signals();
 	mount_it();
 	puts("ready");
 	fflush(stdout);
-	while ((got = read(fuse_fd, request, sizeof(request))) > 0 || errno == EINTR)
-		if (got > 0)
+	while (!ending)
+		if (read(fuse_fd, request, sizeof(request)) > 0)
 			on_request((const void *)request, request + sizeof(struct fuse_in_header));
-	return EXIT_SUCCESS; /* unmounted by somebody else */
+		else if (errno == ENODEV) /* somebody else has unmounted it */
+			break;
+	umount2(folder, MNT_DETACH);
+	return EXIT_SUCCESS;
 }

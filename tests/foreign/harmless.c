@@ -342,24 +342,6 @@ static void arm_in_batches(void)
 	io_uring_submit(&ring);
 }
 
-static void *submit_later(void *unused)
-{
-	usleep(50000);
-	io_uring_submit(&ring);
-	return unused;
-}
-
-/* One thread prepares and submits, another one waits. */
-static void wait_in_another_thread(void)
-{
-	pthread_t submitter;
-
-	io_uring_prep_nop(io_uring_get_sqe(&ring));
-	pthread_create(&submitter, NULL, submit_later, NULL);
-	completion();
-	pthread_join(submitter, NULL);
-}
-
 static void close_and_leave(void)
 {
 	prepare_poll(1);
@@ -442,7 +424,6 @@ int main(int argc, char **argv)
 		{"user-data-in-threads", number_by_place_in_two_threads},
 		{"buffers-again", register_buffers_again},
 		{"batches", arm_in_batches},
-		{"waits-elsewhere", wait_in_another_thread},
 		{"closed-at-end", close_and_leave},
 		{"seen-at-end", see_and_leave},
 		{"submit-fails", fail_to_submit},

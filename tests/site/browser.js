@@ -45,7 +45,7 @@ const kindsOf = (files) => {
 const tab = async (name, options = {}) => {
 	const context = await browser.newContext({ viewport: WIDE, reducedMotion: "reduce", ...options });
 	const page = await context.newPage();
-	page.setDefaultTimeout(20000);
+	page.setDefaultTimeout(60000);
 	page.on("console", (message) => {
 		if (message.type() === "error") complain(name, `${page.url()}: ${message.text()}`);
 	});
@@ -155,7 +155,7 @@ const plays = async (page, file) => {
 	});
 	await page.emulateMedia({ reducedMotion: "reduce" });
 	const lines = fs.readFileSync(path.join(path.dirname(file), "run.txt"), "utf8");
-	const sum = (column) => [...lines.matchAll(/^ {2}[a-z_]+ +(\d+) +(\d+)/gm)]
+	const sum = (column) => [...lines.matchAll(/^ {2}[a-z_0-9]+ +(\d+) +(\d+)/gm)]
 		.reduce((total, row) => total + Number(row[column]), 0);
 	const has = await counts(page);
 	check("plays", has.sqes > 0 && has.sqes === sum(1), `${file}: ${has.sqes} SQEs, and ringtrace: ${sum(1)}`);
@@ -306,7 +306,7 @@ const labels = async (page, file) => {
 		const { player } = document.querySelector(".ring-player");
 		const covered = new Set();
 		const { length } = player.run.events;
-		for (let i = 0; i < length; i += Math.ceil(length / 60)) {
+		for (let i = 0; i < length; i += Math.ceil(length / 30)) {
 			player.seek(i);
 			for (const span of player.root.querySelectorAll(".lanes .span")) {
 				const label = span.querySelector("text")?.getBBox();

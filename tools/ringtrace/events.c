@@ -694,15 +694,17 @@ static const char *name_kept(const char *name)
 		char text[];
 	} * names;
 	struct name *known = names;
+	size_t size;
 
 	while (known && strcmp(known->text, name) != 0)
 		known = known->next;
 	if (known)
 		return known->text;
-	known = allocate(sizeof(*known) + strlen(name) + 1);
+	size = strlen(name) + 1;
+	known = allocate(sizeof(*known) + size);
 	known->next = names;
 	names = known;
-	strcpy(known->text, name);
+	memcpy(known->text, name, size);
 	return known->text;
 }
 

@@ -409,6 +409,16 @@ static void lend_buffers(const struct event *event)
 	}
 }
 
+/* The function that has prepared a request, as one more element, if it's known. */
+static struct text by(const struct request *request)
+{
+	struct text element = {.length = 0};
+
+	if (request->function)
+		text_add(&element, ",\"%s\"", request->function);
+	return element;
+}
+
 static void on_sqe(const struct event *event)
 {
 	const struct request *request = event->request;
@@ -419,9 +429,10 @@ static void on_sqe(const struct event *event)
 	}
 	total.sqes++;
 	progress_of(event->ring)->sq.tail++;
-	item(event->time, event->ring, "sqe", line.data, ",%llu,\"%s\",\"%s\",\"%s\"]",
+	item(event->time, event->ring, "sqe", line.data, ",%llu,\"%s\",\"%s\",\"%s\"%s]",
 	     (unsigned long long)request->serial, operation_name(request->sqe.opcode),
-	     target_name(request->target).data, is_multishot(&request->sqe) ? "m" : "");
+	     target_name(request->target).data, is_multishot(&request->sqe) ? "m" : "",
+	     by(request).data);
 	lend_buffers(event);
 }
 

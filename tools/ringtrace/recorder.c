@@ -547,7 +547,8 @@ static void look_for_a_stream(const struct ring_state *state, const struct io_ur
 		record_write(RECORD_STREAM, state->number, (uint32_t)sqe->fd, 0, NULL, 0);
 }
 
-extern void *__libc_stack_end; /* where the first thread's stack has begun */
+/* Where the first thread's stack has begun; glibc's. */
+extern void *__libc_stack_end __attribute__((weak)); /* NOLINT(bugprone-reserved-identifier) */
 
 /*
  * Where a function that has returned had its variables. Known of the first thread, whose stack
@@ -555,7 +556,7 @@ extern void *__libc_stack_end; /* where the first thread's stack has begun */
  */
 static bool points_below_stack(const struct io_uring_sqe *sqe)
 {
-	uintptr_t top = (uintptr_t)__libc_stack_end;
+	uintptr_t top = &__libc_stack_end ? (uintptr_t)__libc_stack_end : 0;
 
 	return thread == process && stack < top && top - stack < STACK_SIZE && sqe->addr < stack &&
 	       top - sqe->addr < STACK_SIZE;
@@ -1237,9 +1238,8 @@ static const char *preparing_function(void)
 {
 	for (unsigned i = MIN(depth, DEEPEST); i > 0; i--) {
 		const char *name = function_name(functions[i - 1]);
-		size_t length = name ? strlen(name) : 0;
 
-		if (name && (length < 7 || strcmp(name + length - 7, "get_sqe") != 0))
+		if (name && !strstr(name, "get_sqe"))
 			return name;
 	}
 	return NULL;
@@ -1266,6 +1266,7 @@ static void name_sqes(void)
 	}
 }
 
+/* NOLINTBEGIN(bugprone-reserved-identifier) */
 void __cyg_profile_func_enter(void *function, void *caller);
 void __cyg_profile_func_exit(void *function, void *caller);
 
@@ -1302,6 +1303,7 @@ __attribute__((no_instrument_function)) void __cyg_profile_func_exit(void *funct
 	inside = false;
 	errno = saved_errno;
 }
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 /* The beginning and the end of the process, and its doubling */
 

@@ -179,17 +179,25 @@ end
 
 -- ---- Tables ----
 
--- On a phone a row is a list, in which each cell says what its column is.
+-- On a phone a row is a list, in which each cell says what its column is. Where the first cell is empty, the one above
+-- goes on, and in a list that has to be said.
 local function label_cells(element)
-	local heads = {}
+	local heads, above = {}, nil
 	for _, cell in ipairs(element.head.rows[1] and element.head.rows[1].cells or {}) do
 		table.insert(heads, pandoc.utils.stringify(cell.contents))
 	end
-	for number, row in ipairs(element.bodies[1].body) do
+	for _, row in ipairs(element.bodies[1].body) do
 		for i, cell in ipairs(row.cells) do
 			cell.attr = pandoc.Attr("", {}, heads[i] and heads[i] ~= "" and { ["data-label"] = heads[i] } or {})
 		end
+		local first = row.cells[1]
+		if #first.contents > 0 then
+			above = first.contents
+		elseif above then
+			first.contents = { pandoc.Plain({ pandoc.Span(pandoc.utils.blocks_to_inlines(above), pandoc.Attr("", { "again" })) }) }
+		end
 	end
+	if #element.colspecs >= 4 then element.attr = pandoc.Attr("", { "wide" }) end
 	return element
 end
 
@@ -439,9 +447,21 @@ local function document(anchor, heading, text)
 end
 
 -- A row leads to what its first link leads to, if that is in its page; or else it can be linked to itself.
-local rows = {}
+local function cells_of(row)
+	return row.cells:map(function(cell) return pandoc.utils.stringify(cell.contents) end)
+end
+
+local function text_of(block)
+	if block.t ~= "Table" then return pandoc.utils.stringify(block) end
+	local rows = block.bodies[1].body:map(function(row) return table.concat(cells_of(row), " ") end)
+	return table.concat(rows, ". ")
+end
+
+local rows, first_cell = {}, ""
 local function write_row(row, anchor, heading)
-	local cells = row.cells:map(function(cell) return pandoc.utils.stringify(cell.contents) end)
+	local cells = cells_of(row)
+	if cells[1] == "" then cells[1] = first_cell end
+	first_cell = cells[1]
 	local id = anchor_of(cells[1])
 	for _, cell in ipairs(row.cells) do
 		pandoc.walk_block(pandoc.Div(cell.contents), { Link = function(found)
@@ -472,7 +492,7 @@ local function write_documents(blocks)
 		elseif block.t == "CodeBlock" then
 			if #block.text < 2000 and not (block.classes[1] or ""):match("^c") then table.insert(text, block.text) end
 		elseif block.t ~= "RawBlock" then
-			table.insert(text, pandoc.utils.stringify(block))
+			table.insert(text, text_of(block))
 		end
 	end
 	flush()

@@ -693,7 +693,9 @@
 			add(chip, "rect", { class: "mark", x: 6, y: 7, width: 5, height: 20, rx: 2.5 });
 			add(chip, "title", {}, capital(what(this.run, request)));
 			const name = add(chip, "text", { class: "operation", x: 18, y: 22 }, request.label);
-			add(name, "tspan", { class: "target", dx: 6 }, request.target);
+			const room = (width - (request.multishot ? 52 : 24)) / 7.4 - request.label.length;
+			const target = request.target.replace(/^ring \d+ /, "");
+			add(name, "tspan", { class: "target", dx: 6 }, target.length > room ? target.replace(/^\w+ /, "") : target);
 			if (request.multishot)
 				add(chip, "text", { class: "given", x: width - 8, y: 22 }, `×${given}`);
 		}
@@ -1006,7 +1008,7 @@
 			this.id = `ring-player-${++players}`;
 			this.current = this.run.telling;
 			this.speed = 1;
-			this.step = this.pace();
+			this.setPace();
 			this.choice = undefined;
 			this.playing = false;
 			this.build();
@@ -1015,11 +1017,12 @@
 			this.followAddress();
 		}
 
-		/* How long a distance of 1 lasts. */
-		pace() {
+		/* How long a distance of 1 lasts, and a chapter's sentence. */
+		setPace() {
 			const { at, chapters } = this.run;
-			const talking = Math.min(chapters.length * CHAPTER_MILLISECONDS, RUN_MILLISECONDS * 0.6);
-			return Math.min(MOST_STEP_MILLISECONDS, (RUN_MILLISECONDS - talking) / Math.max(1, at.at(-1)));
+			this.reading = Math.min(CHAPTER_MILLISECONDS, RUN_MILLISECONDS * 0.6 / chapters.length);
+			const rest = RUN_MILLISECONDS - chapters.length * this.reading;
+			this.step = Math.min(MOST_STEP_MILLISECONDS, rest / Math.max(1, at.at(-1)));
 		}
 
 		build() {
@@ -1378,7 +1381,7 @@
 				if (chapter) {
 					[due] = chapter;
 					this.position = this.run.at[due];
-					reading = now + CHAPTER_MILLISECONDS / this.speed;
+					reading = now + this.reading / this.speed;
 				}
 				const { position } = this;
 				if (due === this.current + 1) this.stepForward();
