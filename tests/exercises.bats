@@ -378,6 +378,35 @@ hidden_undecoded() {
 	two_at_a_time in_a_tree_of_its_own hidden hidden_undecoded listing cache
 }
 
+pin() {
+	stands 9.1 "your program does not say 'listening on ADDRESS:PORT' within 5 s."
+}
+
+pin_anywhere() {
+	half 9.1 's/while \(!CPU_ISSET\(cpu, &allowed\) \|\| left-- > 0\)/while (left-- > 0)/' "under taskset -c"
+}
+
+no_lock() {
+	stands 9.2 "your program still locks: it calls pthread_mutex_lock."
+}
+
+no_lock_forgets() {
+	half 9.2 's/if \(print_again\)\n\t\tcollect/if (false)\n\t\tcollect/; s/^\t\tcollect\(\);$/\t\t;/' "a SIGUSR1 that comes while"
+}
+
+processes() {
+	stands 9.3 "with --threads 3 the server should start 3 processes; it has 0."
+}
+
+processes_keep_sockets() {
+	half 9.3 's/if \(i != number\)/if (i == workers)/' "after a crash, every new client should be served"
+}
+
+@test "9.1 pin, and a look at which processors there are is needed; 9.2 no lock, and no signal is lost; 9.3 processes, and who closes what" {
+	command -v curl >/dev/null || skip "needs curl"
+	two_at_a_time in_a_tree_of_its_own pin pin_anywhere no_lock no_lock_forgets processes processes_keep_sockets
+}
+
 @test "there are three exercises a day, and each has its test here" {
 	run bash -c "./exercise | grep -oE '[1-9][.][1-9]  ' | tr -d ' '"
 	[ "$output" = "$(numbers)" ]
