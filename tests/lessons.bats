@@ -272,7 +272,8 @@ talk_as_in() {
 	for lesson in day0[3-9]-*/README.md; do
 		command=$(sed -n 's/^\$ \.\/ringtrace \(\.\/day0\)/\1/p' "$lesson")
 		[ -n "$command" ] || [[ $lesson != day0[3-6]* ]]
-		[ -n "$command" ] || continue
+		# Day 9's threads come in any order: tests/day09.bats looks for the lines.
+		[ -n "$command" ] && [[ $lesson != day09* ]] || continue
 		# shellcheck disable=SC2086 # the words of the command
 		start_server ./ringtrace -o "$BATS_TEST_TMPDIR/trace" $command 0
 		talk_as_in "$lesson"
