@@ -187,7 +187,7 @@ lint: ## check layout, and look for defects without running anything
 clean: ## remove everything that make built
 	rm -rf build $(DAYS) $(BENCH_PROGRAMS) $(SNIPPETS) $(MISTAKES) ringtrace
 
-help: ## this list; SANITIZE=1 with any of them: programs that check themselves
+help: ## this list; SANITIZE=1 or THREAD_SANITIZE=1 with any: programs that check themselves
 	@LC_ALL=C sed -n 's/^\([a-z$$(A-Z)-]*\):.* ## /\1\t/p' Makefile | sed 's/^$$(DAYS)\tdayNN: /day01 .. day09\t/' | \
 		expand -t 16
 .PHONY: clean help

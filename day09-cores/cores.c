@@ -574,7 +574,8 @@ static void report_counts(void)
 
 	pthread_mutex_lock(&copying);
 	threads[self].count = count;
-	if (++copies % options.threads == 0) /* NOLINT: there is at least one thread */
+	copies = copies + 1 < options.threads ? copies + 1 : 0;
+	if (copies == 0)
 		print_all_counts();
 	pthread_mutex_unlock(&copying);
 }
@@ -640,7 +641,7 @@ static void on_signal(int result)
 	signals_prepare_read(&ring, user_data_pack(SIGNAL, 0));
 }
 
-/* EOVERFLOW: that ring's queue is full. Its thread will reap, so we try until there's room. */
+/* EOVERFLOW: that ring's queue is full, and its thread will reap, so we try until there's room. */
 static void on_sent(unsigned what, int result)
 {
 	messages--;
@@ -651,9 +652,8 @@ static void on_sent(unsigned what, int result)
 }
 
 /*
- * A thread that is drained still gets messages, and a message to a ring that is gone would fail, or
- * go to whatever has its descriptor now. So a thread stays until thread 0, to which all have
- * reported by then, has said its last word.
+ * A message to a ring that is gone would fail, or go to whatever has its descriptor now. So a
+ * thread that is drained stays until all are, and thread 0 has said its last word.
  */
 static void report_drained(void)
 {

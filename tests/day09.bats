@@ -342,6 +342,40 @@ one_has_ended() {
 	[ ! -s "$LOG.err" ]
 }
 
+@test "day 9: balance: one thread gets all from one listener; the others are as it says" {
+	local row
+
+	./day09/balance >"$BATS_TEST_TMPDIR/balance"
+	cat "$BATS_TEST_TMPDIR/balance"
+	[ "$(grep -o '[0-9]\+' <<<"$(grep multishot "$BATS_TEST_TMPDIR/balance")" | sort -n | uniq -c | awk '{ print $2 "x" $1 }' |
+		paste -sd' ')" = '0x7 100x1' ]
+	[ "$(grep -o '[0-9]\+' <<<"$(grep 'hands them' "$BATS_TEST_TMPDIR/balance")" | sort -u | paste -sd' ')" = '12 13' ]
+	row=$(grep 'for each ring' "$BATS_TEST_TMPDIR/balance")
+	[ "$(grep -o '[0-9]\+' <<<"$row" | grep -cvx 0)" = 8 ]
+	while read -r row; do
+		[ "$(grep -o '[0-9]\+' <<<"$row" | paste -sd+ | bc)" = 100 ]
+	done <"$BATS_TEST_TMPDIR/balance"
+	./day09/balance --threads 3 --clients 10 | grep -x 'one thread hands them over  *4  *3  *3'
+	refuses ./day09/balance x
+}
+
+# cqes MESSAGE: of that one, in rings whose requests have not caused them.
+cqes() {
+	lines "$BATS_TEST_TMPDIR/trace" "CQE .* = 0  user_data $1  \\(msg_ring of ring"
+}
+
+@test "day 9: what crosses at the end, as the lesson draws it: STOP to all, DRAINED from all, LEAVE to all" {
+	start_server ./ringtrace -o "$BATS_TEST_TMPDIR/trace" ./day09/cores --threads 2 0 "$ROOT"
+	kill -TERM "$PID"
+	wait_until has_ended "$PID"
+	cat "$BATS_TEST_TMPDIR/trace"
+	[ "$(cqes 0xc00000000)" = 2 ] # as the lesson names it
+	[ "$(cqes 0xd00000000)" = 2 ]
+	[ "$(cqes 0xe00000000)" = 2 ]
+	[ "$(lines "$BATS_TEST_TMPDIR/trace" 'ring 1  SQE  msg_ring .* user_data 0xc00000000')" = 2 ]
+	[ "$(lines "$BATS_TEST_TMPDIR/trace" 'ring 2  CQE .* user_data 0xc00000000  \(msg_ring of ring 1\)')" = 1 ]
+}
+
 @test "day 9: bad usage" {
 	refuses ./day09/cores 1 2 3
 	refuses ./day09/cores --threads 0

@@ -46,6 +46,8 @@ varies=(
 	"probe: this machine's kernel and liburing" 's/^(kernel|liburing): .*/\1: RELEASE/'
 	"HTTP: ends of lines, the date, the file's tag" 's/\r$//; s/^Date: .*/Date: NOW/; s/^ETag: .*/ETag: TAG/'
 	'the log of day 8: when' 's,\[[0-9]{2}/[A-Z][a-z]{2}/[0-9]{4}:[0-9:]{8} \+0000\],[NOW],'
+	'which thread a client gets' '/^thread [0-9]+:$/,/^requests: /s/[0-9]+(\.[0-9]+)?/N/g'
+	'balance: who gets how many' 's/^((a|one) (listener|thread).*[a-z])( +[0-9]+){8}$/\1 N/'
 	'ringtrace: times' 's/^ +[0-9]+\.[0-9]{6} /TIME /; s/ *[0-9]+\.[0-9]{3} ms/ N ms/g'
 	'ringtrace: when a timeout ends' 's/ at [0-9]+\.[0-9]{6} s / at TIME s /'
 	'ringtrace: a flag that later liburings set' 's/(, |\|)NO_SQARRAY$//'

@@ -109,6 +109,10 @@ older_liburing() {
 	mistakes dead-path dot-dot-by-hand fifo-in-worker statx-before-open linked-read-send two-in-one-buffer
 }
 
+@test "several threads: one listener, one signal, rings and buffers of others" {
+	mistakes one-listener signal-for-one message-to-closed-ring foreign-buffer
+}
+
 @test "close(2) while requests are in flight" {
 	mistakes close-in-flight close-before-submit listener-stays port-after-kill
 }
