@@ -343,7 +343,7 @@ is_traced() {
 	wait_until has_lines "$LOG" '^bytes: 30000, buffer ring empty: 0, pauses: 0$' 1
 
 	stop_clean
-	has_lines "$LOG" '^connections: 3, completions: [0-9]+, waits: [0-9]+' 1
+	has_lines "$LOG" '^connections: 3, completions: [0-9]+, waits: [0-9]+' 2
 	has_lines "$LOG" '^bytes: 30000, buffer ring empty: 0, pauses: 0$' 2
 }
 
