@@ -9,6 +9,11 @@ load peers
 WEB=(./day08/web)
 [[ $BATS_TEST_FILENAME != */day09* ]] || WEB=(./day09/cores --threads 3)
 
+# What takes seconds and is the same in each thread: day 9 leaves it to day 8, unless all is asked for.
+days_8s_alone() {
+	[[ $BATS_TEST_FILENAME != */day09* || -n ${ALL_OF_DAY_8:-} ]] || skip "day 8 has it (ALL_OF_DAY_8=1: here, too)"
+}
+
 setup() {
 	need curl curl
 	ROOT=$BATS_TEST_TMPDIR/root
@@ -297,6 +302,7 @@ is_mounted_or_not() {
 @test "day 8: a file on a slow disk: the others are answered at once" {
 	local i begin longest=0 took
 
+	days_8s_alone
 	[ "$(id -u)" = 0 ] && [ -c /dev/fuse ] || skip "needs root and /dev/fuse"
 	mkdir "$ROOT/slow"
 	build/tests/slow-disk 500 262144 "$ROOT/slow" >"$BATS_TEST_TMPDIR/disk" 3>&- &
@@ -401,6 +407,7 @@ after_fault() {
 }
 
 @test "day 8: a request that comes a byte at a time, and a client that says nothing, have a limit" {
+	days_8s_alone
 	web --idle 1500
 	printf 'GET /hello.txt HTTP/1.1\r\nHost: a\r\nX: %0200d' 0 >"$BATS_TEST_TMPDIR/slow"
 	timeout 15 build/tests/browser bytes "$PORT" 20 <"$BATS_TEST_TMPDIR/slow" 2>"$BATS_TEST_TMPDIR/ended"
@@ -451,6 +458,7 @@ is_rid_of() {
 @test "day 8: 9,000 idle connections: at most 64 bytes each before the first request, 256 after it" {
 	local before between after
 
+	days_8s_alone
 	sanitized && skip "the sanitizers' own memory is not bounded"
 	need_descriptors 20000
 	web
@@ -526,6 +534,7 @@ is_rid_of() {
 @test "day 8: no growth over many requests" {
 	local before after
 
+	days_8s_alone
 	sanitized && skip "the sanitizers' own memory is not bounded"
 	need wrk wrk
 	head -c 200000 /dev/urandom >"$ROOT/large.bin"

@@ -239,7 +239,7 @@ ends_when_asked_again() {
 
 	cores
 	stop_clean
-	for ((i = 0; i < 10; i++)); do
+	for ((i = 0; i < 3; i++)); do
 		./day09/cores --threads 4 "$PORT" "$ROOT" >"$BATS_TEST_TMPDIR/a" 2>&1 3>&- &
 		pids=("$!")
 		./day09/cores --threads 4 "$PORT" "$ROOT" >"$BATS_TEST_TMPDIR/b" 2>&1 3>&- &
