@@ -39,7 +39,7 @@
 #include "common/user_data.h"
 
 #define DEFAULT_PORT	   7009
-#define MAX_THREADS	   256
+#define MAX_THREADS	   1024
 #define RING_ENTRIES	   512
 #define COMPLETION_ENTRIES 4096
 #define BUFFERS		   128	 /* for requests, in the ring, a power of two */
@@ -289,8 +289,8 @@ static void prepare_message(unsigned thread, enum message message)
 
 static void prepare_message_to_all(enum message message)
 {
-	for (unsigned thread = 0; thread < options.threads; thread++)
-		prepare_message(thread, message);
+	for (unsigned i = 0; i < options.threads && threads_drained <= options.threads; i++)
+		prepare_message(i, message);
 }
 
 /* ---- The steps of a reply ---- */
@@ -641,7 +641,7 @@ static void on_signal(int result)
 	signals_prepare_read(&ring, user_data_pack(SIGNAL, 0));
 }
 
-/* EOVERFLOW: that ring's queue is full, and its thread will reap, so we try until there's room. */
+/* EOVERFLOW: that ring's queue is full, and there's no memory to keep the message for it. */
 static void on_sent(unsigned what, int result)
 {
 	messages--;
@@ -662,8 +662,8 @@ static void report_drained(void)
 		prepare_message(0, DRAINED);
 	}
 	if (threads_drained == options.threads && messages == 0) {
-		threads_drained = 0;
 		prepare_message_to_all(LEAVE);
+		threads_drained++; /* the last word: no message follows it */
 	}
 }
 

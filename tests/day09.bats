@@ -385,7 +385,7 @@ cqes() {
 @test "day 9: bad usage" {
 	refuses ./day09/cores 1 2 3
 	refuses ./day09/cores --threads 0
-	refuses ./day09/cores --threads 257
+	refuses ./day09/cores --threads 1025
 	run --separate-stderr timeout 10 ./day09/cores 0 /nonexistent
 	[ "$status" = 1 ]
 	[[ $stderr == *"/nonexistent"*"No such file or directory"* ]]
