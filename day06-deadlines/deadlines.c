@@ -146,7 +146,7 @@ static void make_newest(unsigned slot)
 	connections[slot].active_ns = now_ns;
 }
 
-/* What a connection does that is ending doesn't count, or it might never end. */
+/* What a connection does while it's ending doesn't count, or it might never end. */
 static void record_activity(unsigned slot)
 {
 	connections[slot].slow = 0;
