@@ -24,6 +24,7 @@
 
 #include "common/listener.h"
 #include "common/options.h"
+#include "common/output.h"
 #include "common/ring.h"
 
 #define MAX_THREADS   64
@@ -247,6 +248,7 @@ int main(int argc, char **argv)
 		{0},
 	};
 
+	output_open();
 	options_parse(argc, argv,
 		      "[OPTIONS]\n"
 		      "Shows how many clients each thread gets, by the way they're spread.",

@@ -155,7 +155,7 @@ const plays = async (page, file) => {
 	});
 	await page.emulateMedia({ reducedMotion: "reduce" });
 	const lines = fs.readFileSync(path.join(path.dirname(file), "run.txt"), "utf8");
-	const sum = (column) => [...lines.matchAll(/^ {2}[a-z_0-9]+ +(\d+) +(\d+)/gm)]
+	const sum = (column) => [...lines.matchAll(/^ {2}[a-z_0-9?]+ +(\d+) +(\d+)/gm)]
 		.reduce((total, row) => total + Number(row[column]), 0);
 	const has = await counts(page);
 	check("plays", has.sqes > 0 && has.sqes === sum(1), `${file}: ${has.sqes} SQEs, and ringtrace: ${sum(1)}`);
@@ -257,7 +257,7 @@ const paints = async (file) => {
 		await route.continue();
 	});
 	await page.goto(pathToFileURL(file).href, { waitUntil: "commit" });
-	await page.waitForSelector(".ring-player .stage");
+	await page.waitForSelector(".ring-player .stage:not([hidden])");
 	check("weight", painted, `${file}: nothing is painted before its run is there`);
 	await page.context().close();
 };
@@ -737,7 +737,7 @@ const own = {
 		const page = await tab("own");
 		const begin = Date.now();
 		await show(page, file);
-		await page.waitForSelector(".ring-player .stage");
+		await page.waitForSelector(".ring-player .stage:not([hidden])");
 		const opened = Date.now() - begin;
 		check("own", opened < 3000, `it opens in ${opened} ms`);
 		check("own", /This page has [\d,]+ of the run's [\d,]{7,} events/.test(await page.textContent(".ring-player")),
