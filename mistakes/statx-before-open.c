@@ -7,6 +7,7 @@
 #include "mistakes/mistake.h"
 
 #include <fcntl.h>
+#include <linux/stat.h> /* struct statx, which not every C library has in <sys/stat.h> */
 #include <sys/stat.h>
 
 static struct io_uring ring;
