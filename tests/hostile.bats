@@ -283,7 +283,7 @@ inside() {
 # waits_for_predecessor BYTES SERVER [OPTION]...: with so much locked memory the server starts once another one like it,
 # which still has its own, is gone.
 waits_for_predecessor() {
-	local as_user=(prlimit --memlock="$1" "${NOBODY[@]}" "./$2" "${@:3}") first
+	local as_user=(prlimit --memlock="$1" setpriv --reuid=65533 --regid=65533 --clear-groups "./$2" "${@:3}") first
 
 	start_server "${as_user[@]}" 0
 	first=$PID
