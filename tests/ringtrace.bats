@@ -535,6 +535,7 @@ newer() {
 }
 
 @test "ringtrace -f: what a program starts, or becomes, is traced, and what uses no ring is silent" {
+	sanitized && skip "the sanitizers want to be loaded first, which in a shell they aren't"
 	printf '#!/bin/sh\nday01/setup --entries 8\ntrue\nbuild/tests/foreign/links >/dev/null\nexec day01/setup --entries 4\n' \
 		>"$BATS_TEST_TMPDIR/script"
 	chmod +x "$BATS_TEST_TMPDIR/script"
@@ -595,6 +596,8 @@ has_summary() {
 		'MISTAKE  it waits with 1 SQE prepared and not submitted' 'mistakes that --check has found: 1'
 	# A log that is kept has it, too.
 	./ringtrace -r "$BATS_TEST_TMPDIR/log" --check | diff "$TRACE" -
+	# The search for leaks at the end interrupts what waits.
+	! sanitized || return 0
 	same_output build/tests/foreign/hangs exit-while-waiting
 	in_order '\[[0-9]+\]  ring 1  in submit_and_wait\(11\) for [0-9.]+ s; in flight: 0$' '^  nop +10 +10$' \
 		'requests still without completion: 0'
@@ -748,7 +751,8 @@ wrong() {
 	wrong group-empty 'group 0 was never given a buffer, and a receive found none'
 	wrong sent-again 'a send took [0-9]+ of 4194304 bytes, and the next one begins at the same address'
 	wrong cancel-of-two 'a cancel of user_data 0x7, which 2 requests in flight have'
-	wrong local-variable 'a timeout with the address of a local variable whose function has returned'
+	# The sanitizers lay out the stack in another way.
+	sanitized || wrong local-variable 'a timeout with the address of a local variable whose function has returned'
 	wrong sends-to-slot 'two sends in flight on slot 1, not linked'
 	# Once a send, however many it overtakes; and once for all the rings in which it happens.
 	wrong four-sends 'two sends in flight on fd [0-9]+, not linked.*, 3 times$'
