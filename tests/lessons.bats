@@ -50,6 +50,7 @@ varies=(
 	'balance: who gets how many' 's/^((a|one) (listener|thread).*[a-z])( +[0-9]+){8}$/\1 N/'
 	'ringtrace: times' 's/^ +[0-9]+\.[0-9]{6} /TIME /; s/ *[0-9]+\.[0-9]{3} ms/ N ms/g'
 	'ringtrace: when a timeout ends' 's/ at [0-9]+\.[0-9]{6} s / at TIME s /'
+	"day 8: the length of a reply, in which a file's ETag is" 's/( send +(slot 0 len|=) )127[0-9]/\1LENGTH/'
 	'ringtrace: a flag that later liburings set' 's/(, |\|)NO_SQARRAY$//'
 	'ringtrace: looks without a completion' 's/(calls that did not: .*,) [0-9]+ (to look)/\1 N \2/'
 )
