@@ -861,7 +861,7 @@ wrong() {
 	(($(stat -c %s "$log") <= 768 * 1024 && $(stat -c %s "$log.old") <= 768 * 1024))
 	for log in "$log" "$log.old"; do
 		./ringtrace -r "$log" -o "$TRACE"
-		in_order 'ring 1  found open: fd [0-9]+, ' 'SQE  nop ' 'summary, rings: 1'
+		in_order 'ring 1  found open: fd [0-9]+, ' '[SC]QE  ' 'summary, rings: 1'
 	done
 	./ringtrace -r "$BATS_TEST_TMPDIR/log" -o "$TRACE"
 	in_order 'ring 1  closed'
