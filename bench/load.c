@@ -272,16 +272,12 @@ static void make_small(int fd)
 static const char *connect_advice(int error_number)
 {
 	switch (error_number) {
-	case ECONNREFUSED:
-		return " (no server listens there)";
+	case ECONNREFUSED: return " (no server listens there)";
 	case EADDRNOTAVAIL:
 		return " (all local ports are in use: fewer connections, or wait a minute)";
-	case EMFILE:
-		return " (raise the limit on descriptors with ulimit -n)";
-	case EINPROGRESS:
-		return " (the server does not accept it in time)";
-	default:
-		return "";
+	case EMFILE: return " (raise the limit on descriptors with ulimit -n)";
+	case EINPROGRESS: return " (the server does not accept it in time)";
+	default: return "";
 	}
 }
 

@@ -124,12 +124,8 @@ int acceptor_on_completion(struct acceptor *acceptor, const struct io_uring_cqe 
 	int slot = -1;
 
 	switch (cqe->user_data - acceptor->user_data) {
-	case ACCEPT:
-		slot = on_accept(acceptor, cqe);
-		break;
-	case PAUSE: /* over, or it could not begin */
-		acceptor->pausing = false;
-		break;
+	case ACCEPT: slot = on_accept(acceptor, cqe); break;
+	case PAUSE: /* over, or it could not begin */ acceptor->pausing = false; break;
 	case CANCEL: /* asks once more if the kernel could not even look for the accept */
 		if (ring_try_again(cqe->res))
 			acceptor->cancelled = false;

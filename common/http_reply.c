@@ -57,10 +57,8 @@ unsigned http_status_of(int error_number)
 {
 	switch (error_number) {
 	case EMFILE:
-	case ENFILE:
-		return 503;
-	case EIO:
-		return 500;
+	case ENFILE: return 503;
+	case EIO: return 500;
 	default: /* no such file, no permission, a link that leads out of the directory ... */
 		return 404;
 	}

@@ -126,16 +126,12 @@ static const char *listen_advice(int error)
 	case EADDRINUSE:
 		return " (another program listens there, or one that was killed has not quite ended: "
 		       "give another port, or 0 for a free one)";
-	case EADDRNOTAVAIL:
-		return " (this machine has no such address: see ip address)";
+	case EADDRNOTAVAIL: return " (this machine has no such address: see ip address)";
 	case EACCES:
 		return " (ports below 1024 need root or CAP_NET_BIND_SERVICE: give a higher one)";
-	case EAFNOSUPPORT:
-		return " (this kernel does not speak that address family)";
-	case EMFILE:
-		return " (raise the limit on descriptors with ulimit -n)";
-	default:
-		return "";
+	case EAFNOSUPPORT: return " (this kernel does not speak that address family)";
+	case EMFILE: return " (raise the limit on descriptors with ulimit -n)";
+	default: return "";
 	}
 }
 

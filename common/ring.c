@@ -105,20 +105,17 @@ const char *ring_setup_advice(int error)
 		       "run a container of Podman's with --security-opt seccomp=unconfined; a sandbox "
 		       "such as gVisor has none; elsewhere a newer kernel is needed, 6.1 for all days";
 	case EPERM:
-	case EACCES:
-		return permission_advice();
+	case EACCES: return permission_advice();
 	case ENOMEM:
 		return "the limit on locked memory, or memory itself, is too small for this ring: raise "
 		       "the limit with ulimit -l, or ask for fewer entries";
 	case EMFILE:
 		return "this process may not open another descriptor: raise the limit with ulimit -n";
-	case ENFILE:
-		return "the system may not open another file: raise the sysctl fs.file-max";
+	case ENFILE: return "the system may not open another file: raise the sysctl fs.file-max";
 	case EINVAL:
 		return "this kernel does not know a set-up flag or takes no ring of this size: "
 		       "./day01/probe shows what it can do";
-	default:
-		return "see man 2 io_uring_setup";
+	default: return "see man 2 io_uring_setup";
 	}
 }
 

@@ -447,30 +447,14 @@ static void on_completion(const struct io_uring_cqe *cqe)
 	unsigned slot = user_data_slot(cqe->user_data);
 
 	switch (user_data_operation(cqe->user_data)) {
-	case ACCEPT:
-		on_accept(cqe);
-		break;
-	case RECV:
-		on_recv(slot, cqe);
-		break;
-	case SEND:
-		on_send(slot, cqe->res);
-		break;
-	case CANCEL:
-		on_cancel(slot, cqe->res);
-		break;
-	case SHUTDOWN:
-		on_shutdown(slot, cqe->res);
-		break;
-	case CLOSE:
-		on_close(slot, cqe->res);
-		break;
-	case SIGNAL:
-		on_signal(cqe->res);
-		break;
-	case DEADLINE:
-		on_deadline();
-		break;
+	case ACCEPT: on_accept(cqe); break;
+	case RECV: on_recv(slot, cqe); break;
+	case SEND: on_send(slot, cqe->res); break;
+	case CANCEL: on_cancel(slot, cqe->res); break;
+	case SHUTDOWN: on_shutdown(slot, cqe->res); break;
+	case CLOSE: on_close(slot, cqe->res); break;
+	case SIGNAL: on_signal(cqe->res); break;
+	case DEADLINE: on_deadline(); break;
 	}
 }
 

@@ -118,12 +118,8 @@ static void on_accept(const struct io_uring_cqe *cqe)
 static void on_completion(const struct io_uring_cqe *cqe)
 {
 	switch ((__u32)cqe->user_data) {
-	case ACCEPT:
-		on_accept(cqe);
-		break;
-	case ARRIVED:
-		clients_of[self]++;
-		break;
+	case ACCEPT: on_accept(cqe); break;
+	case ARRIVED: clients_of[self]++; break;
 	case HANDED_OVER:
 		if (cqe->res < 0)
 			error(EXIT_FAILURE, -cqe->res, "handing over (Linux 6.3 can)");

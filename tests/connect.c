@@ -93,17 +93,10 @@ int main(int argc, char **argv)
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
-		case 'c':
-			count = option_number("--count", optarg, 1, 1000000);
-			break;
-		case 'a':
-			at_once = true;
-			break;
-		case 'r':
-			with_reset = true;
-			break;
-		default:
-			usage_hint();
+		case 'c': count = option_number("--count", optarg, 1, 1000000); break;
+		case 'a': at_once = true; break;
+		case 'r': with_reset = true; break;
+		default: usage_hint();
 		}
 	}
 	server.sin_family = AF_INET;

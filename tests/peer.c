@@ -612,15 +612,9 @@ static struct character character_reset(unsigned number)
 
 	character.ending = END_RESET;
 	switch (number % 5) {
-	case 0:
-		character.reset_sent = 0;
-		break;
-	case 1:
-		character.reset_sent = number % 7 + 1;
-		break;
-	case 2:
-		character.reset_answered = character.bytes / 2;
-		break;
+	case 0: character.reset_sent = 0; break;
+	case 1: character.reset_sent = number % 7 + 1; break;
+	case 2: character.reset_answered = character.bytes / 2; break;
 	case 3:
 		character.reading = READ_NEVER;
 		character.reset_sent = character.bytes / 3;
@@ -660,14 +654,11 @@ static uint64_t draw_size(uint64_t *state, unsigned bits)
 static void draw_reading(struct character *character, uint64_t *state)
 {
 	switch (draw(state) % 4) {
-	case 0:
-		character->reading = READ_LATE;
-		break;
+	case 0: character->reading = READ_LATE; break;
 	case 1: /* half a second at most */
 		character->pace = draw_size(state, 14) + character->bytes / 500 + 1;
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 
@@ -684,11 +675,8 @@ static void draw_ending(struct character *character, uint64_t *state)
 		character->ending = END_RESET;
 		character->reset_answered = where;
 		break;
-	case 2:
-		character->ending = END_CLOSE;
-		break;
-	default:
-		break;
+	case 2: character->ending = END_CLOSE; break;
+	default: break;
 	}
 }
 
@@ -716,16 +704,11 @@ static struct character character_random(unsigned number)
 static struct character character_of(unsigned number)
 {
 	switch (options.kind) {
-	case PING:
-		return character_ping();
-	case RESET:
-		return character_reset(number);
-	case FLASH:
-		return character_flash(number);
-	case RANDOM:
-		return character_random(number);
-	default:
-		return character_plain();
+	case PING: return character_ping();
+	case RESET: return character_reset(number);
+	case FLASH: return character_flash(number);
+	case RANDOM: return character_random(number);
+	default: return character_plain();
 	}
 }
 
@@ -978,38 +961,17 @@ static const struct option long_options[] = {
 static void set_flag(int option)
 {
 	switch (option) {
-	case OPTION_LATE:
-		options.reading = READ_LATE;
-		break;
-	case OPTION_ACKS:
-		options.acks = true;
-		break;
-	case OPTION_SPLIT:
-		options.split = true;
-		break;
-	case OPTION_SMALL:
-		options.small = true;
-		break;
-	case OPTION_HOLD:
-		options.hold = true;
-		break;
-	case OPTION_DRAIN:
-		options.drain = true;
-		break;
-	case OPTION_SERVER_ENDS:
-		options.server_ends = true;
-		break;
-	case OPTION_CUT_SHORT:
-		options.cut_short = true;
-		break;
-	case OPTION_TURNED_AWAY:
-		options.turned_away = true;
-		break;
-	case OPTION_HELP:
-		print_help();
-		exit(EXIT_SUCCESS);
-	default:
-		usage_hint();
+	case OPTION_LATE: options.reading = READ_LATE; break;
+	case OPTION_ACKS: options.acks = true; break;
+	case OPTION_SPLIT: options.split = true; break;
+	case OPTION_SMALL: options.small = true; break;
+	case OPTION_HOLD: options.hold = true; break;
+	case OPTION_DRAIN: options.drain = true; break;
+	case OPTION_SERVER_ENDS: options.server_ends = true; break;
+	case OPTION_CUT_SHORT: options.cut_short = true; break;
+	case OPTION_TURNED_AWAY: options.turned_away = true; break;
+	case OPTION_HELP: print_help(); exit(EXIT_SUCCESS);
+	default: usage_hint();
 	}
 }
 
@@ -1019,38 +981,23 @@ static void set_number(int option)
 	case OPTION_CONNECTIONS:
 		options.connections = option_number("--connections", optarg, 1, MOST_PEERS);
 		break;
-	case OPTION_TOTAL:
-		options.total = option_number("--total", optarg, 1, MOST_PEERS);
-		break;
-	case OPTION_BYTES:
-		options.bytes = option_number("--bytes", optarg, 0, INT32_MAX);
-		break;
-	case OPTION_CHUNK:
-		options.chunk = option_number("--chunk", optarg, 1, INT32_MAX);
-		break;
-	case OPTION_COUNT:
-		options.count = option_number("--count", optarg, 1, INT32_MAX);
-		break;
-	case OPTION_PACE:
-		options.pace = option_number("--pace", optarg, 1, PIECE_BYTES);
-		break;
+	case OPTION_TOTAL: options.total = option_number("--total", optarg, 1, MOST_PEERS); break;
+	case OPTION_BYTES: options.bytes = option_number("--bytes", optarg, 0, INT32_MAX); break;
+	case OPTION_CHUNK: options.chunk = option_number("--chunk", optarg, 1, INT32_MAX); break;
+	case OPTION_COUNT: options.count = option_number("--count", optarg, 1, INT32_MAX); break;
+	case OPTION_PACE: options.pace = option_number("--pace", optarg, 1, PIECE_BYTES); break;
 	case OPTION_BLOCKED_MS:
 		options.blocked_ms = option_number("--blocked-ms", optarg, 1, 60000);
 		break;
 	case OPTION_REPLY_MS:
 		options.reply_ms = option_number("--reply-ms", optarg, 1, 60000);
 		break;
-	case OPTION_SECONDS:
-		options.seconds = option_number("--seconds", optarg, 1, 86400);
-		break;
-	case OPTION_SEED:
-		options.seed = option_number("--seed", optarg, 0, UINT32_MAX);
-		break;
+	case OPTION_SECONDS: options.seconds = option_number("--seconds", optarg, 1, 86400); break;
+	case OPTION_SEED: options.seed = option_number("--seed", optarg, 0, UINT32_MAX); break;
 	case OPTION_DEADLINE:
 		options.deadline_s = option_number("--deadline", optarg, 1, 90000);
 		break;
-	default:
-		set_flag(option);
+	default: set_flag(option);
 	}
 }
 

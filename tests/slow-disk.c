@@ -96,31 +96,17 @@ static void on_request(const struct fuse_in_header *in, const void *data)
 	const struct fuse_open_out open = {0};
 
 	switch (in->opcode) {
-	case FUSE_INIT:
-		answer(in, 0, &init, sizeof(init));
-		break;
-	case FUSE_LOOKUP:
-		on_lookup(in, data);
-		break;
-	case FUSE_GETATTR:
-		answer(in, 0, &attr, sizeof(attr));
-		break;
-	case FUSE_OPEN:
-		answer(in, 0, &open, sizeof(open));
-		break;
-	case FUSE_READ:
-		on_read(in, data);
-		break;
+	case FUSE_INIT: answer(in, 0, &init, sizeof(init)); break;
+	case FUSE_LOOKUP: on_lookup(in, data); break;
+	case FUSE_GETATTR: answer(in, 0, &attr, sizeof(attr)); break;
+	case FUSE_OPEN: answer(in, 0, &open, sizeof(open)); break;
+	case FUSE_READ: on_read(in, data); break;
 	case FUSE_FLUSH:
-	case FUSE_RELEASE:
-		answer(in, 0, NULL, 0);
-		break;
+	case FUSE_RELEASE: answer(in, 0, NULL, 0); break;
 	case FUSE_FORGET:
 	case FUSE_BATCH_FORGET:
-	case FUSE_INTERRUPT: /* these have no answer */
-		break;
-	default:
-		answer(in, ENOSYS, NULL, 0);
+	case FUSE_INTERRUPT: /* these have no answer */ break;
+	default: answer(in, ENOSYS, NULL, 0);
 	}
 }
 

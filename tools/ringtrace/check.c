@@ -911,14 +911,11 @@ static void check_registration(const struct event *event)
 				     (event->call_id == CALL_register_buf_ring &&
 				      !(event->call->arguments[2] & BUFFER_RING_MMAP));
 		break;
-	case CALL_register:
-		buffers_unclear(event->ring);
-		break;
+	case CALL_register: buffers_unclear(event->ring); break;
 	case CALL_register_sync_cancel:
 		for_each_file(event, checked(event->ring), give_up_rest);
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 

@@ -191,25 +191,18 @@ static struct group **group_of(struct ring *ring, uint64_t user_data)
 static bool repeats(const struct io_uring_sqe *sqe)
 {
 	switch (sqe->opcode) {
-	case IORING_OP_ACCEPT:
-		return sqe->ioprio & IORING_ACCEPT_MULTISHOT;
+	case IORING_OP_ACCEPT: return sqe->ioprio & IORING_ACCEPT_MULTISHOT;
 	case IORING_OP_RECV:
-	case IORING_OP_RECVMSG:
-		return sqe->ioprio & IORING_RECV_MULTISHOT;
-	case IORING_OP_SEND:
-		return sqe->ioprio & TRANSFER_BUNDLE;
-	case IORING_OP_POLL_ADD:
-		return sqe->len & IORING_POLL_ADD_MULTI;
-	case IORING_OP_TIMEOUT:
-		return sqe->timeout_flags & TIMEOUT_MULTISHOT;
+	case IORING_OP_RECVMSG: return sqe->ioprio & IORING_RECV_MULTISHOT;
+	case IORING_OP_SEND: return sqe->ioprio & TRANSFER_BUNDLE;
+	case IORING_OP_POLL_ADD: return sqe->len & IORING_POLL_ADD_MULTI;
+	case IORING_OP_TIMEOUT: return sqe->timeout_flags & TIMEOUT_MULTISHOT;
 	case IORING_OP_URING_CMD:
 	case IORING_OP_SEND_ZC:
 	case IORING_OP_SENDMSG_ZC:
 	case OP_READ_MULTISHOT:
-	case OP_RECV_ZC:
-		return true;
-	default:
-		return !operation(sqe->opcode);
+	case OP_RECV_ZC: return true;
+	default: return !operation(sqe->opcode);
 	}
 }
 
@@ -571,9 +564,7 @@ static void note_buffer_ring(const struct event *event)
 		pool->in_pieces = event->call->arguments[2] & BUFFER_RING_INC;
 		pool->known_from = pool->tail;
 		break;
-	case CALL_register:
-		pools_lose(event->ring);
-		break;
+	case CALL_register: pools_lose(event->ring); break;
 	default:
 		if (event->submits || event->waits)
 			pools_find(event->ring);
@@ -852,9 +843,7 @@ static void infer_system_call(struct event *event)
 	case CALL_submit_and_get_events:
 	case CALL_sqring_wait:
 	case CALL_enter:
-	case CALL_enter2:
-		event->enters = true;
-		break;
+	case CALL_enter2: event->enters = true; break;
 	case CALL_peek_batch_cqe:
 		wanted = 0;
 		/* fall through */
@@ -1088,27 +1077,17 @@ static bool is_whole(const struct record *record)
 	size_t least = 0;
 
 	switch (record->kind) {
-	case RECORD_RING:
-		return length >= sizeof(struct ring_record);
-	case RECORD_RING_END:
-		return length >= sizeof(struct ring_end);
+	case RECORD_RING: return length >= sizeof(struct ring_record);
+	case RECORD_RING_END: return length >= sizeof(struct ring_end);
 	case RECORD_CALL:
 		return length >= sizeof(struct call_record) && record->number < CALL_COUNT;
 	case RECORD_INSIDE:
 		return length >= sizeof(struct inside_record) && record->number < CALL_COUNT;
-	case RECORD_FUNCTION:
-		return length && !((const char *)(record + 1))[length - 1];
-	case RECORD_SQES:
-		least = sizeof(struct io_uring_sqe);
-		break;
-	case RECORD_CQES:
-		least = sizeof(struct io_uring_cqe);
-		break;
-	case RECORD_BUFFERS:
-		least = sizeof(struct io_uring_buf);
-		break;
-	default:
-		return true;
+	case RECORD_FUNCTION: return length && !((const char *)(record + 1))[length - 1];
+	case RECORD_SQES: least = sizeof(struct io_uring_sqe); break;
+	case RECORD_CQES: least = sizeof(struct io_uring_cqe); break;
+	case RECORD_BUFFERS: least = sizeof(struct io_uring_buf); break;
+	default: return true;
 	}
 	return length >= sizeof(*entries) && entries->entry_size >= least &&
 	       entries->entry_size <= 2 * least && entries->entry_size % 8 == 0 &&
@@ -1139,9 +1118,7 @@ static void read_record(struct event *event, const struct record *record)
 		if (process_forget(event->process))
 			process_ends(event, event->process);
 		break;
-	case RECORD_RING:
-		read_ring(event, record);
-		break;
+	case RECORD_RING: read_ring(event, record); break;
 	case RECORD_RING_END:
 		event->by_exit = record->number != RING_CLOSED;
 		event->is_gone = record->number == RING_GONE;
@@ -1149,30 +1126,18 @@ static void read_record(struct event *event, const struct record *record)
 			  event->is_gone ? NULL
 					 : &((const struct ring_end *)(record + 1))->counters);
 		break;
-	case RECORD_SQES:
-		read_sqes(event, record);
-		break;
-	case RECORD_FUNCTION:
-		read_function(event->ring, record);
-		break;
-	case RECORD_CQES:
-		read_cqes(event, record);
-		break;
+	case RECORD_SQES: read_sqes(event, record); break;
+	case RECORD_FUNCTION: read_function(event->ring, record); break;
+	case RECORD_CQES: read_cqes(event, record); break;
 	case RECORD_MISSED:
 		event->of_cqes = record->flags;
 		if (event->of_cqes)
 			pools_lose(event->ring);
 		number_event(event, EVENT_MISSED, record);
 		break;
-	case RECORD_CALL:
-		read_call(event, record);
-		break;
-	case RECORD_INSIDE:
-		read_inside(event, record);
-		break;
-	case RECORD_BUFFERS:
-		read_buffers(event, record);
-		break;
+	case RECORD_CALL: read_call(event, record); break;
+	case RECORD_INSIDE: read_inside(event, record); break;
+	case RECORD_BUFFERS: read_buffers(event, record); break;
 	case RECORD_CLOSE:
 		event->fails = record->flags & CLOSE_FAILS;
 		event->opcode = record->flags & CLOSE_PREPARED ? record->flags >> CLOSE_OPCODE : -1;
@@ -1182,9 +1147,7 @@ static void read_record(struct event *event, const struct record *record)
 		event->is_slot = record->flags;
 		number_event(event, EVENT_STREAM, record);
 		break;
-	case RECORD_SHUTDOWN:
-		number_event(event, EVENT_SHUTDOWN, record);
-		break;
+	case RECORD_SHUTDOWN: number_event(event, EVENT_SHUTDOWN, record); break;
 	}
 }
 

@@ -355,17 +355,12 @@ static void on_ring(const struct event *event)
 static bool is_multishot(const struct io_uring_sqe *sqe)
 {
 	switch (sqe->opcode) {
-	case IORING_OP_ACCEPT:
-		return sqe->ioprio & IORING_ACCEPT_MULTISHOT;
+	case IORING_OP_ACCEPT: return sqe->ioprio & IORING_ACCEPT_MULTISHOT;
 	case IORING_OP_RECV:
-	case IORING_OP_RECVMSG:
-		return sqe->ioprio & IORING_RECV_MULTISHOT;
-	case IORING_OP_POLL_ADD:
-		return sqe->len & IORING_POLL_ADD_MULTI;
-	case IORING_OP_TIMEOUT:
-		return sqe->timeout_flags & TIMEOUT_MULTISHOT;
-	default:
-		return sqe->opcode == OP_READ_MULTISHOT;
+	case IORING_OP_RECVMSG: return sqe->ioprio & IORING_RECV_MULTISHOT;
+	case IORING_OP_POLL_ADD: return sqe->len & IORING_POLL_ADD_MULTI;
+	case IORING_OP_TIMEOUT: return sqe->timeout_flags & TIMEOUT_MULTISHOT;
+	default: return sqe->opcode == OP_READ_MULTISHOT;
 	}
 }
 

@@ -87,14 +87,9 @@ static void parse_check(char *how)
 	while (how && *how) {
 		wrong = how;
 		switch (getsubopt(&how, words, &(char *){NULL})) {
-		case 0:
-			fails = true;
-			break;
-		case 1:
-			marks = true;
-			break;
-		default:
-			usage_error("--check: '%s' is neither fail nor user-data", wrong);
+		case 0: fails = true; break;
+		case 1: marks = true; break;
+		default: usage_error("--check: '%s' is neither fail nor user-data", wrong);
 		}
 	}
 }
@@ -161,53 +156,22 @@ static void parse_options(int argc, char **argv)
 	/* The + ends ringtrace's own options at PROGRAM. */
 	while ((option = getopt_long(argc, argv, "+o:w:r:f", options, NULL)) != -1) {
 		switch (option) {
-		case 'o':
-			output_path = optarg;
-			break;
-		case 'w':
-			log_to_write = optarg;
-			break;
-		case 'l':
-			log_most = parse_size(optarg);
-			break;
-		case 'r':
-			log_to_read = optarg;
-			break;
-		case 'f':
-			follows = true;
-			break;
-		case 'c':
-			parse_check(optarg);
-			break;
-		case 'j':
-			json_path = optarg;
-			break;
-		case 'H':
-			html_path = optarg;
-			break;
-		case 'F':
-			shown_from = parse_time("--from", optarg, 1e9);
-			break;
-		case 'T':
-			shown_to = parse_time("--to", optarg, 1e9);
-			break;
-		case 's':
-			shown_least = parse_time("--slow", optarg, 1e6);
-			break;
-		case 't':
-			shows_times = true;
-			break;
-		case 'n':
-			parse_only(optarg);
-			break;
-		case 'u':
-			parse_user_data(optarg);
-			break;
-		case 'h':
-			print_help();
-			exit(EXIT_SUCCESS);
-		default:
-			usage_hint();
+		case 'o': output_path = optarg; break;
+		case 'w': log_to_write = optarg; break;
+		case 'l': log_most = parse_size(optarg); break;
+		case 'r': log_to_read = optarg; break;
+		case 'f': follows = true; break;
+		case 'c': parse_check(optarg); break;
+		case 'j': json_path = optarg; break;
+		case 'H': html_path = optarg; break;
+		case 'F': shown_from = parse_time("--from", optarg, 1e9); break;
+		case 'T': shown_to = parse_time("--to", optarg, 1e9); break;
+		case 's': shown_least = parse_time("--slow", optarg, 1e6); break;
+		case 't': shows_times = true; break;
+		case 'n': parse_only(optarg); break;
+		case 'u': parse_user_data(optarg); break;
+		case 'h': print_help(); exit(EXIT_SUCCESS);
+		default: usage_hint();
 		}
 	}
 	if (shown_from > shown_to)

@@ -277,23 +277,15 @@ static void print_left(const struct event *event)
 void event_text(struct text *line, const struct event *event)
 {
 	switch (event->kind) {
-	case EVENT_RING:
-		print_ring(line, event);
-		break;
+	case EVENT_RING: print_ring(line, event); break;
 	case EVENT_SQE:
 		add_sqe(line, event);
 		if (!event->request)
 			text_add(line, "  (prepared, and never submitted)");
 		break;
-	case EVENT_CQE:
-		print_cqe(line, event);
-		break;
-	case EVENT_CALL:
-		print_call(line, event);
-		break;
-	case EVENT_INSIDE:
-		print_inside(line, event);
-		break;
+	case EVENT_CQE: print_cqe(line, event); break;
+	case EVENT_CALL: print_call(line, event); break;
+	case EVENT_INSIDE: print_inside(line, event); break;
 	case EVENT_MISSED:
 		text_add(line,
 			 event->of_cqes ? "%u CQEs were consumed and overwritten unseen"
@@ -307,14 +299,11 @@ void event_text(struct text *line, const struct event *event)
 			text_add(line, "CQ overflow: the CQ is full, the kernel keeps what has "
 				       "completed");
 		break;
-	case EVENT_RING_END:
-		text_add(line, "closed");
-		break;
+	case EVENT_RING_END: text_add(line, "closed"); break;
 	case EVENT_WARNING:
 		text_add(line, "MISTAKE  %s (%s)", event->warning->text, event->warning->fix);
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
 
@@ -336,14 +325,10 @@ static bool is_left_out(const struct event *event)
 	if (shown_least && is_quick(event))
 		return true;
 	switch (event->kind) {
-	case EVENT_SQE:
-		return only_some && !shown[event->sqe->opcode];
-	case EVENT_CQE:
-		return only_some && !(event->request && shown[event->request->sqe.opcode]);
-	case EVENT_CALL:
-		return !calls_shown || is_silent_call(event);
-	default:
-		return event->kind == EVENT_RING_END && event->by_exit;
+	case EVENT_SQE: return only_some && !shown[event->sqe->opcode];
+	case EVENT_CQE: return only_some && !(event->request && shown[event->request->sqe.opcode]);
+	case EVENT_CALL: return !calls_shown || is_silent_call(event);
+	default: return event->kind == EVENT_RING_END && event->by_exit;
 	}
 }
 

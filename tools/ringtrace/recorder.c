@@ -304,16 +304,13 @@ static bool points(const struct io_uring_sqe *sqe)
 {
 	switch (sqe->opcode) {
 	case IORING_OP_SEND:
-	case IORING_OP_SEND_ZC:
-		return sqe->ioprio & VECTORIZED;
+	case IORING_OP_SEND_ZC: return sqe->ioprio & VECTORIZED;
 	case IORING_OP_TIMEOUT:
-	case IORING_OP_LINK_TIMEOUT:
-		return !(sqe->timeout_flags & IMMEDIATE_ARG);
+	case IORING_OP_LINK_TIMEOUT: return !(sqe->timeout_flags & IMMEDIATE_ARG);
 	case IORING_OP_TIMEOUT_REMOVE:
 		return sqe->timeout_flags & IORING_TIMEOUT_UPDATE_MASK &&
 		       !(sqe->timeout_flags & IMMEDIATE_ARG);
-	default:
-		return true;
+	default: return true;
 	}
 }
 
@@ -325,14 +322,10 @@ static size_t vectors_size(size_t count)
 static size_t pointed_size(const struct io_uring_sqe *sqe, unsigned size)
 {
 	switch (size) {
-	case BY_LEN:
-		return vectors_size(sqe->len);
-	case BY_OFF:
-		return MIN(sqe->off, ADDRESS_MOST);
-	case MESSAGE:
-		return sizeof(struct msghdr);
-	default:
-		return size;
+	case BY_LEN: return vectors_size(sqe->len);
+	case BY_OFF: return MIN(sqe->off, ADDRESS_MOST);
+	case MESSAGE: return sizeof(struct msghdr);
+	default: return size;
 	}
 }
 

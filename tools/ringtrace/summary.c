@@ -226,15 +226,9 @@ void summarize_event(const struct event *event)
 	case EVENT_RING:
 		counts->rings += event->how == RING_OPENED || event->how == RING_FOUND;
 		break;
-	case EVENT_SQE:
-		count_sqe(counts, event);
-		break;
-	case EVENT_CQE:
-		count_cqe(counts, event);
-		break;
-	case EVENT_CALL:
-		count_call(counts, event);
-		break;
+	case EVENT_SQE: count_sqe(counts, event); break;
+	case EVENT_CQE: count_cqe(counts, event); break;
+	case EVENT_CALL: count_call(counts, event); break;
 	case EVENT_MISSED:
 		*(event->of_cqes ? &counts->missed_cqes : &counts->missed_sqes) += event->count;
 		break;
@@ -258,7 +252,6 @@ void summarize_event(const struct event *event)
 			free(counts->times[i]);
 		free(counts);
 		break;
-	default:
-		break;
+	default: break;
 	}
 }
