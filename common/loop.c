@@ -16,29 +16,29 @@ void loop_open_ring(struct io_uring *ring, unsigned entries, unsigned completion
 	ring_open_with_slots(ring, entries, &params, slots);
 }
 
-void loop_pass(struct loop *loop, struct io_uring *ring,
-	       void (*on_completion)(const struct io_uring_cqe *cqe))
+void loop_pass(struct io_uring *ring, void (*on_completion)(const struct io_uring_cqe *cqe),
+	       long long *now_ns, struct loop_counts *count)
 {
 	struct io_uring_cqe *cqe;
 	unsigned head, reaped = 0;
 
 	ring_again(ring, io_uring_submit_and_wait(ring, 1), "io_uring_submit_and_wait");
-	loop->now_ns = clock_ns();
-	loop->waits++;
-	loop->overflows += io_uring_cq_has_overflow(ring);
+	*now_ns = clock_ns();
+	count->waits++;
+	count->overflows += io_uring_cq_has_overflow(ring);
 
 	io_uring_for_each_cqe (ring, head, cqe) {
-		loop->completions++;
+		count->completions++;
 		on_completion(cqe);
 		reaped++;
 	}
 	io_uring_cq_advance(ring, reaped);
 }
 
-void loop_print_counts(const struct loop *loop, unsigned long connections)
+void loop_print_counts(const struct loop_counts *count, unsigned long connections)
 {
 	output_line("connections: %lu, completions: %lu, waits: %lu, completions a wait: %.1f, "
 		    "completion queue overflowed: %lu",
-		    connections, loop->completions, loop->waits,
-		    (double)loop->completions / (double)loop->waits, loop->overflows);
+		    connections, count->completions, count->waits,
+		    (double)count->completions / (double)count->waits, count->overflows);
 }

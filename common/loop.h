@@ -6,8 +6,7 @@
 
 #include <liburing.h>
 
-struct loop {
-	long long now_ns; /* when this pass began, by clock_ns() */
+struct loop_counts {
 	unsigned long completions, waits, overflows;
 };
 
@@ -20,13 +19,14 @@ void loop_open_ring(struct io_uring *ring, unsigned entries, unsigned completion
 		    unsigned slots);
 
 /*
- * One pass: submits what is prepared, waits for a completion, as in io_uring_submit_and_wait(3),
- * and calls `on_completion` for each that is there. Errors are ring_again()'s matter.
+ * One pass: submits what is prepared, waits for a completion, as io_uring_submit_and_wait(3) does,
+ * and calls `on_completion` for each that is there. Before that it stores in `*now_ns` when this
+ * pass began, by clock_ns(). An error is ring_again()'s matter.
  */
-void loop_pass(struct loop *loop, struct io_uring *ring,
-	       void (*on_completion)(const struct io_uring_cqe *cqe));
+void loop_pass(struct io_uring *ring, void (*on_completion)(const struct io_uring_cqe *cqe),
+	       long long *now_ns, struct loop_counts *count);
 
-/* Prints how the loop has fared, in a line that begins with the number of `connections`. */
-void loop_print_counts(const struct loop *loop, unsigned long connections);
+/* Prints the counts, in a line that begins with the number of `connections`. */
+void loop_print_counts(const struct loop_counts *count, unsigned long connections);
 
 #endif

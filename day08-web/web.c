@@ -17,7 +17,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
-#include <limits.h>
 #include <linux/openat2.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -76,10 +75,10 @@ static struct {
 } options = {"127.0.0.1", ".", .slots = 10000, .limit_ms = 60000};
 
 static struct io_uring ring;
-static struct loop loop; /* its counts, and when this pass began */
 static struct acceptor acceptor;
 static struct buffers buffers; /* for requests */
 static struct deadlines deadlines;
+static long long now_ns; /* when this pass of the loop began */
 static bool stopping;
 static int directory_fd;
 
@@ -89,6 +88,7 @@ static struct http_exchange **released; /* a stack of those that are free */
 static unsigned exchanges_used, released_count;
 
 static struct {
+	struct loop_counts loop;
 	unsigned long connections, requests, bytes, shortages, timeouts;
 } count;
 
@@ -117,7 +117,7 @@ static void release_exchange(struct connection *connection)
 static void record_progress(unsigned slot)
 {
 	connections[slot].slow = 0;
-	deadlines_renew(&deadlines, slot, loop.now_ns);
+	deadlines_renew(&deadlines, slot, now_ns);
 }
 
 /* ---- The requests ---- */
@@ -300,7 +300,7 @@ static void on_accept(const struct io_uring_cqe *cqe)
 		return;
 	assert(!connections[slot].open);
 	connections[slot] = (struct connection){.open = true, .ending = stopping, .file = -1};
-	deadlines_add(&deadlines, (unsigned)slot, loop.now_ns);
+	deadlines_add(&deadlines, (unsigned)slot, now_ns);
 	count.connections++;
 	advance((unsigned)slot);
 }
@@ -422,7 +422,7 @@ static void on_close(unsigned slot, int result)
 
 static void print_counts(void)
 {
-	loop_print_counts(&loop, count.connections);
+	loop_print_counts(&count.loop, count.connections);
 	output_line("requests: %lu, bytes of files: %lu, buffer ring empty: %lu, timed out: %lu",
 		    count.requests, count.bytes, count.shortages, count.timeouts);
 }
@@ -431,7 +431,7 @@ static void print_counts(void)
 static void end(unsigned slot)
 {
 	connections[slot].ending = true;
-	deadlines_renew(&deadlines, slot, loop.now_ns);
+	deadlines_renew(&deadlines, slot, now_ns);
 	advance(slot);
 }
 
@@ -447,7 +447,7 @@ static void on_silence(unsigned slot)
 	if (connection->doing == SEND)
 		prepare_cancel(slot, SEND);
 	if (connection->replying && ++connection->slow < SLOW_LIMITS) {
-		deadlines_renew(&deadlines, slot, loop.now_ns);
+		deadlines_renew(&deadlines, slot, now_ns);
 		return;
 	}
 	count.timeouts += !connection->ending;
@@ -460,9 +460,9 @@ static void on_deadline(void)
 {
 	int slot;
 
-	while ((slot = deadlines_next_silent(&deadlines, loop.now_ns)) >= 0)
+	while ((slot = deadlines_next_silent(&deadlines, now_ns)) >= 0)
 		on_silence((unsigned)slot);
-	deadlines_prepare(&deadlines, &ring, loop.now_ns);
+	deadlines_prepare(&deadlines, &ring, now_ns);
 }
 
 /* Every connection is ended, with less time to close. */
@@ -511,7 +511,7 @@ static void on_completion(const struct io_uring_cqe *cqe)
 static void serve(void)
 {
 	while (!stopping || acceptor_is_busy(&acceptor))
-		loop_pass(&loop, &ring, on_completion);
+		loop_pass(&ring, on_completion, &now_ns, &count.loop);
 }
 
 /* All the memory there will ever be: nothing is allocated while it serves. */
@@ -536,12 +536,11 @@ static void parse_options(int argc, char **argv)
 		{0},
 	};
 
-	options_parse(
-		argc, argv,
-		"[OPTIONS] [PORT [DIRECTORY]]\n"
-		"Serves the files in DIRECTORY (the current one) by HTTP on PORT (7008; 0: any\n"
-		"free one). SIGUSR1 prints what has happened so far.",
-		entries);
+	options_parse(argc, argv,
+		      "[OPTIONS] [PORT [DIRECTORY]]\n"
+		      "Serves the files in DIRECTORY (the current one) by HTTP on PORT (7008;\n"
+		      "0: any free one). SIGUSR1 prints what has happened so far.",
+		      entries);
 	if (argc - optind == 2)
 		options.directory = argv[--argc];
 	options.port = option_port(argc, argv, DEFAULT_PORT);
@@ -554,8 +553,8 @@ static void run(int listen_fd)
 	map_memory();
 	loop_open_ring(&ring, RING_ENTRIES, COMPLETION_ENTRIES, options.slots);
 	buffers_register(&buffers, &ring, BUFFER_GROUP);
-	loop.now_ns = clock_ns();
-	deadlines_prepare(&deadlines, &ring, loop.now_ns);
+	now_ns = clock_ns();
+	deadlines_prepare(&deadlines, &ring, now_ns);
 	acceptor_start(&acceptor, &ring, listen_fd, options.slots, user_data_pack(ACCEPT, 0));
 	signals_prepare_read(&ring, user_data_pack(SIGNAL, 0));
 	output_line("memory: at most %zu KiB: %u shared buffers of %u bytes; %u connections, each "

@@ -8,13 +8,12 @@
  * Run:   make day09 && ./day09/cores 7009 .
  *        curl -i http://127.0.0.1:7009/LICENSE      (in another terminal)
  *
- *   Ctrl-C --> thread 0 --STOP--> every thread --DRAINED--> thread 0: all leave
+ *   Ctrl-C --> thread 0 --STOP--> every thread --DRAINED--> every thread, which then leaves
  */
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
-#include <limits.h>
 #include <linux/openat2.h>
 #include <pthread.h>
 #include <signal.h>
@@ -80,10 +79,10 @@ static struct {
 } options = {"127.0.0.1", ".", .slots = 10000, .limit_ms = 60000};
 
 static _Thread_local struct io_uring ring;
-static _Thread_local struct loop loop; /* its counts, and when this pass began */
 static _Thread_local struct acceptor acceptor;
 static _Thread_local struct buffers buffers; /* for requests */
 static _Thread_local struct deadlines deadlines;
+static _Thread_local long long now_ns; /* when this pass of the loop began */
 static _Thread_local bool stopping;
 static int directory_fd;
 
@@ -93,19 +92,19 @@ static _Thread_local struct http_exchange **released; /* a stack of those that a
 static _Thread_local unsigned exchanges_used, released_count;
 
 static _Thread_local struct counts {
+	struct loop_counts loop;
 	unsigned long connections, requests, bytes, shortages, timeouts;
 } count;
 
 static _Thread_local unsigned self;	/* in threads[]; 0 reads the signals */
 static _Thread_local unsigned messages; /* that it has sent and that are in flight */
 static _Thread_local bool drained;
-static unsigned threads_drained; /* that have told thread 0 */
+static _Thread_local unsigned threads_drained; /* that have told it */
 
 /* What they share. Only the counts change once the threads have started. */
 static struct {
-	int ring_fd;	  /* for the others' messages */
-	struct loop loop; /* copies, for who prints them */
-	struct counts count;
+	int ring_fd;	     /* for the others' messages */
+	struct counts count; /* a copy, for who prints it */
 } threads[MAX_THREADS];
 static int listen_fds[MAX_THREADS];
 static pthread_mutex_t copying = PTHREAD_MUTEX_INITIALIZER; /* the counts */
@@ -135,7 +134,7 @@ static void release_exchange(struct connection *connection)
 static void record_progress(unsigned slot)
 {
 	connections[slot].slow = 0;
-	deadlines_renew(&deadlines, slot, loop.now_ns);
+	deadlines_renew(&deadlines, slot, now_ns);
 }
 
 /* ---- The requests ---- */
@@ -248,6 +247,12 @@ static void prepare_message(unsigned thread, enum message message)
 	messages++;
 }
 
+static void prepare_message_to_all(enum message message)
+{
+	for (unsigned i = 0; i < options.threads; i++)
+		prepare_message(i, message);
+}
+
 /* ---- What a connection needs next ---- */
 
 /* Begins the reply to what has been received, if that is a whole request. */
@@ -328,7 +333,7 @@ static void on_accept(const struct io_uring_cqe *cqe)
 		return;
 	assert(!connections[slot].open);
 	connections[slot] = (struct connection){.open = true, .ending = stopping, .file = -1};
-	deadlines_add(&deadlines, (unsigned)slot, loop.now_ns);
+	deadlines_add(&deadlines, (unsigned)slot, now_ns);
 	count.connections++;
 	advance((unsigned)slot);
 }
@@ -448,9 +453,9 @@ static void on_close(unsigned slot, int result)
 	assert(acceptor.slots_in_use > 0 || buffers.in_ring == buffers.shared);
 }
 
-static void print_counts(const struct loop *of_loop, const struct counts *c)
+static void print_counts(const struct counts *c)
 {
-	loop_print_counts(of_loop, c->connections);
+	loop_print_counts(&c->loop, c->connections);
 	output_line("requests: %lu, bytes of files: %lu, buffer ring empty: %lu, timed out: %lu",
 		    c->requests, c->bytes, c->shortages, c->timeouts);
 }
@@ -461,7 +466,7 @@ static void print_all_counts(void)
 
 	for (unsigned i = 0; i < options.threads; i++) {
 		output_line("thread %u:", i);
-		print_counts(&threads[i].loop, &threads[i].count);
+		print_counts(&threads[i].count);
 		sum.connections += threads[i].count.connections;
 		sum.requests += threads[i].count.requests;
 		sum.bytes += threads[i].count.bytes;
@@ -478,10 +483,8 @@ static void on_print(void)
 	static unsigned copies;
 
 	pthread_mutex_lock(&copying);
-	threads[self].loop = loop;
 	threads[self].count = count;
-	copies = (copies + 1) % options.threads;
-	if (copies == 0)
+	if (++copies % options.threads == 0)
 		print_all_counts();
 	pthread_mutex_unlock(&copying);
 }
@@ -490,7 +493,7 @@ static void on_print(void)
 static void end(unsigned slot)
 {
 	connections[slot].ending = true;
-	deadlines_renew(&deadlines, slot, loop.now_ns);
+	deadlines_renew(&deadlines, slot, now_ns);
 	advance(slot);
 }
 
@@ -506,7 +509,7 @@ static void on_silence(unsigned slot)
 	if (connection->doing == SEND)
 		prepare_cancel(slot, SEND);
 	if (connection->replying && ++connection->slow < SLOW_LIMITS) {
-		deadlines_renew(&deadlines, slot, loop.now_ns);
+		deadlines_renew(&deadlines, slot, now_ns);
 		return;
 	}
 	count.timeouts += !connection->ending;
@@ -519,9 +522,9 @@ static void on_deadline(void)
 {
 	int slot;
 
-	while ((slot = deadlines_next_silent(&deadlines, loop.now_ns)) >= 0)
+	while ((slot = deadlines_next_silent(&deadlines, now_ns)) >= 0)
 		on_silence((unsigned)slot);
-	deadlines_prepare(&deadlines, &ring, loop.now_ns);
+	deadlines_prepare(&deadlines, &ring, now_ns);
 }
 
 /* Every connection is ended, with less time to close. */
@@ -540,8 +543,8 @@ static void on_signal(int result)
 {
 	int number = signals_on_read(result);
 
-	for (unsigned i = 0; number != 0 && i < options.threads; i++)
-		prepare_message(i, number == SIGUSR1 ? PRINT : STOP);
+	if (number != 0)
+		prepare_message_to_all(number == SIGUSR1 ? PRINT : STOP);
 	signals_prepare_read(&ring, user_data_pack(SIGNAL, 0));
 }
 
@@ -579,14 +582,14 @@ static void on_completion(const struct io_uring_cqe *cqe)
 	}
 }
 
-/* Thread 0 reads the signals, so it serves until all are drained. */
+/* A thread that is drained stays until all are, because thread 0 may have something to say. */
 static void serve(void)
 {
-	while (!drained || messages > 0 || (self == 0 && threads_drained < options.threads)) {
-		loop_pass(&loop, &ring, on_completion);
+	while (messages > 0 || threads_drained < options.threads) {
+		loop_pass(&ring, on_completion, &now_ns, &count.loop);
 		if (stopping && !drained && !acceptor_is_busy(&acceptor)) {
 			drained = true;
-			prepare_message(0, DRAINED);
+			prepare_message_to_all(DRAINED);
 		}
 	}
 }
@@ -616,12 +619,11 @@ static void parse_options(int argc, char **argv)
 	};
 
 	options.threads = processors_allowed();
-	options_parse(
-		argc, argv,
-		"[OPTIONS] [PORT [DIRECTORY]]\n"
-		"Serves the files in DIRECTORY (the current one) by HTTP on PORT (7009; 0: any\n"
-		"free one). SIGUSR1 prints what has happened so far.",
-		entries);
+	options_parse(argc, argv,
+		      "[OPTIONS] [PORT [DIRECTORY]]\n"
+		      "Serves the files in DIRECTORY (the current one) by HTTP on PORT (7009;\n"
+		      "0: any free one). SIGUSR1 prints what has happened so far.",
+		      entries);
 	if (argc - optind == 2)
 		options.directory = argv[--argc];
 	options.port = option_port(argc, argv, DEFAULT_PORT);
@@ -649,8 +651,8 @@ static void run(unsigned number)
 	buffers_register(&buffers, &ring, BUFFER_GROUP);
 	threads[self].ring_fd = ring.ring_fd;
 	threads_meet(); /* every ring is open: now there can be messages */
-	loop.now_ns = clock_ns();
-	deadlines_prepare(&deadlines, &ring, loop.now_ns);
+	now_ns = clock_ns();
+	deadlines_prepare(&deadlines, &ring, now_ns);
 	acceptor_start(&acceptor, &ring, listen_fds[self], options.slots,
 		       user_data_pack(ACCEPT, 0));
 	if (self == 0)
@@ -658,7 +660,6 @@ static void run(unsigned number)
 
 	serve();
 
-	threads[self].loop = loop;
 	threads[self].count = count;
 	threads_meet(); /* no message is on its way: now rings can go */
 	io_uring_queue_exit(&ring);
