@@ -11,8 +11,12 @@
 
 #include "common/http.h"
 
-#define HTTP_REQUEST_BYTES 8192	 /* the longest request */
-#define HTTP_PIECE_BYTES   69632 /* of a reply: what is read, then sent; 64 KiB and a header */
+#define HTTP_REQUEST_BYTES 8192 /* the longest request */
+
+/* Of a reply: what is read, then sent; 64 KiB and a header. */
+#ifndef HTTP_PIECE_BYTES
+#define HTTP_PIECE_BYTES 69632
+#endif
 
 struct http_exchange {
 	struct http_request request; /* whose texts are in `text` */

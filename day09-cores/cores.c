@@ -660,8 +660,8 @@ static void run(unsigned number)
 
 	serve();
 
-	threads[self].count = count;
 	threads_meet(); /* no message is on its way: now rings can go */
+	threads[self].count = count;
 	io_uring_queue_exit(&ring);
 }
 

@@ -57,6 +57,11 @@ are_sent_to() {
 	(($(ss -Htn state established "sport = :$PORT" | awk '$2 > 100000' | wc -l) == $1))
 }
 
+# sum: of the numbers read, one a line.
+sum() {
+	awk '{ sum += $1 } END { print sum }'
+}
+
 # finish: they get all of it.
 finish() {
 	local fd readers=()
@@ -131,7 +136,7 @@ connections_of_threads() {
 	wait_until printed 1
 	[ "$(grep -c '^thread [0-2]:$' "$LOG")" = 3 ]
 	grep -x 'all threads: connections: 30, requests: 30, bytes of files: 330, timed out: 0' "$LOG"
-	[ "$(connections_of_threads | paste -sd+ | bc)" = 30 ]
+	[ "$(connections_of_threads | sum)" = 30 ]
 	ask 20
 	stop_clean
 	printed 2
@@ -354,7 +359,7 @@ one_has_ended() {
 	row=$(grep 'for each ring' "$BATS_TEST_TMPDIR/balance")
 	[ "$(grep -o '[0-9]\+' <<<"$row" | grep -cvx 0)" = 8 ]
 	while read -r row; do
-		[ "$(grep -o '[0-9]\+' <<<"$row" | paste -sd+ | bc)" = 100 ]
+		[ "$(grep -o '[0-9]\+' <<<"$row" | sum)" = 100 ]
 	done <"$BATS_TEST_TMPDIR/balance"
 	./day09/balance --threads 3 --clients 10 | grep -x 'one thread hands them over  *4  *3  *3'
 	refuses ./day09/balance x
