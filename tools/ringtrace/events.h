@@ -26,6 +26,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "tools/ringtrace/lists.h"
 #include "tools/ringtrace/log.h"
 
 enum event_kind {
@@ -33,14 +34,14 @@ enum event_kind {
 	EVENT_SQE,	/* handed over: `request`; or never, where `request` is NULL */
 	EVENT_CALL,	/* a call into liburing: from `call->began` to `time` */
 	EVENT_INSIDE,	/* the program ends, and the thread is still in this `call`; `prepared` are
-			   the   first of the SQEs that it has not submitted */
+			   the first of the SQEs that it has not submitted */
 	EVENT_CQE,	/* `request` is what it answers, where `sure`, or else one of several;
 			   `count` `buffers` were picked, or, with 0, none, or unknown ones */
 	EVENT_MISSED,	/* `count` SQEs or, with `of_cqes`, CQEs were not seen */
 	EVENT_OVERFLOW, /* the CQ is full; with a `count`, CQEs are lost */
 	EVENT_BUFFERS,	/* `count` `buffers` of `group` are the kernel's now */
 	EVENT_CLOSE,	/* close(2) of the descriptor `count`; `fails`: it is not open; `opcode`, or
-			   -1:    of an SQE with it that is prepared and not submitted */
+			   -1: of an SQE with it that is prepared and not submitted */
 	EVENT_SHUTDOWN, /* shutdown(2), of writing, of the descriptor `count` */
 	EVENT_STREAM,	/* the descriptor `count`, or the slot with `is_slot`, is a stream socket */
 	EVENT_LEFT,	/* the ring ends, and `request` has had no (last) CQE */
@@ -54,13 +55,14 @@ enum event_kind {
 
 /* Whose track a request is on: a descriptor, a slot, or neither. */
 struct target {
+	struct entry entry;
 	enum { TARGET_NONE, TARGET_FD, TARGET_SLOT } kind;
 	int number;
 	uint64_t busy, used; /* a bit for each lane that a request is in, or was */
-	struct target *next;
 };
 
 struct ring {
+	struct entry entry;
 	unsigned number; /* counted from 1 */
 	pid_t process;
 	struct ring_record opened; /* flags, entries, descriptor */
@@ -72,12 +74,11 @@ struct ring {
 	struct checked *checked; /* check.c's own */
 
 	/* events.c's own */
-	struct group **groups;
-	struct target *targets;
-	struct pool *pools;
+	void **groups, **targets; /* tables */
+	void *pools;
 	const char **functions; /* that have prepared its SQEs */
 	unsigned overflow, previous_chain, silent;
-	bool previous_links, skip_entry;
+	bool previous_links, skip_cqe;
 };
 
 /*
@@ -183,8 +184,21 @@ const void *event_pointed(const struct event *event, uint64_t address, size_t le
  */
 bool events_in_flight(const struct request *request);
 
-/* The descriptor or slot that an SQE is about. */
+/* The descriptor or slot that an SQE is about, and the one that it has made with this result. */
 struct target target_of(const struct io_uring_sqe *sqe);
+struct target target_opened(const struct io_uring_sqe *sqe, int result);
+
+/* For tables of what belongs to a descriptor or a slot. */
+static inline uint64_t target_key(int kind, int number)
+{
+	return (uint64_t)(uint32_t)number << 2 | (unsigned)kind;
+}
+
+/* One SQE, many CQEs: what the program has asked for. */
+bool sqe_is_multishot(const struct io_uring_sqe *sqe);
+
+/* An operation's enum fields; 0 of one that is unknown. */
+unsigned fields_of(unsigned opcode);
 
 /* All rings so far, linked by `next`. */
 struct ring *events_rings(void);
