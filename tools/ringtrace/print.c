@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -36,11 +37,11 @@ static bool has_word(const char *name, const char *word)
 static bool show_operations(const char *word)
 {
 	int opcode = operation_number(word);
-	bool found = opcode >= 0;
+	bool found = false;
 
-	if (found)
-		shown[opcode] = true;
-	for (unsigned i = 0; opcode < 0 && operation(i); i++)
+	if (opcode >= 0)
+		return shown[opcode] = true;
+	for (unsigned i = 0; operation(i); i++)
 		if (has_word(operation_name(i), word))
 			shown[i] = found = true;
 	return found;
@@ -100,13 +101,24 @@ void line_add(const struct text *line)
 	buffer[buffered++] = '\n';
 }
 
+void line_print(const char *format, ...)
+{
+	struct text line = {.length = 0};
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(line.data, sizeof(line.data), format, arguments);
+	va_end(arguments);
+	line.length = strlen(line.data);
+	line_add(&line);
+}
+
 struct text line_start(const struct event *event)
 {
-	uint64_t microseconds = event->time / 1000;
+	unsigned long long microseconds = event->time / 1000;
 	struct text line = {.length = 0};
 
-	text_add(&line, "%3llu.%06llu  ", (unsigned long long)microseconds / 1000000,
-		 (unsigned long long)microseconds % 1000000);
+	text_add(&line, "%3llu.%06llu  ", microseconds / 1000000, microseconds % 1000000);
 	if (!event->is_first_thread && event->thread)
 		text_add(&line, "[%d]  ", event->thread);
 	if (event->ring)
@@ -241,36 +253,31 @@ static bool is_silent_call(const struct event *event)
 	return event->waits && !event->enters && !event->call->arguments[0];
 }
 
-/* The requests that a ring leaves behind: one line for each reason. */
+/* The requests that a ring leaves behind: one line for those that were taken, one for others. */
 static struct left {
-	const char *why;
 	unsigned count;
 	struct text list;
-} left[] = {
-	{.why = "SQEs never taken by the kernel"},
-	{.why = "requests still without completion"},
-};
+} left[2];
 
 static void note_left(const struct event *event)
 {
-	struct left *reason = &left[event->request->taken];
+	struct left *those = &left[event->request->taken];
 
-	text_add(&reason->list, "%s %s ", reason->count++ ? "," : ":",
+	text_add(&those->list, "%s %s ", those->count++ ? "," : ":",
 		 operation_name(event->request->sqe.opcode));
-	add_user_data(&reason->list, event->request->sqe.user_data);
+	add_user_data(&those->list, event->request->sqe.user_data);
 }
 
 static void print_left(const struct event *event)
 {
-	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
-		struct left *reason = &left[i];
-		struct text line = line_start(event);
+	static const char *const whats[] = {"SQEs never taken by the kernel",
+					    "requests still without completion"};
 
-		text_add(&line, "%s: %u%s", reason->why, reason->count, reason->list.data);
-		if (reason->count)
-			line_add(&line);
-		reason->count = 0;
-		reason->list.length = 0;
+	for (unsigned i = 0; i < 2; i++) {
+		if (left[i].count)
+			line_print("%s%s: %u%s", line_start(event).data, whats[i], left[i].count,
+				   left[i].list.data);
+		left[i] = (struct left){.count = 0};
 	}
 }
 
