@@ -15,17 +15,16 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define BUFFERS	      65536 /* numbers of buffers are 16 bits */
-#define FAR	      64    /* how many of the requests in flight are compared with a new one */
-#define MOST_LISTED   100
-#define MOST_SQES     32768 /* of a ring */
-#define SPINS	      10    /* receives in a row that find no buffer */
-#define VAIN_LOOKS    1000  /* in a row, that cannot find anything */
-#define MOST_CLOSINGS 16
-#define LARGEST	      4095 /* error */
-#define SOCK_TYPES    0xf  /* without SOCK_CLOEXEC and the like */
-#define NO_TASK_FLAG  (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
-#define NEVER_SPINS   (IORING_SETUP_SQPOLL | IORING_SETUP_IOPOLL | IORING_SETUP_DEFER_TASKRUN)
+#define BUFFERS	     65536 /* numbers of buffers are 16 bits */
+#define FAR	     64	   /* how many of the requests in flight are compared with a new one */
+#define MOST_LISTED  100
+#define MOST_SQES    32768 /* of a ring */
+#define SPINS	     10	   /* receives in a row that find no buffer */
+#define VAIN_LOOKS   1000  /* in a row, that cannot find anything */
+#define LARGEST	     4095  /* error */
+#define SOCK_TYPES   0xf   /* without SOCK_CLOEXEC and the like */
+#define NO_TASK_FLAG (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
+#define NEVER_SPINS  (IORING_SETUP_SQPOLL | IORING_SETUP_IOPOLL | IORING_SETUP_DEFER_TASKRUN)
 
 /*
  * What a send that was short has left. Whoever waits for something else with that in hand, and
@@ -35,9 +34,9 @@
 struct rest {
 	bool is_there, is_given_up;
 	uint32_t taken, wanted; /* bytes */
-	unsigned opcode, cqe, chain;
-	uint64_t serial; /* of the short send */
+	struct request send;	/* without its vectors */
 	uint64_t address;
+	unsigned cqe;
 	unsigned receives; /* until then */
 	unsigned waits;	   /* since its CQE was marked as seen */
 };
@@ -52,6 +51,7 @@ struct file {
 	unsigned opcode, waits_since;
 	unsigned spins; /* receives in a row that found no buffer */
 	uint64_t gifts_then;
+	const char *closed_during; /* the operation that was in flight when it was closed */
 	struct rest rest;
 };
 
@@ -89,11 +89,6 @@ struct checked {
 	uint64_t overflowed; /* time */
 	unsigned waits, looked_again, left, receives;
 	bool errors[LARGEST + 1]; /* that were results so far */
-	struct closing {
-		int fd;
-		unsigned opcode;
-	} closings[MOST_CLOSINGS]; /* descriptors that were closed with a request in flight */
-	unsigned closing_count;
 };
 
 static unsigned listed, found; /* mistakes whose list has been printed, and those since then */
@@ -200,21 +195,29 @@ static struct group *group_of(struct ring *ring, unsigned number)
 
 /* What requests do with memory */
 
-static bool fills(unsigned opcode)
-{
-	return opcode == IORING_OP_RECV || opcode == IORING_OP_RECVMSG ||
-	       opcode == IORING_OP_READ || opcode == IORING_OP_READV;
-}
+enum { FILLS = 1, WRITES = 2, LOSES_NOTHING = 4 }; /* the last: where it is never submitted */
 
-static bool writes(unsigned opcode)
-{
-	return opcode == IORING_OP_WRITE || opcode == IORING_OP_WRITEV ||
-	       opcode == IORING_OP_WRITE_FIXED || opcode == OP_WRITEV_FIXED;
-}
+static const uint8_t traits[OPERATIONS] = {
+	[IORING_OP_RECV] = FILLS,
+	[IORING_OP_RECVMSG] = FILLS,
+	[IORING_OP_READ] = FILLS,
+	[IORING_OP_READV] = FILLS,
+	[IORING_OP_WRITE] = WRITES,
+	[IORING_OP_WRITEV] = WRITES,
+	[IORING_OP_WRITE_FIXED] = WRITES,
+	[OP_WRITEV_FIXED] = WRITES,
+	[IORING_OP_NOP] = LOSES_NOTHING,
+	[IORING_OP_TIMEOUT] = LOSES_NOTHING,
+	[IORING_OP_LINK_TIMEOUT] = LOSES_NOTHING,
+	[IORING_OP_TIMEOUT_REMOVE] = LOSES_NOTHING,
+	[IORING_OP_ASYNC_CANCEL] = LOSES_NOTHING,
+	[IORING_OP_POLL_ADD] = LOSES_NOTHING,
+	[IORING_OP_POLL_REMOVE] = LOSES_NOTHING,
+};
 
 static bool empties(unsigned opcode)
 {
-	return is_send(opcode) || writes(opcode);
+	return is_send(opcode) || traits[opcode] & WRITES;
 }
 
 static bool uses_memory(const struct request *request, uint64_t start, uint64_t length)
@@ -338,7 +341,8 @@ static void compare(const struct event *event, const struct request *one,
 		     "receive sends rubbish",
 		     one->sqe.len);
 	if (one->chain != other->chain && overlap(one, other) &&
-	    ((fills(opcode) && empties(other_opcode)) || (empties(opcode) && fills(other_opcode))))
+	    ((traits[opcode] & FILLS && empties(other_opcode)) ||
+	     (traits[other_opcode] & FILLS && empties(opcode))))
 		warn(event, "a buffer is the request's until its completion",
 		     "memory that is being sent is received into at the same time");
 }
@@ -365,19 +369,18 @@ __attribute__((format(printf, 4, 0))) static void
 warn_of_rest(const struct event *event, const struct file *file, const char *fix, const char *what)
 {
 	warn(event, fix, "a %s on %s %d took %u of %u bytes, and %s",
-	     operation_name(file->rest.opcode), kind_name(file), file->number, file->rest.taken,
-	     file->rest.wanted, what);
+	     operation_name(file->rest.send.sqe.opcode), kind_name(file), file->number,
+	     file->rest.taken, file->rest.wanted, what);
 }
 
 static void note_short_send(const struct event *event, const struct request *request,
 			    struct file *file)
 {
-	struct checked *ring = checked(event->ring);
 	uint64_t wanted = bytes_wanted(request);
 	int result = event->cqe->res;
 
-	if (file->rest.is_there && file->rest.chain == request->chain &&
-	    file->rest.serial < request->serial && result > 0) {
+	if (file->rest.is_there && file->rest.send.chain == request->chain &&
+	    file->rest.send.serial < request->serial && result > 0) {
 		warn_of_rest(event, file,
 			     "MSG_WAITALL in each that is linked to another, or one send at a time",
 			     "the one linked to it has sent on behind the gap");
@@ -392,12 +395,10 @@ static void note_short_send(const struct event *event, const struct request *req
 		.is_there = true,
 		.taken = (uint32_t)result,
 		.wanted = (uint32_t)wanted,
-		.opcode = request->sqe.opcode,
-		.cqe = event->index,
-		.chain = request->chain,
-		.serial = request->serial,
+		.send = *request,
 		.address = address_of(request),
-		.receives = ring->receives,
+		.cqe = event->index,
+		.receives = checked(event->ring)->receives,
 	};
 }
 
@@ -410,9 +411,16 @@ static void check_rest(const struct event *event, struct file *file)
 	file->rest.is_there = false;
 }
 
-static void give_up_rest(const struct event *event, struct file *file)
+/* Who cancels something means it, also where that was on a descriptor that is closed. */
+static void forgive_closing(const struct event *event, struct file *file)
 {
 	(void)event;
+	file->closed_during = NULL;
+}
+
+static void give_up(const struct event *event, struct file *file)
+{
+	forgive_closing(event, file);
 	file->rest.is_given_up = true;
 }
 
@@ -435,7 +443,7 @@ static void check_repeated(const struct event *event, const struct request *requ
 		warn(event, "add the result to the address, and take it off the length",
 		     "a %s took %u of %u bytes, and the next one begins at the same address: those are "
 		     "sent twice",
-		     operation_name(rest->opcode), rest->taken, rest->wanted);
+		     operation_name(rest->send.sqe.opcode), rest->taken, rest->wanted);
 }
 
 /* What a new request means for the rest of a send on the same file. */
@@ -445,8 +453,7 @@ static void look_for_rest(const struct event *event, const struct request *reque
 	unsigned opcode = request->sqe.opcode;
 
 	if (opcode == IORING_OP_ASYNC_CANCEL) {
-		checked(event->ring)->closing_count = 0;
-		for_each_file(event, give_up_rest);
+		for_each_file(event, give_up);
 	} else if (opcode == IORING_OP_CLOSE ||
 		   (opcode == IORING_OP_SHUTDOWN && request->sqe.len != SHUT_RD)) {
 		check_rest(event, file);
@@ -567,14 +574,6 @@ static void check_user_data(const struct event *event, const struct request *req
 	}
 }
 
-static bool loses_nothing(unsigned opcode)
-{
-	return opcode == IORING_OP_NOP || opcode == IORING_OP_TIMEOUT ||
-	       opcode == IORING_OP_LINK_TIMEOUT || opcode == IORING_OP_TIMEOUT_REMOVE ||
-	       opcode == IORING_OP_ASYNC_CANCEL || opcode == IORING_OP_POLL_ADD ||
-	       opcode == IORING_OP_POLL_REMOVE;
-}
-
 /* The kernel looks for a request that the program has in mind, and may find another. */
 static void check_cancel(const struct event *event, const struct io_uring_sqe *sqe,
 			 const struct request *const *others, unsigned count)
@@ -612,7 +611,7 @@ static void check_sqe(const struct event *event)
 	struct file *file;
 
 	if (!request) {
-		if (!loses_nothing(event->sqe->opcode))
+		if (!(traits[event->sqe->opcode] & LOSES_NOTHING))
 			warn(event, "call io_uring_submit()",
 			     "an SQE, %s, was prepared, and never submitted",
 			     operation_name(event->sqe->opcode));
@@ -700,7 +699,7 @@ static void check_transfer(const struct event *event, const struct request *requ
 	checked(event->ring)->receives += result > 0 && !is_send(opcode);
 	file->rest.is_given_up |= is_receive(opcode) && (result == 0 || is_of_a_lost_peer(result));
 	file->is_socket |= (is_receive(opcode) || is_send(opcode)) && result > 0;
-	if (is_send(opcode) || (writes(opcode) && file->is_socket))
+	if (is_send(opcode) || (traits[opcode] & WRITES && file->is_socket))
 		note_short_send(event, request, file);
 }
 
@@ -733,7 +732,7 @@ static void check_cqe(const struct event *event)
 		return;
 	file = file_of_request(request);
 	if (result == -ECANCELED)
-		ring->closing_count = 0;
+		for_each_file(event, forgive_closing);
 	if (result < 0 && result >= -LARGEST)
 		ring->errors[-result] = true;
 	if ((result == -EBADF || result == -ENOTSOCK) && file->kind == TARGET_FD &&
@@ -827,17 +826,25 @@ static void warn_unarmed(const struct event *event, struct file *file)
 	     file->by_overflow ? " because the CQ was full" : "");
 }
 
-/* The program waits: with nothing in flight at all that is for nothing. */
+/*
+ * The program goes on to wait: with nothing in flight at all, that is for nothing. Who closes the
+ * ring after a descriptor, or cancels the request, means it.
+ */
 static void check_waited_with(const struct event *event, struct file *file)
 {
 	uint32_t seen = event->call->before.cq_head;
 	struct rest *rest = &file->rest;
 
-	file->waits_since += file->has_ended && event->waits;
-	if (file->has_ended && event->waits && !event->ring->in_flight)
+	file->waits_since += file->has_ended && event->enters && event->waits;
+	if (file->has_ended && event->enters && event->waits && !event->ring->in_flight)
 		warn_unarmed(event, file);
-	if (rest->is_there && !rest->is_given_up && (int)(seen - rest->cqe) > 0)
-		rest->waits++;
+	rest->waits += rest->is_there && event->enters && !rest->is_given_up &&
+		       (int)(seen - rest->cqe) > 0;
+	if (file->closed_during)
+		warn(event, "cancel the request, or shutdown(2), and wait for its completion",
+		     "close(%d) while a request on it, %s, is in flight: that keeps the file open",
+		     file->number, file->closed_during);
+	file->closed_during = NULL;
 }
 
 static void check_groups(const struct event *event)
@@ -871,20 +878,8 @@ static void check_registration(const struct event *event)
 				     (event->call_id == CALL_register_buf_ring && !is_mapped);
 		break;
 	case CALL_register: buffers_unclear(event->ring); break;
-	case CALL_register_sync_cancel: for_each_file(event, give_up_rest); break;
+	case CALL_register_sync_cancel: for_each_file(event, give_up); break;
 	default: break;
-	}
-}
-
-/* Who closes the ring, too, or cancels the request, means it; who goes on to wait does not know. */
-static void check_closings(const struct event *event, struct checked *ring)
-{
-	while (ring->closing_count > 0) {
-		const struct closing *closing = &ring->closings[--ring->closing_count];
-
-		warn(event, "cancel the request, or shutdown(2), and wait for its completion",
-		     "close(%d) while a request on it, %s, is in flight: that keeps the file open",
-		     closing->fd, operation_name(closing->opcode));
 	}
 }
 
@@ -912,8 +907,6 @@ static void check_call(const struct event *event)
 	if (event->waits)
 		check_prepared(event, ring);
 	if (wants)
-		check_closings(event, ring);
-	if (wants && event->enters)
 		for_each_file(event, check_waited_with);
 	if (event->call->result >= 0)
 		check_registration(event);
@@ -991,27 +984,27 @@ static void check_shutdown(const struct event *event)
 	in_each_ring(event, check_rest);
 }
 
-static void note_closing(struct checked *ring, const struct request *request, int fd)
+static bool keeps_open(const struct request *request, int fd)
 {
-	while (request && !(request->target->kind == TARGET_FD && request->target->number == fd &&
-			    request->taken && request->sqe.opcode != IORING_OP_CLOSE &&
-			    events_in_flight(request)))
-		request = request->older;
-	if (request && ring->closing_count < MOST_CLOSINGS)
-		ring->closings[ring->closing_count++] =
-			(struct closing){.fd = fd, .opcode = request->sqe.opcode};
+	return request->target->kind == TARGET_FD && request->target->number == fd &&
+	       request->taken && request->sqe.opcode != IORING_OP_CLOSE &&
+	       events_in_flight(request);
 }
 
 static void check_closed(const struct event *event, struct file *file)
 {
-	if (!event->fails) {
-		check_rest(event, file);
-		note_closing(checked(event->ring), event->ring->newest, file->number);
-	} else if (file_of(event->ring, TARGET_SLOT, file->number)->is_slot_in_use) {
+	const struct request *request = event->ring->newest;
+
+	if (event->fails && file_of(event->ring, TARGET_SLOT, file->number)->is_slot_in_use)
 		warn(event, "io_uring_prep_close_direct()",
 		     "close(%d) is of a slot's number, which is no descriptor", file->number);
-	}
+	if (!event->fails)
+		check_rest(event, file);
 	file_forget(file);
+	while (request && !keeps_open(request, file->number))
+		request = request->older;
+	if (request && !event->fails)
+		file->closed_during = operation_name(request->sqe.opcode);
 }
 
 static void check_close(const struct event *event)

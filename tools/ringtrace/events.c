@@ -323,32 +323,40 @@ static void groups_free(struct ring *ring)
 
 /* CQEs */
 
-/* The latest messages of msg_ring: CQEs in other rings than their SQEs'. */
+#define MESSAGES 1024
+
+/* The latest messages of msg_ring that are on their way: to CQEs in other rings than their SQEs'.
+ */
 static struct message {
 	const struct ring *from;
 	uint64_t user_data;
 	pid_t process;
 	int fd;
-} messages[1024];
+} messages[MESSAGES];
 static unsigned message_count;
 
 static void message_note(const struct request *request)
 {
-	if (request->sqe.opcode == IORING_OP_MSG_RING && !(request->sqe.flags & IOSQE_FIXED_FILE))
-		messages[message_count++ % 1024] = (struct message){
-			.from = request->ring,
-			.user_data = request->sqe.off,
-			.process = request->ring->process,
-			.fd = request->sqe.fd,
-		};
+	const struct io_uring_sqe *sqe = &request->sqe;
+
+	if (sqe->opcode == IORING_OP_MSG_RING && !(sqe->flags & IOSQE_FIXED_FILE))
+		messages[message_count++ % MESSAGES] =
+			(struct message){request->ring, sqe->off, request->ring->process, sqe->fd};
 }
 
+/* Of several that are alike the first has arrived. */
 static const struct ring *message_sender(const struct ring *ring, uint64_t user_data)
 {
-	for (unsigned i = 0; i < 1024; i++)
-		if (messages[i].from && messages[i].user_data == user_data &&
-		    messages[i].process == ring->process && messages[i].fd == ring->opened.fd)
-			return messages[i].from;
+	for (unsigned i = 0; i < MESSAGES; i++) {
+		struct message *message = &messages[(message_count + i) % MESSAGES];
+		const struct ring *from = message->from;
+
+		if (from && message->user_data == user_data && message->process == ring->process &&
+		    message->fd == ring->opened.fd) {
+			message->from = NULL;
+			return from;
+		}
+	}
 	return NULL;
 }
 
@@ -851,26 +859,16 @@ static void read_ring(struct event *event, const struct record *record)
 	events_emit(event);
 }
 
-static void leave_requests(struct event *event)
+static void ring_forget(struct ring *ring)
 {
-	struct ring *ring = event->ring;
+	struct request *request;
 
-	event->kind = EVENT_LEFT;
-	while (ring->oldest) {
-		struct request *request = ring->oldest;
-
-		event->request = request;
-		events_emit(event);
+	while ((request = ring->oldest)) {
 		ring->oldest = request->newer;
 		free(request);
 	}
 	ring->newest = NULL;
 	ring->in_flight = 0;
-	event->request = NULL;
-}
-
-static void ring_forget(struct ring *ring)
-{
 	groups_free(ring);
 	table_free(&ring->targets);
 	list_free(&ring->pools);
@@ -887,11 +885,13 @@ static void ring_ends(struct event *event, struct ring *ring, const struct ring_
 	event->ring = ring;
 	if (counters)
 		mark_taken(ring, counters->sq_head);
-	leave_requests(event);
-	ring_forget(ring);
+	event->kind = EVENT_LEFT;
+	for (event->request = ring->oldest; event->request; event->request = event->request->newer)
+		events_emit(event);
 	event->kind = EVENT_RING_END;
 	event->counters = counters;
 	events_emit(event);
+	ring_forget(ring);
 }
 
 static void read_ring_end(struct event *event, const struct record *record)

@@ -13,8 +13,8 @@
  *
  * Events come in the order of the log, EVENT_END last. An event and what it points to are valid
  * during the call; rings until EVENT_END; a request from its EVENT_SQE to its last EVENT_CQE or its
- * EVENT_LEFT, whichever comes (a request without a CQE on success: only during its EVENT_SQE). A
- * request's `serial` is its own for ever. decode.h makes text of SQEs, CQEs and calls.
+ * ring's EVENT_RING_END, whichever comes (one without a CQE on success: only during its EVENT_SQE).
+ * A request's `serial` is its own for ever. decode.h makes text of SQEs, CQEs and calls.
  */
 #ifndef TOOLS_RINGTRACE_EVENTS_H
 #define TOOLS_RINGTRACE_EVENTS_H

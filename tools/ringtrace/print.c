@@ -254,31 +254,19 @@ static bool is_silent_call(const struct event *event)
 }
 
 /* The requests that a ring leaves behind: one line for those that were taken, one for others. */
-static struct left {
-	unsigned count;
-	struct text list;
-} left[2];
-
-static void note_left(const struct event *event)
+static void print_left(const struct event *event, bool taken, const char *what)
 {
-	struct left *those = &left[event->request->taken];
+	struct text list = {.length = 0};
+	unsigned count = 0;
 
-	text_add(&those->list, "%s %s ", those->count++ ? "," : ":",
-		 operation_name(event->request->sqe.opcode));
-	add_user_data(&those->list, event->request->sqe.user_data);
-}
-
-static void print_left(const struct event *event)
-{
-	static const char *const whats[] = {"SQEs never taken by the kernel",
-					    "requests still without completion"};
-
-	for (unsigned i = 0; i < 2; i++) {
-		if (left[i].count)
-			line_print("%s%s: %u%s", line_start(event).data, whats[i], left[i].count,
-				   left[i].list.data);
-		left[i] = (struct left){.count = 0};
-	}
+	for (const struct request *request = event->ring->oldest; request; request = request->newer)
+		if (request->taken == taken) {
+			text_add(&list, "%s %s ", count++ ? "," : ":",
+				 operation_name(request->sqe.opcode));
+			add_user_data(&list, request->sqe.user_data);
+		}
+	if (count)
+		line_print("%s%s: %u%s", line_start(event).data, what, count, list.data);
 }
 
 void event_text(struct text *line, const struct event *event)
@@ -344,10 +332,10 @@ void print_event(const struct event *event)
 	struct text line;
 	size_t start;
 
-	if (event->kind == EVENT_LEFT)
-		note_left(event);
-	if (event->kind == EVENT_RING_END)
-		print_left(event);
+	if (event->kind == EVENT_RING_END) {
+		print_left(event, false, "SQEs never taken by the kernel");
+		print_left(event, true, "requests still without completion");
+	}
 	if (is_left_out(event))
 		return;
 	line = line_start(event);
