@@ -91,8 +91,8 @@ struct checked {
 	bool errors[LARGEST + 1]; /* that were results so far */
 };
 
-static unsigned listed, found; /* mistakes whose list has been printed, and those since then */
-/* Those since then, each once, with how often it has happened. */
+static unsigned listed, fresh; /* mistakes whose list has been printed, and those since then */
+/* The latter, each once, with how often it has happened. */
 static struct listed {
 	char cause[sizeof(((struct warning *)NULL)->text)]; /* without numbers */
 	struct text line;
@@ -101,11 +101,10 @@ static struct listed {
 
 unsigned check_count(void)
 {
-	return listed + found;
+	return listed + fresh;
 }
 
-/* A mistake that differs only in numbers, such as those of descriptors and of rings, is the same.
- */
+/* A mistake that differs in numbers only, such as those of descriptors, is the same. */
 static void remove_numbers(char *text)
 {
 	char *end = text;
@@ -119,7 +118,8 @@ static void remove_numbers(char *text)
 __attribute__((format(printf, 3, 4))) static void warn(const struct event *at, const char *fix,
 						       const char *format, ...)
 {
-	struct listed new = {.times = 1}, *known = list;
+	struct listed *known = list, *end = list + (fresh < MOST_LISTED ? fresh : MOST_LISTED);
+	struct listed new = {.times = 1};
 	struct warning warning = {.fix = fix};
 	struct event event = *at;
 	va_list arguments;
@@ -129,10 +129,9 @@ __attribute__((format(printf, 3, 4))) static void warn(const struct event *at, c
 	va_end(arguments);
 	memcpy(new.cause, warning.text, sizeof(new.cause));
 	remove_numbers(new.cause);
-	while (known < list + found && known < list + MOST_LISTED &&
-	       strcmp(known->cause, new.cause) != 0)
+	while (known < end && strcmp(known->cause, new.cause) != 0)
 		known++;
-	if (known < list + found && known < list + MOST_LISTED) {
+	if (known < end) {
 		known->times++;
 		return;
 	}
@@ -141,7 +140,7 @@ __attribute__((format(printf, 3, 4))) static void warn(const struct event *at, c
 	events_emit(&event);
 	new.line = line_start(&event);
 	event_text(&new.line, &event);
-	if (found++ < MOST_LISTED)
+	if (fresh++ < MOST_LISTED)
 		*known = new;
 }
 
@@ -195,29 +194,10 @@ static struct group *group_of(struct ring *ring, unsigned number)
 
 /* What requests do with memory */
 
-enum { FILLS = 1, WRITES = 2, LOSES_NOTHING = 4 }; /* the last: where it is never submitted */
-
-static const uint8_t traits[OPERATIONS] = {
-	[IORING_OP_RECV] = FILLS,
-	[IORING_OP_RECVMSG] = FILLS,
-	[IORING_OP_READ] = FILLS,
-	[IORING_OP_READV] = FILLS,
-	[IORING_OP_WRITE] = WRITES,
-	[IORING_OP_WRITEV] = WRITES,
-	[IORING_OP_WRITE_FIXED] = WRITES,
-	[OP_WRITEV_FIXED] = WRITES,
-	[IORING_OP_NOP] = LOSES_NOTHING,
-	[IORING_OP_TIMEOUT] = LOSES_NOTHING,
-	[IORING_OP_LINK_TIMEOUT] = LOSES_NOTHING,
-	[IORING_OP_TIMEOUT_REMOVE] = LOSES_NOTHING,
-	[IORING_OP_ASYNC_CANCEL] = LOSES_NOTHING,
-	[IORING_OP_POLL_ADD] = LOSES_NOTHING,
-	[IORING_OP_POLL_REMOVE] = LOSES_NOTHING,
-};
-
-static bool empties(unsigned opcode)
+/* A write, when it is on a socket, is like a send. */
+static bool writes(unsigned opcode)
 {
-	return is_send(opcode) || traits[opcode] & WRITES;
+	return fields_of(opcode) & EMPTIES && !is_send(opcode);
 }
 
 static bool uses_memory(const struct request *request, uint64_t start, uint64_t length)
@@ -242,14 +222,14 @@ static bool overlap(const struct request *one, const struct request *other)
 }
 
 /* Of the ring's newest requests those that are in flight for certain. */
-static unsigned find_in_flight(const struct ring *ring, const struct request *found_ones[FAR])
+static unsigned find_in_flight(const struct ring *ring, const struct request *requests[FAR])
 {
 	const struct request *request = ring->newest;
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < FAR && request; i++, request = request->older)
 		if (request->taken && events_in_flight(request))
-			found_ones[count++] = request;
+			requests[count++] = request;
 	return count;
 }
 
@@ -329,7 +309,7 @@ static bool is_linked_echo(const struct request *receive, const struct request *
 static void compare(const struct event *event, const struct request *one,
 		    const struct request *other)
 {
-	unsigned opcode = one->sqe.opcode, other_opcode = other->sqe.opcode;
+	unsigned fields = fields_of(one->sqe.opcode), other_fields = fields_of(other->sqe.opcode);
 
 	if (are_confused(one, other))
 		warn(event, "give each request a user_data of its own",
@@ -341,8 +321,8 @@ static void compare(const struct event *event, const struct request *one,
 		     "receive sends rubbish",
 		     one->sqe.len);
 	if (one->chain != other->chain && overlap(one, other) &&
-	    ((traits[opcode] & FILLS && empties(other_opcode)) ||
-	     (traits[other_opcode] & FILLS && empties(opcode))))
+	    ((fields & FILLS && other_fields & EMPTIES) ||
+	     (fields & EMPTIES && other_fields & FILLS)))
 		warn(event, "a buffer is the request's until its completion",
 		     "memory that is being sent is received into at the same time");
 }
@@ -457,7 +437,7 @@ static void look_for_rest(const struct event *event, const struct request *reque
 	} else if (opcode == IORING_OP_CLOSE ||
 		   (opcode == IORING_OP_SHUTDOWN && request->sqe.len != SHUT_RD)) {
 		check_rest(event, file);
-	} else if (empties(opcode) || opcode == IORING_OP_SPLICE ||
+	} else if (fields_of(opcode) & EMPTIES || opcode == IORING_OP_SPLICE ||
 		   (opcode == IORING_OP_POLL_ADD && request->sqe.poll32_events & POLLOUT)) {
 		check_repeated(event, request, &file->rest);
 		/* Of one that begins elsewhere nobody knows: the rest may have been moved there. */
@@ -489,7 +469,7 @@ static void warn_given_twice(const struct event *event, const struct group *grou
 
 static bool reads_from(const struct request *request, const struct buffer *buffer)
 {
-	return empties(request->sqe.opcode) &&
+	return fields_of(request->sqe.opcode) & EMPTIES &&
 	       uses_memory(request, buffer->address, buffer->length);
 }
 
@@ -578,18 +558,18 @@ static void check_user_data(const struct event *event, const struct request *req
 static void check_cancel(const struct event *event, const struct io_uring_sqe *sqe,
 			 const struct request *const *others, unsigned count)
 {
-	unsigned found_ones = 0;
+	unsigned matches = 0;
 
 	if (sqe->opcode != IORING_OP_ASYNC_CANCEL ||
 	    sqe->cancel_flags & (CANCEL_ALL | CANCEL_FD | CANCEL_ANY | CANCEL_OP))
 		return;
 	for (unsigned i = 0; i < count; i++)
-		found_ones += others[i]->sqe.user_data == sqe->addr &&
-			      others[i]->sqe.opcode != IORING_OP_ASYNC_CANCEL;
-	if (found_ones > 1)
+		matches += others[i]->sqe.user_data == sqe->addr &&
+			   others[i]->sqe.opcode != IORING_OP_ASYNC_CANCEL;
+	if (matches > 1)
 		warn(event, "IORING_ASYNC_CANCEL_ALL, or a user_data of its own for each request",
 		     "a cancel of user_data 0x%llx, which %u requests in flight have: it finds one of them",
-		     (unsigned long long)sqe->addr, found_ones);
+		     (unsigned long long)sqe->addr, matches);
 }
 
 static void check_dead(const struct event *event, const struct request *request)
@@ -611,7 +591,7 @@ static void check_sqe(const struct event *event)
 	struct file *file;
 
 	if (!request) {
-		if (!(traits[event->sqe->opcode] & LOSES_NOTHING))
+		if (!(fields_of(event->sqe->opcode) & LOSES_NOTHING))
 			warn(event, "call io_uring_submit()",
 			     "an SQE, %s, was prepared, and never submitted",
 			     operation_name(event->sqe->opcode));
@@ -699,7 +679,7 @@ static void check_transfer(const struct event *event, const struct request *requ
 	checked(event->ring)->receives += result > 0 && !is_send(opcode);
 	file->rest.is_given_up |= is_receive(opcode) && (result == 0 || is_of_a_lost_peer(result));
 	file->is_socket |= (is_receive(opcode) || is_send(opcode)) && result > 0;
-	if (is_send(opcode) || (traits[opcode] & WRITES && file->is_socket))
+	if (is_send(opcode) || (writes(opcode) && file->is_socket))
 		note_short_send(event, request, file);
 }
 
@@ -1044,17 +1024,17 @@ static void print_list(const struct event *event)
 {
 	struct text line = {.length = 0};
 
-	if (event->kind == EVENT_END && !found)
+	if (event->kind == EVENT_END && !fresh)
 		return;
-	text_add(&line, "ringtrace: mistakes that --check has found: %u", found);
+	text_add(&line, "ringtrace: mistakes that --check has found: %u", fresh);
 	line_add(&line);
-	for (unsigned i = 0; i < found && i < MOST_LISTED; i++) {
+	for (unsigned i = 0; i < fresh && i < MOST_LISTED; i++) {
 		if (list[i].times > 1)
 			text_add(&list[i].line, ", %u times", list[i].times);
 		line_add(&list[i].line);
 	}
-	listed += found;
-	found = 0;
+	listed += fresh;
+	fresh = 0;
 }
 
 static void check_end(const struct event *event)

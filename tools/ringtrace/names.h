@@ -70,6 +70,9 @@ enum fields {
 	MESSAGE = 1 << 8, /* addr is a struct msghdr */
 	NAME = 1 << 9,	  /* addr is a text */
 	SOCKET = 1 << 10, /* fd is a socket whose address is at addr */
+	FILLS = 1 << 11,  /* stores into its memory, or, the next one, takes from there */
+	EMPTIES = 1 << 12,
+	LOSES_NOTHING = 1 << 13, /* where it is never submitted */
 };
 
 struct operation {

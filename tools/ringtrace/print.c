@@ -302,27 +302,22 @@ void event_text(struct text *line, const struct event *event)
 	}
 }
 
-static bool is_quick(const struct event *event)
-{
-	if (event->kind == EVENT_CALL)
-		return event->time - event->began < shown_least;
-	return event->kind == EVENT_SQE ||
-	       (event->kind == EVENT_CQE &&
-		!(event->sure && event->time - event->request->submitted >= shown_least));
-}
-
 static bool is_left_out(const struct event *event)
 {
 	if (event->kind == EVENT_WARNING)
 		return false;
 	if (event->time < shown_from || event->time > shown_to)
 		return true;
-	if (shown_least && is_quick(event))
-		return true;
 	switch (event->kind) {
-	case EVENT_SQE: return only_some && !shown[event->sqe->opcode];
-	case EVENT_CQE: return only_some && !(event->request && shown[event->request->sqe.opcode]);
-	case EVENT_CALL: return !calls_shown || is_silent_call(event);
+	case EVENT_SQE: return shown_least || (only_some && !shown[event->sqe->opcode]);
+	case EVENT_CQE:
+		if (shown_least &&
+		    !(event->sure && event->time - event->request->submitted >= shown_least))
+			return true;
+		return only_some && !(event->request && shown[event->request->sqe.opcode]);
+	case EVENT_CALL:
+		return event->time - event->began < shown_least || !calls_shown ||
+		       is_silent_call(event);
 	default: return event->kind == EVENT_RING_END && event->by_exit;
 	}
 }
