@@ -87,7 +87,7 @@ struct checked {
 	bool is_rewritten, was_left_over[OPERATIONS];
 	uint64_t left_over[OPERATIONS];
 	uint64_t overflowed; /* time */
-	unsigned waits, looked_again, left, receives;
+	unsigned waits, looked_again, receives;
 	bool errors[LARGEST + 1]; /* that were results so far */
 };
 
@@ -391,16 +391,10 @@ static void check_rest(const struct event *event, struct file *file)
 	file->rest.is_there = false;
 }
 
-/* Who cancels something means it, also where that was on a descriptor that is closed. */
-static void forgive_closing(const struct event *event, struct file *file)
+static void give_up(const struct event *event, struct file *file)
 {
 	(void)event;
 	file->closed_during = NULL;
-}
-
-static void give_up(const struct event *event, struct file *file)
-{
-	forgive_closing(event, file);
 	file->rest.is_given_up = true;
 }
 
@@ -712,7 +706,7 @@ static void check_cqe(const struct event *event)
 		return;
 	file = file_of_request(request);
 	if (result == -ECANCELED)
-		for_each_file(event, forgive_closing);
+		file->closed_during = NULL;
 	if (result < 0 && result >= -LARGEST)
 		ring->errors[-result] = true;
 	if ((result == -EBADF || result == -ENOTSOCK) && file->kind == TARGET_FD &&
@@ -896,7 +890,6 @@ static void check_call(const struct event *event)
 
 static void check_left(const struct event *event)
 {
-	checked(event->ring)->left += event->request->taken;
 	if (!event->request->taken && !checked(event->ring)->has_failed)
 		warn(event, "IORING_SETUP_SUBMIT_ALL, or submit again",
 		     "an SQE, %s, was never taken by the kernel, which stops at an SQE that it refuses",
@@ -921,19 +914,13 @@ static void forget(struct ring *ring)
 	ring->checked = NULL;
 }
 
-static void check_inside(const struct event *event)
-{
-	check_call(event);
-	check_groups(event);
-}
-
 static void check_ring_end(const struct event *event)
 {
 	const struct ring_counters *end = event->counters;
 
 	check_groups(event);
 	for_each_file(event, check_left_with);
-	if (end && checked(event->ring)->left)
+	if (end && event->ring->in_flight)
 		check_looks(event, end->looks);
 	if (end)
 		check_marked(event, end);
@@ -1052,7 +1039,7 @@ static void (*const checks[])(const struct event *event) = {
 	[EVENT_SHUTDOWN] = check_shutdown, [EVENT_STREAM] = check_stream,
 	[EVENT_LEFT] = check_left,	   [EVENT_RING_END] = check_ring_end,
 	[EVENT_EXIT] = print_list,	   [EVENT_END] = check_end,
-	[EVENT_INSIDE] = check_inside,
+	[EVENT_INSIDE] = check_call,
 };
 
 void check_event(const struct event *event)

@@ -159,13 +159,10 @@ static void lane_take(struct request *request)
 	request->target = target;
 	request->lane = ~target->busy ? (unsigned)__builtin_ctzll(~target->busy) : 63;
 	request->lane_is_new = !(target->used >> request->lane & 1);
-	target->busy |= 1ULL << request->lane;
-	target->used |= target->busy;
-}
-
-static void lane_leave(struct request *request)
-{
-	request->target->busy &= ~(1ULL << request->lane);
+	target->used |= 1ULL << request->lane;
+	/* When one that is silent on success leaves is not known. */
+	if (!request->silent)
+		target->busy |= 1ULL << request->lane;
 }
 
 /* The requests in flight */
@@ -229,16 +226,15 @@ static void flight_ends(struct request *request)
 	*(request->older ? &request->older->newer : &ring->oldest) = request->newer;
 	*(request->newer ? &request->newer->older : &ring->newest) = request->older;
 	ring->in_flight--;
+	request->target->busy &= ~(1ULL << request->lane);
 }
 
 static void request_free(struct request *request)
 {
-	if (request->silent) {
+	if (request->silent)
 		request->ring->silent--;
-	} else {
-		lane_leave(request);
+	else
 		flight_ends(request);
-	}
 	free(request);
 }
 
@@ -325,8 +321,7 @@ static void groups_free(struct ring *ring)
 
 #define MESSAGES 1024
 
-/* The latest messages of msg_ring that are on their way: to CQEs in other rings than their SQEs'.
- */
+/* The latest messages of msg_ring: their CQEs are in other rings than their SQEs. */
 static struct message {
 	const struct ring *from;
 	uint64_t user_data;
@@ -690,8 +685,6 @@ static void sqe_event(struct event *event, unsigned index, uint16_t flags)
 	message_note(request);
 	event->request = request;
 	events_emit(event);
-	if (request->silent)
-		lane_leave(request);
 	if (request->silent && ring->silent == MOST_SILENT)
 		free(request);
 	else
@@ -834,7 +827,7 @@ static void read_call(struct event *event, const struct record *record)
 
 /* Rings */
 
-static struct ring *ring_add(const struct record *record)
+static struct ring *ring_new(const struct record *record)
 {
 	struct ring *ring =
 		list_get(list_of(&ring_table, record->ring), record->ring, sizeof(*ring));
@@ -842,8 +835,7 @@ static struct ring *ring_add(const struct record *record)
 	ring->number = record->ring;
 	ring->process = (pid_t)record->process;
 	ring->next = rings;
-	rings = ring;
-	return ring;
+	return rings = ring;
 }
 
 static void read_ring(struct event *event, const struct record *record)
@@ -851,7 +843,7 @@ static void read_ring(struct event *event, const struct record *record)
 	event->how = record->number;
 	event->opened = (const struct ring_record *)(record + 1);
 	if (record->ring && !event->ring)
-		event->ring = ring_add(record);
+		event->ring = ring_new(record);
 	if (event->ring) {
 		event->ring->opened = *event->opened;
 		event->ring->is_open = true;
@@ -925,17 +917,14 @@ static void process_ends(struct event *event, void *process)
 
 static void read_process(struct event *event, const struct record *record)
 {
-	struct event killed = *event;
+	struct event ending = *event;
 
-	killed.killed = true;
-	process_ends(&killed, list_find(processes, record->process));
+	ending.killed = record->kind == RECORD_PROCESS;
+	process_ends(&ending, list_find(processes, record->process));
+	if (record->kind != RECORD_PROCESS)
+		return;
 	list_get(&processes, record->process, sizeof(struct entry));
 	events_emit(event);
-}
-
-static void read_exit(struct event *event, const struct record *record)
-{
-	process_ends(event, list_find(processes, record->process));
 }
 
 /* Of a record whose number and flags say all. */
@@ -963,7 +952,7 @@ static const struct reader {
 	size_t least; /* size of what follows the record, or of each entry */
 } readers[] = {
 	[RECORD_PROCESS] = {read_process, EVENT_PROCESS},
-	[RECORD_EXIT] = {read_exit, EVENT_EXIT},
+	[RECORD_EXIT] = {read_process, EVENT_EXIT},
 	[RECORD_RING] = {read_ring, EVENT_RING, 0, sizeof(struct ring_record)},
 	[RECORD_RING_END] = {read_ring_end, EVENT_RING_END, A_RING, sizeof(struct ring_end)},
 	[RECORD_SQES] = {read_sqes, EVENT_SQE, A_RING | ENTRIES, sizeof(struct io_uring_sqe)},

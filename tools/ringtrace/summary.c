@@ -32,15 +32,9 @@ static void count_sqe(struct counts *counts, const struct event *event)
 	counts->of[SILENT][opcode] += event->request && event->request->silent;
 }
 
-static void count_time(struct histogram **times, uint64_t time)
-{
-	if (!*times)
-		*times = allocate(sizeof(**times));
-	histogram_add(*times, time);
-}
-
 static void count_cqe(struct counts *counts, const struct event *event)
 {
+	struct histogram **times = &counts->times[event->opcode & (OPERATIONS - 1)];
 	bool failed = event->cqe->res < 0 && !(event->cqe->flags & IORING_CQE_F_NOTIF);
 	int error = failed && event->cqe->res > -ERRORS ? -event->cqe->res : 0;
 
@@ -50,8 +44,11 @@ static void count_cqe(struct counts *counts, const struct event *event)
 		return;
 	}
 	counts->of[CQES][event->opcode]++;
-	if (shows_times && event->sure && event->request->answers == 1)
-		count_time(&counts->times[event->opcode], event->time - event->request->submitted);
+	if (shows_times && event->sure && event->request->answers == 1) {
+		if (!*times)
+			*times = allocate(sizeof(**times));
+		histogram_add(*times, event->time - event->request->submitted);
+	}
 	if (failed)
 		counts->errors[event->opcode][error]++;
 }
