@@ -345,8 +345,8 @@ static uint64_t address_of(const struct request *request)
 	return request->vectors_known ? (uintptr_t)request->vectors[0].iov_base : 0;
 }
 
-__attribute__((format(printf, 4, 0))) static void
-warn_of_rest(const struct event *event, const struct file *file, const char *fix, const char *what)
+static void warn_of_rest(const struct event *event, const struct file *file, const char *fix,
+			 const char *what)
 {
 	warn(event, fix, "a %s on %s %d took %u of %u bytes, and %s",
 	     operation_name(file->rest.send.sqe.opcode), kind_name(file), file->number,
@@ -534,7 +534,8 @@ static void check_user_data(const struct event *event, const struct request *req
 	if (!ring->sqes)
 		ring->sqes = allocate(MOST_SQES * sizeof(struct sqe));
 	sqe = &ring->sqes[request->index % (entries ? entries : 1) % MOST_SQES];
-	if (request->left_over && !request->silent && !ring->left_over[request->sqe.opcode])
+	if (request->flags & SQES_LEFT_OVER && !request->silent &&
+	    !ring->left_over[request->sqe.opcode])
 		ring->left_over[request->sqe.opcode] = user_data;
 	ring->is_rewritten |= sqe->is_used && sqe->user_data != user_data;
 	*sqe = (struct sqe){.is_used = true, .user_data = user_data};
@@ -572,7 +573,7 @@ static void check_dead(const struct event *event, const struct request *request)
 	bool points = opcode == IORING_OP_TIMEOUT || opcode == IORING_OP_LINK_TIMEOUT ||
 		      fields_of(opcode) & (ADDRESS | MESSAGE | PATH | NAME | SOCKET);
 
-	if (request->is_dead && points)
+	if (request->flags & SQES_DEAD && points)
 		warn(event, "memory that stays until the completion: static, or the connection's",
 		     "a %s with the address of a local variable whose function has returned",
 		     operation_name(opcode));

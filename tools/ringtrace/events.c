@@ -672,8 +672,7 @@ static void sqe_event(struct event *event, unsigned index, uint16_t flags)
 		.function = function_of(ring, index),
 		.taken = true,
 		.silent = sqe->flags & IOSQE_CQE_SKIP_SUCCESS,
-		.left_over = flags & SQES_LEFT_OVER,
-		.is_dead = flags & SQES_DEAD,
+		.flags = flags,
 		.vector_count = event->vector_count,
 		.vectors_known = event->vectors_known,
 	};
@@ -835,7 +834,8 @@ static struct ring *ring_new(const struct record *record)
 	ring->number = record->ring;
 	ring->process = (pid_t)record->process;
 	ring->next = rings;
-	return rings = ring;
+	rings = ring;
+	return ring;
 }
 
 static void read_ring(struct event *event, const struct record *record)

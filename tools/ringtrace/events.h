@@ -103,8 +103,7 @@ struct request {
 	bool taken;	  /* the kernel has taken its SQE, as far as is known */
 	bool silent;	  /* IOSQE_CQE_SKIP_SUCCESS: only a failure has a CQE */
 	bool notified;	  /* zero copy: has completed, its NOTIF is to come */
-	bool left_over;	  /* its user_data is what the SQE had the last time: known with marks */
-	bool is_dead;	  /* its address is one on the stack that was free already */
+	unsigned flags;	  /* what is known of its SQE: enum sqes_flags */
 
 	struct request *older, *newer; /* of the ring */
 	struct request *next;	       /* of those that may have the same CQE; events.c's own */

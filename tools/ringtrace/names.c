@@ -143,16 +143,6 @@ const char *operation_name(unsigned opcode)
 	return number;
 }
 
-int operation_number(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < COUNT(operations); i++)
-		if (strcmp(operations[i].name, name) == 0)
-			return (int)i;
-	return -1;
-}
-
 bool is_send(unsigned opcode)
 {
 	return opcode == IORING_OP_SEND || opcode == IORING_OP_SENDMSG ||

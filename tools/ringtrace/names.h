@@ -85,8 +85,6 @@ struct operation {
 const struct operation *operation(unsigned opcode);
 /* "op 99" for one that is unknown. */
 const char *operation_name(unsigned opcode);
-/* The opcode, or -1. */
-int operation_number(const char *name);
 bool is_send(unsigned opcode);
 bool is_receive(unsigned opcode);
 /* Picks several buffers at once. */

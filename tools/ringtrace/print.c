@@ -36,13 +36,13 @@ static bool has_word(const char *name, const char *word)
 /* An operation's own name stands for it alone; a word of it for all that have it. */
 static bool show_operations(const char *word)
 {
-	int opcode = operation_number(word);
-	bool found = false;
+	bool is_name = false, found = false;
 
-	if (opcode >= 0)
-		return shown[opcode] = true;
 	for (unsigned i = 0; operation(i); i++)
-		if (has_word(operation_name(i), word))
+		is_name |= strcmp(operation_name(i), word) == 0;
+	for (unsigned i = 0; operation(i); i++)
+		if (is_name ? strcmp(operation_name(i), word) == 0
+			    : has_word(operation_name(i), word))
 			shown[i] = found = true;
 	return found;
 }
@@ -205,13 +205,21 @@ static void print_call(struct text *line, const struct event *event)
 		text_add(line, "no system call");
 }
 
-static void add_request(struct text *line, bool first, unsigned opcode, const struct target *target)
+/* One of the first requests of a list, and what comes behind the last of those. */
+static void add_request(struct text *line, bool first, const struct io_uring_sqe *sqe)
 {
-	text_add(line, "%s%s", first ? " (" : ", ", operation_name(opcode));
-	if (target->kind != TARGET_NONE) {
-		text_add(line, " ");
-		add_target(line, target);
-	}
+	const struct target target = target_of(sqe);
+
+	text_add(line, "%s%s", first ? " (" : ", ", operation_name(sqe->opcode));
+	if (target.kind == TARGET_NONE)
+		return;
+	text_add(line, " ");
+	add_target(line, &target);
+}
+
+static void add_end(struct text *line, unsigned count)
+{
+	text_add(line, "%s", count > PREPARED_MOST ? ", ...)" : count ? ")" : "");
 }
 
 static void add_prepared(struct text *line, const struct event *event)
@@ -220,20 +228,19 @@ static void add_prepared(struct text *line, const struct event *event)
 
 	text_add(line, "; prepared and not submitted: %u", count);
 	for (unsigned i = 0; i < count && i < PREPARED_MOST; i++) {
-		const struct io_uring_sqe sqe = {.opcode = event->prepared[i].opcode,
-						 .flags = event->prepared[i].flags,
-						 .fd = event->prepared[i].fd};
-		const struct target target = target_of(&sqe);
+		const struct prepared *prepared = &event->prepared[i];
+		const struct io_uring_sqe sqe = {prepared->opcode, prepared->flags,
+						 .fd = prepared->fd};
 
-		add_request(line, !i, sqe.opcode, &target);
+		add_request(line, !i, &sqe);
 	}
-	text_add(line, "%s", count > PREPARED_MOST ? ", ...)" : count ? ")" : "");
+	add_end(line, count);
 }
 
 /* Where a thread was when the program ended: mostly, what a program that hangs waits for. */
 static void print_inside(struct text *line, const struct event *event)
 {
-	unsigned count = 0;
+	const struct request *request = event->ring->oldest;
 
 	text_add(line, "in ");
 	add_call(line, event);
@@ -241,10 +248,9 @@ static void print_inside(struct text *line, const struct event *event)
 	if (!event->submits)
 		add_prepared(line, event);
 	text_add(line, "; in flight: %u", event->ring->in_flight);
-	for (const struct request *request = event->ring->oldest; request && count < PREPARED_MOST;
-	     request = request->newer)
-		add_request(line, !count++, request->sqe.opcode, request->target);
-	text_add(line, "%s", event->ring->in_flight > count ? ", ...)" : count ? ")" : "");
+	for (unsigned i = 0; request && i < PREPARED_MOST; i++, request = request->newer)
+		add_request(line, !i, &request->sqe);
+	add_end(line, event->ring->in_flight);
 }
 
 /* A call that only looks, and finds what it looks for without the kernel. */
