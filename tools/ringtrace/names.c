@@ -182,10 +182,11 @@ bool gives_descriptor(unsigned opcode)
 	       opcode == IORING_OP_OPENAT2 || opcode == IORING_OP_SOCKET;
 }
 
-#define CALL_TEXTS(name, arguments) {#name, arguments},
+#define CALL_TEXTS(name, kind, arguments, ...) {#name, arguments},
+#define OTHER_TEXTS(name, arguments)	       {#name, arguments},
 static const struct {
 	const char *name, *arguments;
-} calls[] = {CALLS(CALL_TEXTS)};
+} calls[] = {CALLS(CALL_TEXTS, OTHER_TEXTS)};
 
 const char *call_name(enum call_id id)
 {

@@ -517,8 +517,10 @@ static bool is_stream(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
 }
 
-void files_registered(const struct call *call, const int *files, unsigned count, unsigned first)
+void files_registered(const struct call *call, const int *files)
 {
+	const uint32_t count = call->record.arguments[0], first = call->record.arguments[1];
+
 	for (unsigned i = 0; channel->checks && call->state && files && i < count; i++)
 		if (files[i] >= 0 && is_stream(files[i]))
 			record_write(RECORD_STREAM, call->state->number, first + i, 1, NULL, 0);
@@ -673,10 +675,11 @@ static void look_at_buffers(struct ring_state *state)
 			look_at_buffer_ring(state, &state->buffer_rings[i]);
 }
 
-void buffer_ring_registered(struct call *call, const void *address, unsigned entries,
-			    unsigned group)
+void buffer_ring_registered(const struct call *call, uintptr_t address)
 {
-	struct buffer_ring ring = {.memory = address, .entries = entries, .group = group};
+	struct buffer_ring ring = {.memory = (const struct io_uring_buf_ring *)address,
+				   .entries = call->record.arguments[1],
+				   .group = call->record.arguments[0]};
 
 	for (unsigned i = 0; call->state && address && i < BUFFER_RINGS; i++)
 		if (!call->state->buffer_rings[i].memory) {

@@ -36,11 +36,9 @@ void opening_end(unsigned entries, struct io_uring *ring, const struct io_uring_
 bool closing_begin(struct io_uring *ring);
 void closing_end(void);
 
-void buffer_ring_registered(struct call *call, const void *address, unsigned entries,
-			    unsigned group);
-
-/* From slot `first` on the ring has these now. */
-void files_registered(const struct call *call, const int *files, unsigned count, unsigned first);
+/* Where the call's buffer ring is, and which files it has put into its slots. */
+void buffer_ring_registered(const struct call *call, uintptr_t address);
+void files_registered(const struct call *call, const int *files);
 
 /* The ring that the system calls' wrappers know by its descriptor, or its index in the table of
  * registered ones; NULL for others. */
