@@ -95,11 +95,11 @@ static const struct operation operations[] = {
 	{"remove_buffers", 0, NULL, NULL},
 	{"tee", FD, NULL, splice_flags},
 	{"shutdown", FD, NULL, NULL},
-	{"renameat", PATH, NULL, NULL},
+	{"renameat", PATH | SECOND_PATH, NULL, NULL},
 	{"unlinkat", PATH, NULL, NULL},
 	{"mkdirat", PATH, NULL, NULL},
-	{"symlinkat", PATH, NULL, NULL},
-	{"linkat", PATH, NULL, NULL},
+	{"symlinkat", PATH | SECOND_PATH, NULL, NULL},
+	{"linkat", PATH | SECOND_PATH, NULL, NULL},
 	{"msg_ring", FD, NULL, message_ring_flags},
 	{"fsetxattr", FD | NAME, NULL, NULL},
 	{"setxattr", NAME, NULL, NULL},
@@ -174,6 +174,17 @@ bool points_to_vectors(const struct io_uring_sqe *sqe)
 
 	return known && (known->fields & (VECTORS | MESSAGE) ||
 			 (is_send(sqe->opcode) && sqe->ioprio & SEND_VECTORIZED));
+}
+
+uint64_t time_address(const struct io_uring_sqe *sqe)
+{
+	switch (sqe->opcode) {
+	case IORING_OP_TIMEOUT:
+	case IORING_OP_LINK_TIMEOUT: return sqe->addr;
+	case IORING_OP_TIMEOUT_REMOVE:
+		return sqe->timeout_flags & IORING_TIMEOUT_UPDATE_MASK ? sqe->off : 0;
+	default: return 0;
+	}
 }
 
 bool gives_descriptor(unsigned opcode)

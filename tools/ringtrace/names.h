@@ -29,6 +29,7 @@ enum later {
 	OP_NOP128 = 63,
 	OP_URING_CMD128 = 64,
 
+	SETUP_NO_MMAP = 1 << 14,
 	SETUP_CQE_MIXED = 1 << 18,
 	SETUP_SQE_MIXED = 1 << 19,
 	SETUP_SQ_REWIND = 1 << 20,
@@ -59,17 +60,18 @@ bool word_at(const char *words, unsigned place, char word[WORD_MOST]);
 
 /* What an operation's fields mean, where they follow a pattern. */
 enum fields {
-	FD = 1 << 0,	  /* fd, a descriptor or a slot */
-	LENGTH = 1 << 1,  /* len bytes */
-	VECTORS = 1 << 2, /* len vectors at addr */
-	ADDRESS = 1 << 3, /* addr, a buffer */
-	OFFSET = 1 << 4,  /* off, in a file */
-	BUFFER = 1 << 5,  /* buf_index, a registered buffer */
-	INTO = 1 << 6,	  /* file_index, the slot that shall hold the result */
-	PATH = 1 << 7,	  /* fd is a directory and addr a path in it */
-	MESSAGE = 1 << 8, /* addr is a struct msghdr */
-	NAME = 1 << 9,	  /* addr is a text */
-	SOCKET = 1 << 10, /* fd is a socket whose address is at addr */
+	FD = 1 << 0,	       /* fd, a descriptor or a slot */
+	LENGTH = 1 << 1,       /* len bytes */
+	VECTORS = 1 << 2,      /* len vectors at addr */
+	ADDRESS = 1 << 3,      /* addr, a buffer */
+	OFFSET = 1 << 4,       /* off, in a file */
+	BUFFER = 1 << 5,       /* buf_index, a registered buffer */
+	INTO = 1 << 6,	       /* file_index, the slot that shall hold the result */
+	PATH = 1 << 7,	       /* fd is a directory and addr a path in it */
+	MESSAGE = 1 << 8,      /* addr is a struct msghdr */
+	NAME = 1 << 9,	       /* addr is a text */
+	SOCKET = 1 << 10,      /* fd is a socket whose address is at addr */
+	SECOND_PATH = 1 << 11, /* off is another path's address */
 };
 
 struct operation {
@@ -90,6 +92,8 @@ bool is_receive(unsigned opcode);
 bool is_bundle(const struct io_uring_sqe *sqe);
 /* The SQE, or the message that it points to, has a list of struct iovec instead of one buffer. */
 bool points_to_vectors(const struct io_uring_sqe *sqe);
+/* Where its struct __kernel_timespec is; 0: it has none. */
+uint64_t time_address(const struct io_uring_sqe *sqe);
 /* Makes a descriptor. */
 bool gives_descriptor(unsigned opcode);
 

@@ -8,6 +8,7 @@
  */
 #include "tools/ringtrace/recorder.h"
 #include "tools/ringtrace/channel.h"
+#include "tools/ringtrace/names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -124,15 +125,14 @@ static bool sit_down(struct seat *free, uint32_t owner)
 static void find_seat(void)
 {
 	thread = (pid_t)syscall(SYS_gettid);
-	for (seat = channel->seats; seat < &channel->seats[SEATS - 1]; seat++)
-		if (!seat->thread && sit_down(seat, 0))
-			return;
-	for (seat = channel->seats; seat < &channel->seats[SEATS - 1]; seat++) {
-		uint32_t owner = seat->thread;
+	for (int of_gone = 0; of_gone <= 1; of_gone++)
+		for (seat = channel->seats; seat < &channel->seats[SEATS - 1]; seat++) {
+			uint32_t owner = seat->thread;
 
-		if (syscall(SYS_tgkill, seat->process, owner, 0) < 0 && sit_down(seat, owner))
-			return;
-	}
+			if (!owner || (of_gone && syscall(SYS_tgkill, seat->process, owner, 0) < 0))
+				if (sit_down(seat, owner))
+					return;
+		}
 }
 
 static void write_size(uint64_t position, uint32_t size)
@@ -258,129 +258,68 @@ static size_t memory_peek(uint64_t address, void *copy, size_t size)
 	return result > 0 ? (size_t)result : 0;
 }
 
-/* What SQEs point to, as far as the reader shows it. */
-enum field { NO_FIELD, ADDR, OFF, ADDR3 };
-enum size { TEXT = 64, TIMESPEC = 16, HOW = 24, BY_LEN = 1, BY_OFF = 2, MESSAGE = 3 };
-
-#define ADDRESS_MOST	 110	   /* bytes: struct sockaddr_un is the largest */
-#define VECTORIZED	 (1U << 5) /* sqe->ioprio of a send */
-#define IMMEDIATE_ARG	 (1U << 7) /* sqe->timeout_flags */
-#define OPERATION_BIND	 56
-#define OPERATION_READV	 60 /* with registered buffers */
-#define OPERATION_WRITEV 61
-
-static const struct pointer {
-	uint8_t field, size;
-} pointers[][2] = {
-	[IORING_OP_READV] = {{ADDR, BY_LEN}},
-	[IORING_OP_WRITEV] = {{ADDR, BY_LEN}},
-	[OPERATION_READV] = {{ADDR, BY_LEN}},
-	[OPERATION_WRITEV] = {{ADDR, BY_LEN}},
-	[IORING_OP_SENDMSG] = {{ADDR, MESSAGE}},
-	[IORING_OP_RECVMSG] = {{ADDR, MESSAGE}},
-	[IORING_OP_SENDMSG_ZC] = {{ADDR, MESSAGE}},
-	[IORING_OP_SEND] = {{ADDR, BY_LEN}},
-	[IORING_OP_SEND_ZC] = {{ADDR, BY_LEN}},
-	[IORING_OP_TIMEOUT] = {{ADDR, TIMESPEC}},
-	[IORING_OP_LINK_TIMEOUT] = {{ADDR, TIMESPEC}},
-	[IORING_OP_TIMEOUT_REMOVE] = {{OFF, TIMESPEC}},
-	[IORING_OP_CONNECT] = {{ADDR, BY_OFF}},
-	[OPERATION_BIND] = {{ADDR, BY_OFF}},
-	[IORING_OP_OPENAT] = {{ADDR, TEXT}},
-	[IORING_OP_OPENAT2] = {{ADDR, TEXT}, {OFF, HOW}},
-	[IORING_OP_STATX] = {{ADDR, TEXT}},
-	[IORING_OP_RENAMEAT] = {{ADDR, TEXT}, {OFF, TEXT}},
-	[IORING_OP_UNLINKAT] = {{ADDR, TEXT}},
-	[IORING_OP_MKDIRAT] = {{ADDR, TEXT}},
-	[IORING_OP_SYMLINKAT] = {{ADDR, TEXT}, {OFF, TEXT}},
-	[IORING_OP_LINKAT] = {{ADDR, TEXT}, {OFF, TEXT}},
-	[IORING_OP_FSETXATTR] = {{ADDR, TEXT}},
-	[IORING_OP_FGETXATTR] = {{ADDR, TEXT}},
-	[IORING_OP_SETXATTR] = {{ADDR, TEXT}, {ADDR3, TEXT}},
-	[IORING_OP_GETXATTR] = {{ADDR, TEXT}, {ADDR3, TEXT}},
-};
-
-static bool points(const struct io_uring_sqe *sqe)
-{
-	switch (sqe->opcode) {
-	case IORING_OP_SEND:
-	case IORING_OP_SEND_ZC: return sqe->ioprio & VECTORIZED;
-	case IORING_OP_TIMEOUT:
-	case IORING_OP_LINK_TIMEOUT: return !(sqe->timeout_flags & IMMEDIATE_ARG);
-	case IORING_OP_TIMEOUT_REMOVE:
-		return sqe->timeout_flags & IORING_TIMEOUT_UPDATE_MASK &&
-		       !(sqe->timeout_flags & IMMEDIATE_ARG);
-	default: return true;
-	}
-}
+#define ADDRESS_MOST 110 /* bytes: struct sockaddr_un is the largest */
+#define PATH_SHOWN   64
 
 static size_t vectors_size(size_t count)
 {
 	return sizeof(struct iovec) * MIN(count, VECTORS_MOST);
 }
 
-static size_t pointed_size(const struct io_uring_sqe *sqe, unsigned size)
-{
-	switch (size) {
-	case BY_LEN: return vectors_size(sqe->len);
-	case BY_OFF: return MIN(sqe->off, ADDRESS_MOST);
-	case MESSAGE: return sizeof(struct msghdr);
-	default: return size;
-	}
-}
-
-/* Puts a struct memory and the bytes at the address into `copy`; returns how many bytes that is. */
-static size_t copy_memory(uint64_t address, size_t size, char *copy)
+/* Puts a struct memory and the bytes at the address at `copy`; returns where they end. */
+static char *copy_memory(char *copy, uint64_t address, size_t size)
 {
 	struct memory *memory = (struct memory *)copy;
 
 	memory->address = address;
 	memory->length = (uint32_t)memory_peek(address, memory + 1, size);
 	memory->reserved = 0;
-	return sizeof(*memory) + ((memory->length + 7) & ~7U);
+	return copy + sizeof(*memory) + ((memory->length + 7) & ~7U);
 }
 
-/* What a struct msghdr, copied already, points to: the vectors, and where a message is to go. */
-static size_t copy_message(const struct io_uring_sqe *sqe, const struct memory *memory, char *copy)
+/* A struct msghdr, and what it points to: the vectors, and where a message is to go. */
+static char *copy_message(char *copy, const struct io_uring_sqe *sqe)
 {
+	const struct memory *memory = (const struct memory *)copy;
 	const struct msghdr *message = (const struct msghdr *)(memory + 1);
-	size_t length = 0;
 
+	copy = copy_memory(copy, sqe->addr, sizeof(*message));
 	if (memory->length < sizeof(*message))
-		return 0;
+		return copy;
 	if (message->msg_iovlen)
-		length += copy_memory((uintptr_t)message->msg_iov,
-				      vectors_size(message->msg_iovlen), copy);
-	if (message->msg_name && sqe->opcode != IORING_OP_RECVMSG)
-		length += copy_memory((uintptr_t)message->msg_name,
-				      MIN(message->msg_namelen, ADDRESS_MOST), copy + length);
-	return length;
+		copy = copy_memory(copy, (uintptr_t)message->msg_iov,
+				   vectors_size(message->msg_iovlen));
+	if (message->msg_name && is_send(sqe->opcode))
+		copy = copy_memory(copy, (uintptr_t)message->msg_name,
+				   MIN(message->msg_namelen, ADDRESS_MOST));
+	return copy;
 }
 
 /*
- * Puts all that the SQE points to into `copy`, and returns how many bytes that is. The most it can
- * be is a message: five times struct memory or less, and less than 500 bytes behind them.
+ * Puts all that the SQE points to, as far as the reader shows it, into `copy`, and returns how many
+ * bytes that is. The most it can be is a message: five times struct memory or less, and less than
+ * 500 bytes behind them.
  */
 static size_t copy_pointed(const struct io_uring_sqe *sqe, char *copy)
 {
-	size_t length = 0;
+	const struct operation *known = operation(sqe->opcode);
+	unsigned fields = known ? known->fields : 0;
+	uint64_t time = time_address(sqe);
+	char *end = copy;
 
-	if (sqe->opcode >= sizeof(pointers) / sizeof(pointers[0]))
-		return 0;
-	for (unsigned i = 0; i < 2; i++) {
-		struct pointer pointer = pointers[sqe->opcode][i];
-		const struct memory *memory = (struct memory *)(copy + length);
-
-		if (pointer.field == NO_FIELD || !points(sqe))
-			break;
-		length += copy_memory(pointer.field == ADDR  ? sqe->addr
-				      : pointer.field == OFF ? sqe->off
-							     : sqe->addr3,
-				      pointed_size(sqe, pointer.size), copy + length);
-		if (pointer.size == MESSAGE)
-			length += copy_message(sqe, memory, copy + length);
-	}
-	return length;
+	if (fields & MESSAGE)
+		end = copy_message(end, sqe);
+	else if (points_to_vectors(sqe))
+		end = copy_memory(end, sqe->addr, vectors_size(sqe->len));
+	if (fields & (PATH | NAME))
+		end = copy_memory(end, sqe->addr, PATH_SHOWN);
+	if (fields & SECOND_PATH)
+		end = copy_memory(end, sqe->off, PATH_SHOWN);
+	if (fields & SOCKET)
+		end = copy_memory(end, sqe->addr, MIN(sqe->off, ADDRESS_MOST));
+	if (time && !(sqe->timeout_flags & TIMEOUT_IMMEDIATE_ARG))
+		end = copy_memory(end, time, sizeof(struct __kernel_timespec));
+	return (size_t)(end - copy);
 }
 
 static unsigned sqe_size(const struct io_uring *ring)
@@ -403,7 +342,7 @@ static const struct io_uring_sqe *sqe_at(const struct io_uring *ring, unsigned i
 
 #define MARK	   0xa5c3e1f00f1e3c5aULL
 #define NOBODY	   (-1)
-#define UNMARKABLE ((1U << 19) | (1U << 20)) /* IORING_SETUP_SQE_MIXED, IORING_SETUP_SQ_REWIND */
+#define UNMARKABLE (SETUP_SQE_MIXED | SETUP_SQ_REWIND)
 
 static _Atomic uint64_t *user_data_at(const struct io_uring *ring, unsigned index)
 {
@@ -496,18 +435,12 @@ static void record_sqes(struct ring_state *state, const struct io_uring *ring, u
 
 static bool rewinds(const struct io_uring *ring)
 {
-	return ring->flags & (1U << 20); /* IORING_SETUP_SQ_REWIND: SQEs start at 0 each time */
+	return ring->flags & SETUP_SQ_REWIND; /* SQEs start at 0 each time */
 }
 
 /* For which ring a descriptor's type was asked for, once; 0: for none since it was opened. */
 #define STREAMS_MOST 65536
 static _Atomic uint8_t asked_by[STREAMS_MOST];
-
-static bool is_send(unsigned opcode)
-{
-	return opcode == IORING_OP_SEND || opcode == IORING_OP_SENDMSG ||
-	       opcode == IORING_OP_SEND_ZC || opcode == IORING_OP_SENDMSG_ZC;
-}
 
 static bool is_stream(int fd)
 {
@@ -1262,42 +1195,40 @@ static void name_sqes(void)
 	}
 }
 
+/* What is prepared by now is the work of the function that the thread was in. */
+static void function_changes(const void *function, bool enters)
+{
+	int saved_errno = errno;
+
+	if (inside || !channel)
+		return;
+	inside = true;
+	if (is_recording())
+		name_sqes();
+	if (enters && depth < DEEPEST)
+		functions[depth] = function;
+	depth += enters;
+	/* longjmp(3) has passed by the ends of some. */
+	while (!enters && depth > 0 && --depth < DEEPEST && functions[depth] != function)
+		;
+	inside = false;
+	errno = saved_errno;
+}
+
 /* NOLINTBEGIN(bugprone-reserved-identifier) */
 void __cyg_profile_func_enter(void *function, void *caller);
 void __cyg_profile_func_exit(void *function, void *caller);
 
 __attribute__((no_instrument_function)) void __cyg_profile_func_enter(void *function, void *caller)
 {
-	int saved_errno = errno;
-
 	(void)caller;
-	if (inside || !channel)
-		return;
-	inside = true;
-	if (is_recording())
-		name_sqes();
-	if (depth < DEEPEST)
-		functions[depth] = function;
-	depth++;
-	inside = false;
-	errno = saved_errno;
+	function_changes(function, true);
 }
 
 __attribute__((no_instrument_function)) void __cyg_profile_func_exit(void *function, void *caller)
 {
-	int saved_errno = errno;
-
 	(void)caller;
-	if (inside || !channel)
-		return;
-	inside = true;
-	if (is_recording())
-		name_sqes();
-	/* longjmp(3) has passed by the ends of some. */
-	while (depth > 0 && --depth < DEEPEST && functions[depth] != function)
-		;
-	inside = false;
-	errno = saved_errno;
+	function_changes(function, false);
 }
 /* NOLINTEND(bugprone-reserved-identifier) */
 
@@ -1366,7 +1297,7 @@ static bool is_there(const struct io_uring *view)
 {
 	unsigned head;
 
-	if (view->flags & (1U << 14)) /* IORING_SETUP_NO_MMAP */
+	if (view->flags & SETUP_NO_MMAP)
 		return memory_peek((uintptr_t)view->sq.khead, &head, sizeof(head)) ==
 			       sizeof(head) &&
 		       memory_peek((uintptr_t)view->sq.sqes, &head, sizeof(head)) == sizeof(head);
