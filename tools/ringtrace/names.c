@@ -47,6 +47,8 @@ static const char message_ring_flags[] = "CQE_SKIP FLAGS_PASS";
 static const char nop_flags[] = "INJECT_RESULT FILE FIXED_FILE FIXED_BUFFER TW CQE32";
 static const char install_flags[] = "NO_CLOEXEC";
 static const char command_flags[] = "FIXED MULTISHOT";
+const char shutdown_ways[] = "SHUT_RD SHUT_WR SHUT_RDWR";
+const char socket_commands[] = "SIOCINQ SIOCOUTQ GETSOCKOPT SETSOCKOPT TX_TIMESTAMP GETSOCKNAME";
 const char cqe_flags[] = "- MORE SOCK_NONEMPTY NOTIF BUF_MORE - - - - - - - - - - CQE32";
 const char setup_flags[] =
 	"IOPOLL SQPOLL SQ_AFF CQSIZE CLAMP ATTACH_WQ R_DISABLED SUBMIT_ALL COOP_TASKRUN "

@@ -49,6 +49,9 @@ enum later {
 	CANCEL_FD = 1 << 1,
 	CANCEL_ANY = 1 << 2,
 	CANCEL_OP = 1 << 5,
+
+	COMMAND_GETSOCKOPT = 2, /* of a socket, with uring_cmd */
+	COMMAND_SETSOCKOPT = 3,
 };
 
 /*
@@ -102,6 +105,7 @@ const char *call_name(enum call_id id);
 const char *call_format(enum call_id id);
 
 extern const char sqe_flags[], cqe_flags[], setup_flags[], poll_events[], poll_command_flags[],
-	enter_flags[], buffer_ring_flags[], register_names[]; /* by io_uring_register's opcode */
+	enter_flags[], buffer_ring_flags[], shutdown_ways[], socket_commands[],
+	register_names[]; /* by io_uring_register's opcode */
 
 #endif
