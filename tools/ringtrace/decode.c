@@ -131,24 +131,19 @@ static void add_into(struct text *text, const struct io_uring_sqe *sqe)
 		text_add(text, " into slot %u", sqe->file_index - 1);
 }
 
-static void add_seconds(struct text *text, const char *before, long long seconds,
-			long long nanoseconds)
-{
-	text_add(text, " %s%lld.%06lld s", before, seconds, nanoseconds / 1000);
-}
-
 static void add_time(struct text *text, const struct event *event, const char *before,
 		     uint64_t address)
 {
+	const struct __kernel_timespec immediate = {.tv_sec = (long long)(address / 1000000000),
+						    .tv_nsec = (long long)(address % 1000000000)};
+	const struct __kernel_timespec *time = &immediate;
 	size_t length;
-	const struct __kernel_timespec *time =
-		event_pointed(event, address, sizeof(*time), &length);
 
-	if (event->sqe->timeout_flags & TIMEOUT_IMMEDIATE_ARG)
-		add_seconds(text, before, (long long)(address / 1000000000),
-			    (long long)(address % 1000000000));
-	else if (time)
-		add_seconds(text, before, time->tv_sec, time->tv_nsec);
+	if (!(event->sqe->timeout_flags & TIMEOUT_IMMEDIATE_ARG))
+		time = event_pointed(event, address, sizeof(*time), &length);
+	if (time)
+		text_add(text, " %s%lld.%06lld s", before, (long long)time->tv_sec,
+			 (long long)time->tv_nsec / 1000);
 	else
 		text_add(text, " timespec at 0x%llx", (unsigned long long)address);
 }
@@ -310,23 +305,19 @@ static void add_socket_address(struct text *text, const struct event *event, uin
 {
 	size_t length;
 	const struct sockaddr *address = event_pointed(event, at, sizeof(short), &length);
+	const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
 	char name[INET6_ADDRSTRLEN];
 
-	if (address && address->sa_family == AF_INET && length >= sizeof(struct sockaddr_in)) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)address;
-
-		inet_ntop(AF_INET, &in->sin_addr, name, sizeof(name));
-		text_add(text, " %s:%u", name, ntohs(in->sin_port));
-	} else if (address && address->sa_family == AF_INET6 &&
-		   length >= sizeof(struct sockaddr_in6)) {
-		const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)address;
-
-		inet_ntop(AF_INET6, &in->sin6_addr, name, sizeof(name));
-		text_add(text, " [%s]:%u", name, ntohs(in->sin6_port));
-	} else {
+	if (address && address->sa_family == AF_INET && length >= sizeof(*in))
+		text_add(text, " %s:%u", inet_ntop(AF_INET, &in->sin_addr, name, sizeof(name)),
+			 ntohs(in->sin_port));
+	else if (address && address->sa_family == AF_INET6 && length >= sizeof(*in6))
+		text_add(text, " [%s]:%u", inet_ntop(AF_INET6, &in6->sin6_addr, name, sizeof(name)),
+			 ntohs(in6->sin6_port));
+	else
 		text_add(text, " address of len %llu at 0x%llx", (unsigned long long)size,
 			 (unsigned long long)at);
-	}
 }
 
 static void add_message(struct text *text, const struct event *event)
@@ -434,31 +425,33 @@ static void add_result(struct text *text, const struct event *event)
 		text_add(text, "%d", result);
 }
 
+unsigned buffers_in_a_row(const struct io_uring_buf *buffers, unsigned count)
+{
+	unsigned i = 1;
+
+	while (i < count && buffers[i].bid == buffers[i - 1].bid + 1)
+		i++;
+	return i;
+}
+
 /* "buffer 3", "buffers 3 to 7, 0": in the order of the bytes. */
 static void add_picked(struct text *text, const struct event *event)
 {
 	const struct io_uring_buf *buffers = event->buffers;
-	unsigned i, first = 0, runs = 0;
+	const char *before = event->count == 1 ? "  buffer" : "  buffers";
+	unsigned row, runs = 0;
 
 	if (!event->count)
 		text_add(text, "  buffer %u", event->cqe->flags >> IORING_CQE_BUFFER_SHIFT);
 	if (!event->count && event->request && is_bundle(&event->request->sqe))
 		text_add(text, " and perhaps others after it");
-	for (i = 0; i < event->count && runs <= RUNS_MOST; i++) {
-		if (i + 1 < event->count && buffers[i + 1].bid == buffers[i].bid + 1)
-			continue;
-		if (runs++ == RUNS_MOST)
+	for (unsigned i = 0; i < event->count && runs < RUNS_MOST; i += row, runs++) {
+		row = buffers_in_a_row(&buffers[i], event->count - i);
+		text_add(text, "%s %u", runs ? "," : before, buffers[i].bid);
+		if (row > 1)
+			text_add(text, " to %u", buffers[i + row - 1].bid);
+		if (runs == RUNS_MOST - 1 && i + row < event->count)
 			text_add(text, " ...");
-		else if (i == first)
-			text_add(text, "%s %u",
-				 event->count == 1 ? "  buffer"
-				 : runs == 1	   ? "  buffers"
-						   : ",",
-				 buffers[i].bid);
-		else
-			text_add(text, "%s %u to %u", runs == 1 ? "  buffers" : ",",
-				 buffers[first].bid, buffers[i].bid);
-		first = i + 1;
 	}
 }
 

@@ -404,19 +404,10 @@ static void lend_buffers(const struct event *event)
 	}
 }
 
-/* The function that has prepared a request, as one more element, if it's known. */
-static struct text by(const struct request *request)
-{
-	struct text element = {.length = 0};
-
-	if (request->function)
-		text_add(&element, ",\"%s\"", request->function);
-	return element;
-}
-
 static void on_sqe(const struct event *event)
 {
 	const struct request *request = event->request;
+	const char *function = request ? request->function : NULL;
 
 	if (!request) {
 		note(event);
@@ -424,10 +415,10 @@ static void on_sqe(const struct event *event)
 	}
 	total.sqes++;
 	progress_of(event->ring)->sq.tail++;
-	item(event->time, event->ring, "sqe", line.data, ",%llu,\"%s\",\"%s\",\"%s\"%s]",
+	item(event->time, event->ring, "sqe", line.data,
+	     function ? ",%llu,\"%s\",\"%s\",\"%s\",\"%s\"]" : ",%llu,\"%s\",\"%s\",\"%s\"]",
 	     (unsigned long long)request->serial, operation_name(request->sqe.opcode),
-	     target_name(request->target).data, is_multishot(&request->sqe) ? "m" : "",
-	     by(request).data);
+	     target_name(request->target).data, is_multishot(&request->sqe) ? "m" : "", function);
 	lend_buffers(event);
 }
 
@@ -511,28 +502,24 @@ static void on_cqe(const struct event *event)
 /* Buffers that are given one after the other are one item. */
 static void on_buffers(const struct event *event)
 {
-	struct text words;
-	unsigned first, i;
+	const struct io_uring_buf *buffer = event->buffers, *end = buffer + event->count;
 
-	for (i = 0; i < event->count; i++)
-		*buffer_of(event->buffers[i].bid, event->group) =
-			(struct buffer){.address = event->buffers[i].addr,
-					.length = event->buffers[i].len,
-					.is_given = true};
-	for (first = 0; first < event->count; first = i) {
-		unsigned number = event->buffers[first].bid;
+	for (; buffer < end; buffer++)
+		*buffer_of(buffer->bid, event->group) = (struct buffer){
+			.address = buffer->addr, .length = buffer->len, .is_given = true};
+	for (buffer = event->buffers; buffer < end;) {
+		unsigned count = buffers_in_a_row(buffer, (unsigned)(end - buffer));
+		struct text words = {.length = 0};
 
-		for (i = first + 1; i < event->count; i++)
-			if (event->buffers[i].bid != number + i - first)
-				break;
-		words.length = 0;
-		if (i - first == 1)
-			text_add(&words, "buffer %u is put into group %u", number, event->group);
+		if (count == 1)
+			text_add(&words, "buffer %u is", buffer->bid);
 		else
-			text_add(&words, "buffers %u to %u are put into group %u", number,
-				 number + i - first - 1, event->group);
+			text_add(&words, "buffers %u to %u are", buffer->bid,
+				 buffer[count - 1].bid);
+		text_add(&words, " put into group %u", event->group);
 		item(event->time, event->ring, "give", words.data, ",%u,%u,%u]", event->group,
-		     number, i - first);
+		     buffer->bid, count);
+		buffer += count;
 	}
 }
 

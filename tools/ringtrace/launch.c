@@ -22,6 +22,13 @@
 #define LIBRARY	  "libringtrace.so"
 #define INSTEAD	  "what works there, as root: bpftrace -c PROGRAM tools/ringtrace/requests.bt"
 
+int must(int result, const char *what)
+{
+	if (result < 0)
+		error(EXIT_FAILURE, errno, "%s", what);
+	return result;
+}
+
 /* The path that execvp(3) will run: of PROGRAM itself, or of the first in PATH. */
 static void find_program(const char *name, char path[PATH_MAX])
 {
@@ -45,11 +52,9 @@ static void find_program(const char *name, char path[PATH_MAX])
 
 static bool is_script(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = must(open(path, O_RDONLY | O_CLOEXEC), path);
 	char start[2] = "";
 
-	if (fd < 0)
-		error(EXIT_FAILURE, errno, "%s", path);
 	if (read(fd, start, 2) < 0)
 		start[0] = '\0';
 	close(fd);
@@ -72,12 +77,10 @@ static void check_header(const char *path, const ElfW(Ehdr) * header, ssize_t le
 /* Finds the program's dynamic linker; a program that names none is static. */
 static void find_interpreter(const char *path, char interpreter[PATH_MAX])
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = must(open(path, O_RDONLY | O_CLOEXEC), path);
 	ElfW(Ehdr) header = {0};
 	ElfW(Phdr) segment;
 
-	if (fd < 0)
-		error(EXIT_FAILURE, errno, "%s", path);
 	check_header(path, &header, pread(fd, &header, sizeof(header), 0));
 	for (size_t i = 0; i < header.e_phnum; i++) {
 		if (pread(fd, &segment, sizeof(segment),
@@ -101,8 +104,7 @@ static void check_privileges(const char *path)
 {
 	struct stat status;
 
-	if (stat(path, &status) < 0)
-		error(EXIT_FAILURE, errno, "%s", path);
+	must(stat(path, &status), path);
 	if ((status.st_mode & S_ISUID && status.st_uid != getuid()) ||
 	    (status.st_mode & S_ISGID && status.st_gid != getgid()) ||
 	    getxattr(path, "security.capability", NULL, 0) > 0)
@@ -117,15 +119,11 @@ static FILE *list_libraries(const char *interpreter, const char *path, pid_t *ch
 {
 	int ends[2];
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		error(EXIT_FAILURE, errno, "pipe2");
-	*child = fork();
-	if (*child < 0)
-		error(EXIT_FAILURE, errno, "fork");
+	must(pipe2(ends, O_CLOEXEC), "pipe2");
+	*child = must(fork(), "fork");
 	if (*child == 0) {
 		dup2(ends[1], STDOUT_FILENO);
-		execl(interpreter, interpreter, "--list", path, NULL);
-		error(EXIT_FAILURE, errno, "%s", interpreter);
+		must(execl(interpreter, interpreter, "--list", path, NULL), interpreter);
 	}
 	close(ends[1]);
 	return fdopen(ends[0], "r");
@@ -170,8 +168,7 @@ static void find_recorder(char directory[PATH_MAX])
 	ssize_t length = readlink("/proc/self/exe", directory, PATH_MAX - sizeof(DIRECTORY));
 	char library[PATH_MAX + sizeof(LIBRARY)];
 
-	if (length < 0)
-		error(EXIT_FAILURE, errno, "/proc/self/exe");
+	must((int)length, "/proc/self/exe");
 	directory[length] = '\0';
 	memcpy(strrchr(directory, '/') + 1, DIRECTORY, sizeof(DIRECTORY));
 	snprintf(library, sizeof(library), "%s/" LIBRARY, directory);
@@ -218,7 +215,6 @@ void program_become(const struct program *program, char **arguments, int segment
 	preload(program, reader);
 	snprintf(number, sizeof(number), "%d", segment);
 	setenv(ENV_CHANNEL, number, 1);
-	execv(program->path, arguments);
-	error(EXIT_FAILURE, errno, "%s", program->path);
+	must(execv(program->path, arguments), program->path);
 	abort();
 }

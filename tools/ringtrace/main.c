@@ -184,11 +184,7 @@ static void parse_options(int argc, char **argv)
 
 static int open_file(const char *path)
 {
-	int fd = open(path, LOG_FLAGS, 0666);
-
-	if (fd < 0)
-		error(EXIT_FAILURE, errno, "%s", path);
-	return fd;
+	return must(open(path, LOG_FLAGS, 0666), path);
 }
 
 static void add_consumers(const char *command)
@@ -239,21 +235,18 @@ static const char *read_records(const char *log, size_t size, size_t *at)
 
 static int read_log(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = must(open(path, O_RDONLY | O_CLOEXEC), path);
 	struct stat status;
 	const char *log, *wrong;
 	size_t at = 0;
 
-	if (fd < 0 || fstat(fd, &status) < 0)
-		error(EXIT_FAILURE, errno, "%s", path);
+	must(fstat(fd, &status), path);
 	log = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (log == MAP_FAILED && status.st_size)
-		error(EXIT_FAILURE, errno, "%s", path);
+	must(log == MAP_FAILED && status.st_size ? -1 : 0, path);
 	close(fd);
 	wrong = read_records(log, (size_t)status.st_size, &at);
 	events_end();
-	if (!lines_flush())
-		error(EXIT_FAILURE, errno, "writing the lines");
+	must(lines_flush() ? 0 : -1, "writing the lines");
 	if (wrong)
 		error(EXIT_FAILURE, 0, "%s: at byte %zu: %s", path, at, wrong);
 	return fails && check_count() ? EXIT_MISTAKES : EXIT_SUCCESS;
@@ -399,8 +392,7 @@ static void become_reader(const char *directory)
 {
 	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	if (chdir(directory) < 0)
-		error(EXIT_FAILURE, errno, "%s", directory);
+	must(chdir(directory), directory);
 	setsid();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
@@ -415,11 +407,8 @@ static pid_t start_reader(struct channel *channel, int segment, const char *dire
 	pid_t child, reader;
 	int ready[2];
 
-	if (pipe2(ready, O_CLOEXEC) < 0)
-		error(EXIT_FAILURE, errno, "pipe2");
-	child = fork();
-	if (child < 0)
-		error(EXIT_FAILURE, errno, "fork");
+	must(pipe2(ready, O_CLOEXEC), "pipe2");
+	child = must(fork(), "fork");
 	if (child > 0) {
 		close(ready[1]);
 		waitpid(child, NULL, 0);
@@ -459,8 +448,7 @@ int main(int argc, char **argv)
 	add_consumers(log_start.command);
 	if (log_to_write) {
 		log_fd = open_file(log_to_write);
-		if (!write_all(log_fd, &log_start, sizeof(log_start)))
-			error(EXIT_FAILURE, errno, "%s", log_to_write);
+		must(write_all(log_fd, &log_start, sizeof(log_start)) ? 0 : -1, log_to_write);
 	}
 	channel = channel_create(&segment);
 	channel->checks = checks;

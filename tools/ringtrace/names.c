@@ -12,7 +12,6 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 const char sqe_flags[] = "FIXED_FILE DRAIN LINK HARDLINK ASYNC BUFFER_SELECT CQE_SKIP_SUCCESS";
-static const char accept_ioprio_flags[] = "MULTISHOT DONTWAIT POLL_FIRST";
 static const char transfer_ioprio_flags[] =
 	"POLL_FIRST MULTISHOT FIXED_BUF ZC_REPORT_USAGE BUNDLE SEND_VECTORIZED";
 static const char message_flags[] =
@@ -23,7 +22,6 @@ static const char socket_flags[] = "- - - - - - - - - - - SOCK_NONBLOCK - - - - 
 static const char read_write_flags[] =
 	"RWF_HIPRI RWF_DSYNC RWF_SYNC RWF_NOWAIT RWF_APPEND RWF_NOAPPEND RWF_ATOMIC "
 	"RWF_DONTCACHE";
-static const char fsync_flags[] = "DATASYNC";
 static const char timeout_flags[] =
 	"ABS UPDATE BOOTTIME REALTIME LINK_TIMEOUT_UPDATE ETIME_SUCCESS MULTISHOT "
 	"IMMEDIATE_ARG";
@@ -43,9 +41,7 @@ static const char open_flags[] =
 static const char splice_flags[] =
 	"SPLICE_F_MOVE SPLICE_F_NONBLOCK SPLICE_F_MORE - - - - - - - - - - - - - - - - - "
 	"- - - - - - - - - - - FD_IN_FIXED";
-static const char message_ring_flags[] = "CQE_SKIP FLAGS_PASS";
 static const char nop_flags[] = "INJECT_RESULT FILE FIXED_FILE FIXED_BUFFER TW CQE32";
-static const char install_flags[] = "NO_CLOEXEC";
 static const char command_flags[] = "FIXED MULTISHOT";
 const char shutdown_ways[] = "SHUT_RD SHUT_WR SHUT_RDWR";
 const char socket_commands[] = "SIOCINQ SIOCOUTQ GETSOCKOPT SETSOCKOPT TX_TIMESTAMP GETSOCKNAME";
@@ -65,7 +61,7 @@ static const struct operation operations[] = {
 	{"nop", 0, NULL, nop_flags},
 	{"readv", FD | VECTORS | ADDRESS | OFFSET, NULL, read_write_flags},
 	{"writev", FD | VECTORS | ADDRESS | OFFSET, NULL, read_write_flags},
-	{"fsync", FD, NULL, fsync_flags},
+	{"fsync", FD, NULL, "DATASYNC"},
 	{"read_fixed", FD | LENGTH | ADDRESS | OFFSET | BUFFER, NULL, read_write_flags},
 	{"write_fixed", FD | LENGTH | ADDRESS | OFFSET | BUFFER, NULL, read_write_flags},
 	{"poll_add", FD, NULL, NULL},
@@ -75,7 +71,7 @@ static const struct operation operations[] = {
 	{"recvmsg", FD | MESSAGE, transfer_ioprio_flags, message_flags},
 	{"timeout", 0, NULL, timeout_flags},
 	{"timeout_remove", 0, NULL, timeout_flags},
-	{"accept", FD | INTO, accept_ioprio_flags, socket_flags},
+	{"accept", FD | INTO, "MULTISHOT DONTWAIT POLL_FIRST", socket_flags},
 	{"async_cancel", 0, NULL, cancel_flags},
 	{"link_timeout", 0, NULL, timeout_flags},
 	{"connect", FD | SOCKET, NULL, NULL},
@@ -102,7 +98,7 @@ static const struct operation operations[] = {
 	{"mkdirat", PATH, NULL, NULL},
 	{"symlinkat", PATH | SECOND_PATH, NULL, NULL},
 	{"linkat", PATH | SECOND_PATH, NULL, NULL},
-	{"msg_ring", FD, NULL, message_ring_flags},
+	{"msg_ring", FD, NULL, "CQE_SKIP FLAGS_PASS"},
 	{"fsetxattr", FD | NAME, NULL, NULL},
 	{"setxattr", NAME, NULL, NULL},
 	{"fgetxattr", FD | NAME, NULL, NULL},
@@ -116,7 +112,7 @@ static const struct operation operations[] = {
 	{"futex_wait", ADDRESS, NULL, NULL},
 	{"futex_wake", ADDRESS, NULL, NULL},
 	{"futex_waitv", ADDRESS, NULL, NULL},
-	{"fixed_fd_install", FD, NULL, install_flags},
+	{"fixed_fd_install", FD, NULL, "NO_CLOEXEC"},
 	{"ftruncate", FD | OFFSET, NULL, NULL},
 	{"bind", FD | SOCKET, NULL, NULL},
 	{"listen", FD, NULL, NULL},

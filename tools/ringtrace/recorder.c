@@ -1056,11 +1056,17 @@ void call_end(struct call *call, int result)
 
 /* A descriptor's calls that pass by the rings */
 
+/* A child of vfork(2) closes descriptors of its own, in its parent's memory. */
+static bool is_recorded_process(void)
+{
+	return process_is_recorded && getpid() == process;
+}
+
 void descriptor_shutting_down(int fd)
 {
 	int saved_errno = errno;
 
-	if (process_is_recorded && getpid() == process && opening_begin()) {
+	if (is_recorded_process() && opening_begin()) {
 		record_write(RECORD_SHUTDOWN, 0, (uint32_t)fd, 0, NULL, 0);
 		inside = false;
 	}
@@ -1083,16 +1089,13 @@ static uint16_t prepared_with(const struct ring_state *state, int fd)
 	return 0;
 }
 
-/*
- * What has completed by now is not in flight any more. A child of vfork(2) closes descriptors of
- * its own, in its parent's memory.
- */
+/* What has completed by now is not in flight any more. */
 void descriptor_closing(int fd)
 {
 	int saved_errno = errno;
 	uint16_t flags = 0;
 
-	if (process_is_recorded && getpid() == process && opening_begin()) {
+	if (is_recorded_process() && opening_begin()) {
 		for (struct ring_state *state = states; state; state = state->next) {
 			if (!is_open(state))
 				continue;
@@ -1119,9 +1122,10 @@ void descriptor_closing(int fd)
 THREAD_LOCAL const void *functions[DEEPEST]; /* that the thread is in */
 THREAD_LOCAL unsigned depth;
 
-static const ElfW(Ehdr) * program_file(void)
+/* The program's file, in memory; NULL where that can't be had. */
+static const char *program_file(void)
 {
-	static const ElfW(Ehdr) * file;
+	static const char *file;
 	struct stat status;
 	void *mapped = MAP_FAILED;
 	int fd;
@@ -1133,16 +1137,15 @@ static const ElfW(Ehdr) * program_file(void)
 		mapped = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (fd >= 0)
 		syscall(SYS_close, fd);
-	file = mapped == MAP_FAILED ? NULL : mapped;
-	return file;
+	return file = mapped == MAP_FAILED ? NULL : mapped;
 }
 
 /* In the program's own table of symbols, which knows its static functions too, unlike dladdr(3). */
 static const char *function_name(const void *function)
 {
-	const char *file = (const char *)program_file();
-	const ElfW(Ehdr) *header = program_file();
-	const ElfW(Shdr) * sections;
+	const char *file = program_file();
+	const ElfW(Ehdr) *header = (const ElfW(Ehdr) *)file;
+	const ElfW(Shdr) * sections, *section;
 	const ElfW(Sym) * symbol, *end;
 	uintptr_t address;
 
@@ -1150,13 +1153,12 @@ static const char *function_name(const void *function)
 		return NULL;
 	sections = (const ElfW(Shdr) *)(file + header->e_shoff);
 	address = (uintptr_t)function - (getauxval(AT_ENTRY) - header->e_entry);
-	for (unsigned i = 0; i < header->e_shnum; i++) {
-		if (sections[i].sh_type != SHT_SYMTAB)
-			continue;
-		symbol = (const ElfW(Sym) *)(file + sections[i].sh_offset);
-		for (end = symbol + sections[i].sh_size / sizeof(*symbol); symbol < end; symbol++)
+	for (section = sections; section < &sections[header->e_shnum]; section++) {
+		symbol = (const ElfW(Sym) *)(file + section->sh_offset);
+		end = symbol + section->sh_size / sizeof(*symbol);
+		for (; section->sh_type == SHT_SYMTAB && symbol < end; symbol++)
 			if (symbol->st_value == address && (symbol->st_info & 0xf) == STT_FUNC)
-				return file + sections[sections[i].sh_link].sh_offset +
+				return file + sections[section->sh_link].sh_offset +
 				       symbol->st_name;
 	}
 	return NULL;
@@ -1304,20 +1306,15 @@ static bool is_there(const struct io_uring *view)
 	return is_ring_memory(view->sq.khead) && is_ring_memory(view->cq.khead);
 }
 
-static void rings_at_exit(void)
+static void ring_at_exit(struct ring_state *state)
 {
 	static const struct ring_end gone;
-	struct io_uring last;
+	struct io_uring last = last_view(state);
 
-	for (struct ring_state *state = states; state; state = state->next) {
-		if (is_open(state) && is_there(&state->view)) {
-			last = last_view(state);
-			ring_ends(state, &last, RING_LEFT);
-		} else if (is_open(state)) {
-			record_write(RECORD_RING_END, state->number, RING_GONE, 0, &gone,
-				     sizeof(gone));
-		}
-	}
+	if (is_there(&state->view))
+		ring_ends(state, &last, RING_LEFT);
+	else
+		record_write(RECORD_RING_END, state->number, RING_GONE, 0, &gone, sizeof(gone));
 }
 
 /* A child of vfork(2) has its parent's memory, and is not what ends here. */
@@ -1326,7 +1323,7 @@ __attribute__((destructor)) void recorder_finish(void)
 	int saved_errno = errno;
 	uint64_t position, consumed;
 
-	if (!is_recording() || !process_is_recorded || process != getpid())
+	if (!is_recording() || !is_recorded_process())
 		return;
 	/* In a signal handler that interrupted a hook, whose record will stay unfinished. */
 	if (being_written) {
@@ -1338,7 +1335,9 @@ __attribute__((destructor)) void recorder_finish(void)
 		if (is_open(state) && is_there(&state->view))
 			look_at_cqes(state);
 	record_insides();
-	rings_at_exit();
+	for (struct ring_state *state = states; state; state = state->next)
+		if (is_open(state))
+			ring_at_exit(state);
 	record_write(RECORD_EXIT, 0, 0, 0, NULL, 0);
 	position = channel->reserved;
 	atomic_fetch_add(&channel->exiting, 1);
