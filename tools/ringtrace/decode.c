@@ -467,35 +467,24 @@ void add_cqe(struct text *text, const struct event *event)
 	add_flags(text, cqe_flags, flags & ~IORING_CQE_F_BUFFER, "  ");
 }
 
-static void add_system_call(struct text *text, const struct event *event)
-{
-	const uint32_t *arguments = event->call->arguments;
-
-	if (event->call_id == CALL_register) {
-		text_add(text, "fd %u, ", arguments[0]);
-		add_word(text, register_names, arguments[1], "opcode %u");
-		text_add(text, ", %u", arguments[2]);
-	} else {
-		text_add(text, "fd %u, submit %u, wait for %u", arguments[1], arguments[2],
-			 arguments[0]);
-		add_flags(text, enter_flags, arguments[3], ", ");
-	}
-}
-
 void add_call(struct text *text, const struct event *event)
 {
 	const uint32_t *arguments = event->call->arguments;
 
 	text_add(text, "%s(", call_name(event->call_id));
-	if (event->call_id == CALL_register || event->call_id == CALL_enter ||
-	    event->call_id == CALL_enter2)
-		add_system_call(text, event);
-	else if (event->call_id == CALL_wait_cqe && arguments[0] != 1)
+	if (event->call_id == CALL_register) {
+		text_add(text, "fd %u, ", arguments[0]);
+		add_word(text, register_names, arguments[1], "opcode %u");
+		text_add(text, ", %u", arguments[2]);
+	} else if (event->call_id == CALL_wait_cqe && arguments[0] != 1) {
 		text_add(text, "%u", arguments[0]);
-	else
+	} else {
 		text_add(text, call_format(event->call_id), arguments[0], arguments[1],
 			 arguments[2], arguments[3]);
+	}
 	if (event->call_id == CALL_register_buf_ring || event->call_id == CALL_setup_buf_ring)
 		add_flags(text, buffer_ring_flags, arguments[2], ", ");
+	if (event->call_id == CALL_enter || event->call_id == CALL_enter2)
+		add_flags(text, enter_flags, arguments[3], ", ");
 	text_add(text, ")");
 }

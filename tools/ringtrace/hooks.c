@@ -31,6 +31,13 @@ struct next {
 	word (*function)(WORDS); /* NULL: not looked for yet */
 };
 
+/* A call that is passed on. The program has its errno back during it, and what it leaves after. */
+struct passage {
+	struct next *next;
+	word words[6];
+	int error;
+};
+
 static void *this_library(void)
 {
 	Dl_info info;
@@ -72,13 +79,19 @@ struct workers {
 	uint32_t bounded, unbounded;
 };
 
-static word call_next(struct next *next, const word *words, int without)
+static word call_next(struct passage *passage, int without)
 {
+	struct next *next = passage->next;
+	const word *words = passage->words;
+	word result = (word)without;
+
 	if (!next->function)
 		next->function = (word(*)(WORDS))next_function(next->name);
-	return next->function
-		       ? next->function(words[0], words[1], words[2], words[3], words[4], words[5])
-		       : (word)without;
+	errno = passage->error;
+	if (next->function)
+		result = next->function(words[0], words[1], words[2], words[3], words[4], words[5]);
+	passage->error = errno;
+	return result;
 }
 
 /* What some calls have put where the recorder wants to find it. */
@@ -97,78 +110,81 @@ static void has_registered(const struct call *call, const word *words, word resu
 	}
 }
 
-static word pass_on(struct call *call, struct next *next, const word *words)
+static word pass_on(struct passage *passage, struct call *call)
 {
 	bool traced = call_begin(call);
 	/* These two return no error. */
 	bool gives = call->id == CALL_setup_buf_ring || call->id == CALL_peek_batch_cqe;
-	word result = call_next(next, words, gives ? 0 : -ENOSYS);
+	word result = call_next(passage, gives ? 0 : -ENOSYS);
 	int error = gives ? 0 : (int)result;
 
 	if (call->id == CALL_setup_buf_ring && !result)
-		error = *(const int *)words[4];
+		error = *(const int *)passage->words[4];
 	if (traced && error >= 0)
-		has_registered(call, words, result);
+		has_registered(call, passage->words, result);
 	if (traced)
 		call_end(call, error);
 	return result;
 }
 
-static word pass_on_opening(unsigned entries, word ring, word params, struct next *next,
-			    const word *words)
+static word pass_on_opening(struct passage *passage, unsigned entries, word ring, word params)
 {
-	bool traced = opening_begin();
-	word result = call_next(next, words, -ENOSYS);
+	bool traced = recorder_enter();
+	word result = call_next(passage, -ENOSYS);
 
-	if (traced)
-		opening_end(entries, (struct io_uring *)ring,
+	if (traced) {
+		ring_opened(entries, (struct io_uring *)ring,
 			    (const struct io_uring_params *)params, (int)result);
+		recorder_leave();
+	}
 	return result;
 }
 
-static word pass_on_exit(struct next *next, const word *words)
+static word pass_on_exit(struct passage *passage)
 {
-	bool traced = closing_begin((struct io_uring *)words[0]);
-	word result = call_next(next, words, 0);
+	bool traced = recorder_enter();
+	word result;
 
 	if (traced)
-		closing_end();
+		ring_closing((struct io_uring *)passage->words[0]);
+	result = call_next(passage, 0);
+	if (traced)
+		recorder_leave();
 	return result;
 }
 
-static word pass_on_close(struct next *next, const word *words)
+static word pass_on_descriptor(struct passage *passage, void (*before)(int fd))
 {
-	descriptor_closing((int)words[0]);
-	return call_next(next, words, -1);
-}
-
-static word pass_on_shutdown(struct next *next, const word *words)
-{
-	if ((int)words[1] != SHUT_RD)
-		descriptor_shutting_down((int)words[0]);
-	return call_next(next, words, -1);
+	if (recorder_enter()) {
+		before((int)passage->words[0]);
+		recorder_leave();
+	}
+	return call_next(passage, -1);
 }
 
 /* NOLINTBEGIN(bugprone-macro-parentheses,bugprone-reserved-identifier,performance-no-int-to-ptr) */
-#define STANDS_IN(function, result)                                                                \
+#define STANDS_IN(function, pass_on)                                                               \
 	word hook_##function(WORDS) __asm__(#function);                                            \
 	word hook_##function(WORDS)                                                                \
 	{                                                                                          \
 		static struct next next = {#function};                                             \
-		const word words[] = {first, second, third, fourth, fifth, sixth};                 \
+		struct passage passage = {                                                         \
+			&next, {first, second, third, fourth, fifth, sixth}, errno};               \
+		word result = pass_on;                                                             \
                                                                                                    \
+		errno = passage.error;                                                             \
 		return result;                                                                     \
 	}
 
 /* A hook: its function, the call that it is, its kind and ring, and the numbers to record. */
 #define HOOK(function, id, kind, ring, ...)                                                        \
-	STANDS_IN(function,                                                                        \
-		  pass_on(&(struct call){id, kind, ring, (uintptr_t)__builtin_dwarf_cfa(),         \
-					 .record.arguments = {__VA_ARGS__}},                       \
-			  &next, words))
-#define RING			((struct io_uring *)words[0])
-#define ARG(place)		((uint32_t)words[place])
-#define AT(place, type, member) (words[place] ? ((const struct type *)words[place])->member : 0)
+	STANDS_IN(function, pass_on(&passage, &(struct call){id, kind, ring,                       \
+							     (uintptr_t)__builtin_dwarf_cfa(),     \
+							     .record.arguments = {__VA_ARGS__}}))
+#define RING	   ((struct io_uring *)passage.words[0])
+#define ARG(place) ((uint32_t)passage.words[place])
+#define AT(place, type, member)                                                                    \
+	(passage.words[place] ? ((const struct type *)passage.words[place])->member : 0)
 
 /* Most are in the list of calls. */
 #define LISTED_HOOK(name, kind, arguments, ...)                                                    \
@@ -207,18 +223,19 @@ HOOK(io_uring_register_sync_msg, CALL_register_sync_msg, CALL_REGISTERS, NULL,
 /* Opening and closing */
 
 #define OPENING_HOOK(function, entries, ring, params)                                              \
-	STANDS_IN(function, pass_on_opening(entries, words[ring], params, &next, words))
+	STANDS_IN(function, pass_on_opening(&passage, entries, passage.words[ring], params))
 
 OPENING_HOOK(io_uring_queue_init, ARG(0), 1, 0)
-OPENING_HOOK(io_uring_queue_init_params, ARG(0), 1, words[2])
-OPENING_HOOK(io_uring_queue_init_mem, ARG(0), 1, words[2])
-OPENING_HOOK(io_uring_queue_mmap, AT(1, io_uring_params, sq_entries), 2, words[1])
-STANDS_IN(io_uring_queue_exit, pass_on_exit(&next, words))
+OPENING_HOOK(io_uring_queue_init_params, ARG(0), 1, passage.words[2])
+OPENING_HOOK(io_uring_queue_init_mem, ARG(0), 1, passage.words[2])
+OPENING_HOOK(io_uring_queue_mmap, AT(1, io_uring_params, sq_entries), 2, passage.words[1])
+STANDS_IN(io_uring_queue_exit, pass_on_exit(&passage))
 
 /* libc's functions */
 
-STANDS_IN(close, pass_on_close(&next, words))
-STANDS_IN(shutdown, pass_on_shutdown(&next, words))
+STANDS_IN(close, pass_on_descriptor(&passage, descriptor_closing))
+STANDS_IN(shutdown, ARG(1) == SHUT_RD ? call_next(&passage, -1)
+				      : pass_on_descriptor(&passage, descriptor_shutting_down))
 
 /* NOLINTEND(bugprone-macro-parentheses,bugprone-reserved-identifier,performance-no-int-to-ptr) */
 

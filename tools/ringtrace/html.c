@@ -14,10 +14,13 @@
 
 #include <errno.h>
 #include <error.h>
+#include <limits.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 #define EVENTS_MOST  10000 /* in a page: about a megabyte, and more than anyone steps through */
 #define MOST_OUTSIDE 1000  /* mistakes that are listed, at times that the page does not show */
@@ -128,53 +131,41 @@ static struct progress *progress_of(struct ring *ring)
 
 /* ---- Items of the list ---- */
 
+#define LAST_CHARACTER 0x10ffff /* of Unicode: glibc knows larger ones, too */
+
 /* How many bytes the character at `text` has; 0 if what's there isn't UTF-8, as names of files
  * needn't be. */
 static size_t character_length(const char *text)
 {
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	unsigned char first = (unsigned char)*text;
-	size_t length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-	uint32_t value = first & 0x7fu >> length;
+	wchar_t character;
+	size_t length = mbrtowc(&character, text, strlen(text), &(mbstate_t){0});
 
-	if (first < 0x80)
-		return 1;
-	if (first < 0xc0 || first > 0xf4)
-		return 0;
-	for (size_t i = 1; i < length; i++) {
-		if (((unsigned char)text[i] & 0xc0) != 0x80)
-			return 0;
-		value = value << 6 | ((unsigned char)text[i] & 0x3f);
-	}
-	if (value < least[length] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
-		return 0;
-	return length;
+	return length > MB_LEN_MAX || character > LAST_CHARACTER ? 0 : length;
 }
 
-/* Writes the character at `text`, or what stands for one that can't be shown; returns its end. */
-static const char *write_character(const char *text, const char *replacement)
+/* Writes the text; `special` bytes and control characters in a form of their own, and `replacement`
+ * for what can't be shown. */
+static void write_escaped(const char *text, const char *special, const char *form,
+			  const char *replacement)
 {
-	size_t length = character_length(text);
+	size_t length;
 
-	if (length)
-		fwrite(text, 1, length, page);
-	else
-		fputs(replacement, page);
-	return text + (length ? length : 1);
+	for (; *text; text += length ? length : 1) {
+		length = character_length(text);
+		if ((unsigned char)*text < ' ' || strchr(special, *text))
+			fprintf(page, form, *text);
+		else if (length)
+			fwrite(text, 1, length, page);
+		else
+			fputs(replacement, page);
+	}
 }
 
 /* A string in a script element: "</script>" and "<!--" must not be in it as they are. */
 static void write_string(const char *string)
 {
 	fputc('"', page);
-	while (*string) {
-		unsigned char byte = (unsigned char)*string;
-
-		if (byte < ' ' || byte == '"' || byte == '\\' || byte == '<')
-			fprintf(page, "\\u%04x", (unsigned char)*string++);
-		else
-			string = write_character(string, "\\ufffd");
-	}
+	write_escaped(string, "\"\\<", "\\u%04x", "\\ufffd");
 	fputc('"', page);
 }
 
@@ -675,22 +666,14 @@ static const char *write_up_to(const char *template, const char *name)
 
 static const char *rest;
 
-static void write_html(const char *text)
-{
-	while (*text)
-		if (*text == '<' || *text == '&')
-			fprintf(page, "&#%d;", *text++);
-		else
-			text = write_character(text, "&#xfffd;");
-}
-
 void html_open(const char *path, const char *command)
 {
+	setlocale(LC_CTYPE, "C.UTF-8");
 	page = fopen(path, "we");
 	if (!page)
 		error(EXIT_FAILURE, errno, "%s", path);
 	rest = write_up_to(player_html, "{{title}}");
-	write_html(command);
+	write_escaped(command, "<&", "&#%d;", "&#xfffd;");
 	rest = write_up_to(rest, "{{css}}");
 	fputs(player_css, page);
 	rest = write_up_to(rest, "{{run}}");

@@ -50,38 +50,33 @@ static void find_program(const char *name, char path[PATH_MAX])
 	}
 }
 
-static bool is_script(const char *path)
-{
-	int fd = must(open(path, O_RDONLY | O_CLOEXEC), path);
-	char start[2] = "";
-
-	if (read(fd, start, 2) < 0)
-		start[0] = '\0';
-	close(fd);
-	return memcmp(start, "#!", 2) == 0;
-}
-
 static void check_header(const char *path, const ElfW(Ehdr) * header, ssize_t length)
 {
-	if (is_script(path))
-		error(EXIT_FAILURE, 0,
-		      "%s: a script: with -f, what it starts is traced, too (without, give the "
-		      "interpreter, if that uses liburing)",
-		      path);
 	if (length < (ssize_t)sizeof(*header) || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
 		error(EXIT_FAILURE, 0, "%s: not a program", path);
 	if (header->e_ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32))
 		error(EXIT_FAILURE, 0, "%s: of another word size than ringtrace itself", path);
 }
 
-/* Finds the program's dynamic linker; a program that names none is static. */
-static void find_interpreter(const char *path, char interpreter[PATH_MAX])
+/* Finds the program's dynamic linker; a program that names none is static. False for a script. */
+static bool find_interpreter(const char *path, char interpreter[PATH_MAX], bool follows)
 {
 	int fd = must(open(path, O_RDONLY | O_CLOEXEC), path);
 	ElfW(Ehdr) header = {0};
 	ElfW(Phdr) segment;
+	ssize_t length;
 
-	check_header(path, &header, pread(fd, &header, sizeof(header), 0));
+	length = pread(fd, &header, sizeof(header), 0);
+	if (memcmp(&header, "#!", 2) == 0 && follows) {
+		close(fd);
+		return false;
+	}
+	if (memcmp(&header, "#!", 2) == 0)
+		error(EXIT_FAILURE, 0,
+		      "%s: a script: with -f, what it starts is traced, too (without, give the "
+		      "interpreter, if that uses liburing)",
+		      path);
+	check_header(path, &header, length);
 	for (size_t i = 0; i < header.e_phnum; i++) {
 		if (pread(fd, &segment, sizeof(segment),
 			  (off_t)(header.e_phoff + i * header.e_phentsize)) != sizeof(segment))
@@ -91,13 +86,14 @@ static void find_interpreter(const char *path, char interpreter[PATH_MAX])
 			    (ssize_t)segment.p_filesz) {
 			interpreter[segment.p_filesz] = '\0';
 			close(fd);
-			return;
+			return true;
 		}
 	}
 	error(EXIT_FAILURE, 0,
 	      "%s: statically linked: its liburing is a part of it, where ringtrace cannot step in "
 	      "(link it with liburing.so; " INSTEAD ")",
 	      path);
+	return false;
 }
 
 static void check_privileges(const char *path)
@@ -201,10 +197,8 @@ void program_find(const char *name, struct program *program, bool follows)
 	find_program(name, program->path);
 	check_privileges(program->path);
 	program->first[0] = '\0';
-	if (!follows || !is_script(program->path)) {
-		find_interpreter(program->path, program->interpreter);
+	if (find_interpreter(program->path, program->interpreter, follows))
 		check_libraries(program->interpreter, program->path, program->first, follows);
-	}
 	find_recorder(program->recorder);
 }
 

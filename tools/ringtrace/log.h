@@ -169,8 +169,8 @@ struct memory {
 	CALL(wait_cqe_timeout, WAITS, "", 1)                                                       \
 	CALL(peek_batch_cqe, LOOKS, "%u", ARG(2))                                                  \
 	OTHER(sqring_wait, "")                                                                     \
-	OTHER(enter, "")                                                                           \
-	OTHER(enter2, "")                                                                          \
+	OTHER(enter, "fd %2$u, submit %3$u, wait for %1$u")                                        \
+	OTHER(enter2, "fd %2$u, submit %3$u, wait for %1$u")                                       \
 	OTHER(register, "")                                                                        \
 	CALL(register_buffers, REGISTERS, "%u buffers", ARG(2))                                    \
 	CALL(register_buffers_tags, REGISTERS, "%u buffers", ARG(3))                               \

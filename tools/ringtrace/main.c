@@ -107,15 +107,14 @@ static uint64_t parse_time(const char *option, const char *text, double unit_ns)
 /* "100M", with K, M or G. */
 static uint64_t parse_size(const char *text)
 {
+	static const char units[] = "KMG";
 	char *unit;
 	double size = strtod(text, &unit);
-	const char *units = "KMG", *known = *unit ? strchr(units, *unit) : NULL;
+	size_t place = strcspn(units, unit);
 
-	if (unit == text || (*unit && (!known || unit[1])) || !(size > 0 && size < 1e12))
+	if (unit == text || (*unit && (!units[place] || unit[1])) || !(size > 0 && size < 1e12))
 		usage_error("--last: '%s' is no size, like 100M", text);
-	for (; known && known >= units; known--)
-		size *= 1024;
-	return (uint64_t)size;
+	return (uint64_t)(*unit ? size * (double)(1024ULL << 10 * place) : size);
 }
 
 static void parse_only(const char *list)

@@ -830,7 +830,7 @@ static void ring_ends(struct ring_state *state, const struct io_uring *ring, enu
 
 /* Calls */
 
-bool opening_begin(void)
+bool recorder_enter(void)
 {
 	if (inside || !is_recording())
 		return false;
@@ -838,39 +838,30 @@ bool opening_begin(void)
 	return true;
 }
 
-void opening_end(unsigned entries, struct io_uring *ring, const struct io_uring_params *params,
+void recorder_leave(void)
+{
+	inside = false;
+}
+
+void ring_opened(unsigned entries, struct io_uring *ring, const struct io_uring_params *params,
 		 int result)
 {
 	struct ring_record failed = {.sq_entries = entries, .result = result};
-	int saved_errno = errno;
 
 	if (result >= 0)
 		ring_add(ring, RING_OPENED, params ? params->sq_thread_idle : 0);
 	else
 		record_write(RECORD_RING, 0, RING_FAILED, 0, &failed, sizeof(failed));
 	wake_reader();
-	inside = false;
-	errno = saved_errno;
 }
 
-bool closing_begin(struct io_uring *ring)
+void ring_closing(struct io_uring *ring)
 {
-	struct ring_state *state;
-	int saved_errno = errno;
+	struct ring_state *state = ring_known(ring);
 
-	if (!opening_begin())
-		return false;
-	state = ring_known(ring);
 	if (state)
 		ring_ends(state, ring, RING_CLOSED);
 	wake_reader();
-	errno = saved_errno;
-	return true;
-}
-
-void closing_end(void)
-{
-	inside = false;
 }
 
 /* The ring's memory is another one now, with the same numbers of entries seen. */
@@ -936,10 +927,9 @@ static void record_insides(void)
 
 bool call_begin(struct call *call)
 {
-	int saved_errno = errno;
 	unsigned first;
 
-	if (!opening_begin()) {
+	if (!recorder_enter()) {
 		if (call->kind == CALL_SUBMITS && call->ring && ring_known(call->ring))
 			unmark_all(ring_known(call->ring), call->ring);
 		return false;
@@ -964,7 +954,6 @@ bool call_begin(struct call *call)
 	call->record.began = clock_ns(CLOCK_MONOTONIC);
 	if (call->state && (call->kind == CALL_SUBMITS || call->kind == CALL_WAITS))
 		note_inside(call);
-	errno = saved_errno;
 	return true;
 }
 
@@ -1035,8 +1024,6 @@ static void record_call(struct call *call, int result)
 
 void call_end(struct call *call, int result)
 {
-	int saved_errno = errno;
-
 	if (seat)
 		seat->is_inside = false;
 	if (call->id == CALL_resize_rings && call->state && result >= 0)
@@ -1050,8 +1037,7 @@ void call_end(struct call *call, int result)
 			mark_taken(call->state, call->ring);
 		wake_reader();
 	}
-	inside = false;
-	errno = saved_errno;
+	recorder_leave();
 }
 
 /* A descriptor's calls that pass by the rings */
@@ -1064,13 +1050,8 @@ static bool is_recorded_process(void)
 
 void descriptor_shutting_down(int fd)
 {
-	int saved_errno = errno;
-
-	if (is_recorded_process() && opening_begin()) {
+	if (is_recorded_process())
 		record_write(RECORD_SHUTDOWN, 0, (uint32_t)fd, 0, NULL, 0);
-		inside = false;
-	}
-	errno = saved_errno;
 }
 
 /* What the record of a close(2) says of an SQE with the descriptor that is still to be submitted.
@@ -1092,24 +1073,21 @@ static uint16_t prepared_with(const struct ring_state *state, int fd)
 /* What has completed by now is not in flight any more. */
 void descriptor_closing(int fd)
 {
-	int saved_errno = errno;
 	uint16_t flags = 0;
 
-	if (is_recorded_process() && opening_begin()) {
-		for (struct ring_state *state = states; state; state = state->next) {
-			if (!is_open(state))
-				continue;
-			look_at_cqes(state);
-			if (channel->checks && !flags)
-				flags = prepared_with(state, fd);
-		}
-		if (fd >= 0 && fd < STREAMS_MOST)
-			asked_by[fd] = 0;
-		flags |= fcntl(fd, F_GETFD) < 0 ? CLOSE_FAILS : 0;
-		record_write(RECORD_CLOSE, 0, (uint32_t)fd, flags, NULL, 0);
-		inside = false;
+	if (!is_recorded_process())
+		return;
+	for (struct ring_state *state = states; state; state = state->next) {
+		if (!is_open(state))
+			continue;
+		look_at_cqes(state);
+		if (channel->checks && !flags)
+			flags = prepared_with(state, fd);
 	}
-	errno = saved_errno;
+	if (fd >= 0 && fd < STREAMS_MOST)
+		asked_by[fd] = 0;
+	flags |= fcntl(fd, F_GETFD) < 0 ? CLOSE_FAILS : 0;
+	record_write(RECORD_CLOSE, 0, (uint32_t)fd, flags, NULL, 0);
 }
 
 /*

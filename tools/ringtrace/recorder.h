@@ -2,8 +2,8 @@
  * ringtrace's recorder, inside the traced program: copies what passes through the rings into the
  * log. It knows neither names nor which CQE answers which SQE.
  *
- * It must not change anything that the program sees: errno is kept, its memory is not the program's
- * heap, and it calls no cancellation point.
+ * It must not change anything that the program sees: its memory is not the program's heap, and it
+ * calls no cancellation point. errno is for the hooks to keep.
  */
 #ifndef TOOLS_RINGTRACE_RECORDER_H
 #define TOOLS_RINGTRACE_RECORDER_H
@@ -25,16 +25,16 @@ struct call {
 	struct call_record record;
 };
 
-/* Around a call: false where the hook shall only pass on. */
+/* Around everything here: false where the hook shall only pass on. A call's two functions do it. */
+bool recorder_enter(void);
+void recorder_leave(void);
+
 bool call_begin(struct call *call);
 void call_end(struct call *call, int result);
 
-/* Around what opens, resizes or closes a ring. */
-bool opening_begin(void);
-void opening_end(unsigned entries, struct io_uring *ring, const struct io_uring_params *params,
+void ring_opened(unsigned entries, struct io_uring *ring, const struct io_uring_params *params,
 		 int result);
-bool closing_begin(struct io_uring *ring);
-void closing_end(void);
+void ring_closing(struct io_uring *ring);
 
 /* Where the call's buffer ring is, and which files it has put into its slots. */
 void buffer_ring_registered(const struct call *call, uintptr_t address);
