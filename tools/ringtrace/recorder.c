@@ -129,9 +129,10 @@ static void find_seat(void)
 		for (seat = channel->seats; seat < &channel->seats[SEATS - 1]; seat++) {
 			uint32_t owner = seat->thread;
 
-			if (!owner || (of_gone && syscall(SYS_tgkill, seat->process, owner, 0) < 0))
-				if (sit_down(seat, owner))
-					return;
+			if ((!owner ||
+			     (of_gone && syscall(SYS_tgkill, seat->process, owner, 0) < 0)) &&
+			    sit_down(seat, owner))
+				return;
 		}
 }
 
@@ -153,10 +154,7 @@ static bool reserve(uint32_t size, uint64_t *position)
 	do {
 		to_end = CHANNEL_CAPACITY - from % CHANNEL_CAPACITY;
 		start = to_end < size ? from + to_end : from;
-		for (;;) {
-			consumed = channel->consumed;
-			if (start + size - consumed <= CHANNEL_CAPACITY)
-				break;
+		while (start + size - (consumed = channel->consumed) > CHANNEL_CAPACITY) {
 			wait_for_reader(consumed);
 			if (channel->stopped)
 				return false;
