@@ -162,7 +162,7 @@ static word pass_on_descriptor(struct passage *passage, void (*before)(int fd))
 	return call_next(passage, -1);
 }
 
-/* NOLINTBEGIN(bugprone-macro-parentheses,bugprone-reserved-identifier,performance-no-int-to-ptr) */
+/* NOLINTBEGIN(bugprone-macro-parentheses,bugprone-reserved-identifier) */
 #define STANDS_IN(function, pass_on)                                                               \
 	word hook_##function(WORDS) __asm__(#function);                                            \
 	word hook_##function(WORDS)                                                                \
@@ -237,7 +237,7 @@ STANDS_IN(close, pass_on_descriptor(&passage, descriptor_closing))
 STANDS_IN(shutdown, ARG(1) == SHUT_RD ? call_next(&passage, -1)
 				      : pass_on_descriptor(&passage, descriptor_shutting_down))
 
-/* NOLINTEND(bugprone-macro-parentheses,bugprone-reserved-identifier,performance-no-int-to-ptr) */
+/* NOLINTEND(bugprone-macro-parentheses,bugprone-reserved-identifier) */
 
 /* The ways out that run no destructor. Nothing runs when a signal ends the process. */
 void _exit(int status)

@@ -36,7 +36,8 @@
 
 static const char *log_to_write, *log_to_read, *output_path, *json_path, *html_path;
 static int log_fd = -1;
-static struct log_start log_start;
+static struct log_start log_start = {
+	.magic = LOG_MAGIC, .version = LOG_VERSION, .size = sizeof(log_start)};
 static uint64_t log_size, log_most = UINT64_MAX; /* bytes */
 static bool checks, fails, marks, follows;
 
@@ -351,19 +352,14 @@ static void read_channel(struct channel *channel, int segment)
 	channel_stop(channel);
 }
 
-static struct log_start log_start_of(char **command)
+static void name_command(char **command)
 {
-	struct log_start start = {
-		.magic = LOG_MAGIC,
-		.version = LOG_VERSION,
-		.size = sizeof(start),
-	};
+	const size_t room = sizeof(log_start.command);
 	size_t length = 0;
 
-	for (; *command && length < sizeof(start.command); command++)
-		length += (size_t)snprintf(start.command + length, sizeof(start.command) - length,
-					   "%s%s", length ? " " : "", *command);
-	return start;
+	for (; *command && length < room; command++)
+		length += (size_t)snprintf(log_start.command + length, room - length, "%s%s",
+					   length ? " " : "", *command);
 }
 
 /* What the program inherits, in contrast to our own files, stays open across execve(2). */
@@ -443,7 +439,7 @@ int main(int argc, char **argv)
 		return read_log(log_to_read);
 
 	program_find(argv[optind], &program, follows);
-	log_start = log_start_of(argv + optind);
+	name_command(argv + optind);
 	add_consumers(log_start.command);
 	if (log_to_write) {
 		log_fd = open_file(log_to_write);

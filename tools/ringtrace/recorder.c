@@ -896,9 +896,7 @@ static void note_inside(const struct call *call)
 	     count++, index++) {
 		const struct io_uring_sqe *sqe = sqe_at(call->ring, index);
 
-		put->prepared[count].opcode = sqe->opcode;
-		put->prepared[count].flags = sqe->flags;
-		put->prepared[count].fd = sqe->fd;
+		put->prepared[count] = (struct prepared){sqe->opcode, sqe->flags, sqe->fd};
 	}
 	seat->is_inside = true;
 }

@@ -1,6 +1,6 @@
 /*
  * ringtrace's recorder, inside the traced program: copies what passes through the rings into the
- * log. It knows neither names nor which CQE answers which SQE.
+ * log. Which CQE answers which SQE is for the reader to find out.
  *
  * It must not change anything that the program sees: its memory is not the program's heap, and it
  * calls no cancellation point. errno is for the hooks to keep.
