@@ -36,6 +36,7 @@ struct passage {
 	struct next *next;
 	word words[6];
 	int error;
+	bool traced;
 };
 
 static void *this_library(void)
@@ -112,52 +113,47 @@ static void has_registered(const struct call *call, const word *words, word resu
 
 static word pass_on(struct passage *passage, struct call *call)
 {
-	bool traced = call_begin(call);
 	/* These two return no error. */
 	bool gives = call->id == CALL_setup_buf_ring || call->id == CALL_peek_batch_cqe;
-	word result = call_next(passage, gives ? 0 : -ENOSYS);
-	int error = gives ? 0 : (int)result;
+	word result;
+	int error;
 
+	call_begin(call, passage->traced);
+	result = call_next(passage, gives ? 0 : -ENOSYS);
+	error = gives ? 0 : (int)result;
 	if (call->id == CALL_setup_buf_ring && !result)
 		error = *(const int *)passage->words[4];
-	if (traced && error >= 0)
+	if (passage->traced && error >= 0)
 		has_registered(call, passage->words, result);
-	if (traced)
+	if (passage->traced)
 		call_end(call, error);
 	return result;
 }
 
 static word pass_on_opening(struct passage *passage, unsigned entries, word ring, word params)
 {
-	bool traced = recorder_enter();
 	word result = call_next(passage, -ENOSYS);
 
-	if (traced) {
+	if (passage->traced)
 		ring_opened(entries, (struct io_uring *)ring,
 			    (const struct io_uring_params *)params, (int)result);
-		recorder_leave();
-	}
 	return result;
 }
 
 static word pass_on_exit(struct passage *passage)
 {
-	bool traced = recorder_enter();
-	word result;
-
-	if (traced)
+	if (passage->traced)
 		ring_closing((struct io_uring *)passage->words[0]);
-	result = call_next(passage, 0);
-	if (traced)
-		recorder_leave();
-	return result;
+	return call_next(passage, 0);
 }
 
 static word pass_on_descriptor(struct passage *passage, void (*before)(int fd))
 {
-	if (recorder_enter()) {
+	if (passage->traced) {
 		before((int)passage->words[0]);
+		/* A thread that is cancelled in close(2) does not come back to do it. */
 		recorder_leave();
+		passage->traced = false;
 	}
 	return call_next(passage, -1);
 }
@@ -168,10 +164,14 @@ static word pass_on_descriptor(struct passage *passage, void (*before)(int fd))
 	word hook_##function(WORDS)                                                                \
 	{                                                                                          \
 		static struct next next = {#function};                                             \
-		struct passage passage = {                                                         \
-			&next, {first, second, third, fourth, fifth, sixth}, errno};               \
+		struct passage passage = {&next,                                                   \
+					  {first, second, third, fourth, fifth, sixth},            \
+					  errno,                                                   \
+					  recorder_enter()};                                       \
 		word result = pass_on;                                                             \
                                                                                                    \
+		if (passage.traced)                                                                \
+			recorder_leave();                                                          \
 		errno = passage.error;                                                             \
 		return result;                                                                     \
 	}

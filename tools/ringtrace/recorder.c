@@ -921,14 +921,14 @@ static void record_insides(void)
 	}
 }
 
-bool call_begin(struct call *call)
+void call_begin(struct call *call, bool traced)
 {
 	unsigned first;
 
-	if (!recorder_enter()) {
+	if (!traced) {
 		if (call->kind == CALL_SUBMITS && call->ring && ring_known(call->ring))
 			unmark_all(ring_known(call->ring), call->ring);
-		return false;
+		return;
 	}
 	stack = call->stack;
 	call->state = call->ring ? ring_find(call->ring) : NULL;
@@ -950,7 +950,6 @@ bool call_begin(struct call *call)
 	call->record.began = clock_ns(CLOCK_MONOTONIC);
 	if (call->state && (call->kind == CALL_SUBMITS || call->kind == CALL_WAITS))
 		note_inside(call);
-	return true;
 }
 
 #define CQ_ENTER 4 /* later liburings' int_flags: a look goes into the kernel */
@@ -1033,7 +1032,6 @@ void call_end(struct call *call, int result)
 			mark_taken(call->state, call->ring);
 		wake_reader();
 	}
-	recorder_leave();
 }
 
 /* A descriptor's calls that pass by the rings */

@@ -25,11 +25,12 @@ struct call {
 	struct call_record record;
 };
 
-/* Around everything here: false where the hook shall only pass on. A call's two functions do it. */
+/* Around all of this; false where the hook shall only pass on. */
 bool recorder_enter(void);
 void recorder_leave(void);
 
-bool call_begin(struct call *call);
+/* Around a call, and even if it is not traced. */
+void call_begin(struct call *call, bool traced);
 void call_end(struct call *call, int result);
 
 void ring_opened(unsigned entries, struct io_uring *ring, const struct io_uring_params *params,
