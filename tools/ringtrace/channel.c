@@ -4,13 +4,11 @@
 #include "tools/ringtrace/channel.h"
 #include "tools/ringtrace/launch.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>

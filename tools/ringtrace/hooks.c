@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <link.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 

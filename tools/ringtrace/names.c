@@ -4,10 +4,8 @@
 #include "tools/ringtrace/names.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

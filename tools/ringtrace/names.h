@@ -18,14 +18,9 @@
 /* What liburing 2.3 has no name for, and is a special case somewhere. */
 enum later {
 	OP_READ_MULTISHOT = 49,
-	OP_FUTEX_WAIT = 51,
-	OP_FUTEX_WAKE = 52,
-	OP_BIND = 56,
 	OP_LISTEN = 57,
 	OP_RECV_ZC = 58,
-	OP_READV_FIXED = 60,
 	OP_WRITEV_FIXED = 61,
-	OP_PIPE = 62,
 	OP_NOP128 = 63,
 	OP_URING_CMD128 = 64,
 
