@@ -4,15 +4,12 @@
 #include "tools/ringtrace/names.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 const char sqe_flags[] = "FIXED_FILE DRAIN LINK HARDLINK ASYNC BUFFER_SELECT CQE_SKIP_SUCCESS";
-static const char accept_ioprio_flags[] = "MULTISHOT DONTWAIT POLL_FIRST";
 static const char transfer_ioprio_flags[] =
 	"POLL_FIRST MULTISHOT FIXED_BUF ZC_REPORT_USAGE BUNDLE SEND_VECTORIZED";
 static const char message_flags[] =
@@ -23,7 +20,6 @@ static const char socket_flags[] = "- - - - - - - - - - - SOCK_NONBLOCK - - - - 
 static const char read_write_flags[] =
 	"RWF_HIPRI RWF_DSYNC RWF_SYNC RWF_NOWAIT RWF_APPEND RWF_NOAPPEND RWF_ATOMIC "
 	"RWF_DONTCACHE";
-static const char fsync_flags[] = "DATASYNC";
 static const char timeout_flags[] =
 	"ABS UPDATE BOOTTIME REALTIME LINK_TIMEOUT_UPDATE ETIME_SUCCESS MULTISHOT "
 	"IMMEDIATE_ARG";
@@ -43,10 +39,10 @@ static const char open_flags[] =
 static const char splice_flags[] =
 	"SPLICE_F_MOVE SPLICE_F_NONBLOCK SPLICE_F_MORE - - - - - - - - - - - - - - - - - "
 	"- - - - - - - - - - - FD_IN_FIXED";
-static const char message_ring_flags[] = "CQE_SKIP FLAGS_PASS";
 static const char nop_flags[] = "INJECT_RESULT FILE FIXED_FILE FIXED_BUFFER TW CQE32";
-static const char install_flags[] = "NO_CLOEXEC";
 static const char command_flags[] = "FIXED MULTISHOT";
+const char shutdown_ways[] = "SHUT_RD SHUT_WR SHUT_RDWR";
+const char socket_commands[] = "SIOCINQ SIOCOUTQ GETSOCKOPT SETSOCKOPT TX_TIMESTAMP GETSOCKNAME";
 const char cqe_flags[] = "- MORE SOCK_NONEMPTY NOTIF BUF_MORE - - - - - - - - - - CQE32";
 const char setup_flags[] =
 	"IOPOLL SQPOLL SQ_AFF CQSIZE CLAMP ATTACH_WQ R_DISABLED SUBMIT_ALL COOP_TASKRUN "
@@ -63,7 +59,7 @@ static const struct operation operations[] = {
 	{"nop", LOSES_NOTHING, NULL, nop_flags},
 	{"readv", FD | VECTORS | ADDRESS | OFFSET | FILLS, NULL, read_write_flags},
 	{"writev", FD | VECTORS | ADDRESS | OFFSET | EMPTIES, NULL, read_write_flags},
-	{"fsync", FD, NULL, fsync_flags},
+	{"fsync", FD, NULL, "DATASYNC"},
 	{"read_fixed", FD | LENGTH | ADDRESS | OFFSET | BUFFER, NULL, read_write_flags},
 	{"write_fixed", FD | LENGTH | ADDRESS | OFFSET | BUFFER | EMPTIES, NULL, read_write_flags},
 	{"poll_add", FD | LOSES_NOTHING, NULL, NULL},
@@ -73,7 +69,7 @@ static const struct operation operations[] = {
 	{"recvmsg", FD | MESSAGE | FILLS, transfer_ioprio_flags, message_flags},
 	{"timeout", LOSES_NOTHING, NULL, timeout_flags},
 	{"timeout_remove", LOSES_NOTHING, NULL, timeout_flags},
-	{"accept", FD | INTO, accept_ioprio_flags, socket_flags},
+	{"accept", FD | INTO, "MULTISHOT DONTWAIT POLL_FIRST", socket_flags},
 	{"async_cancel", LOSES_NOTHING, NULL, cancel_flags},
 	{"link_timeout", LOSES_NOTHING, NULL, timeout_flags},
 	{"connect", FD | SOCKET, NULL, NULL},
@@ -95,12 +91,12 @@ static const struct operation operations[] = {
 	{"remove_buffers", 0, NULL, NULL},
 	{"tee", FD, NULL, splice_flags},
 	{"shutdown", FD, NULL, NULL},
-	{"renameat", PATH, NULL, NULL},
+	{"renameat", PATH | SECOND_PATH, NULL, NULL},
 	{"unlinkat", PATH, NULL, NULL},
 	{"mkdirat", PATH, NULL, NULL},
-	{"symlinkat", PATH, NULL, NULL},
-	{"linkat", PATH, NULL, NULL},
-	{"msg_ring", FD, NULL, message_ring_flags},
+	{"symlinkat", PATH | SECOND_PATH, NULL, NULL},
+	{"linkat", PATH | SECOND_PATH, NULL, NULL},
+	{"msg_ring", FD, NULL, "CQE_SKIP FLAGS_PASS"},
 	{"fsetxattr", FD | NAME, NULL, NULL},
 	{"setxattr", NAME, NULL, NULL},
 	{"fgetxattr", FD | NAME, NULL, NULL},
@@ -114,7 +110,7 @@ static const struct operation operations[] = {
 	{"futex_wait", ADDRESS, NULL, NULL},
 	{"futex_wake", ADDRESS, NULL, NULL},
 	{"futex_waitv", ADDRESS, NULL, NULL},
-	{"fixed_fd_install", FD, NULL, install_flags},
+	{"fixed_fd_install", FD, NULL, "NO_CLOEXEC"},
 	{"ftruncate", FD | OFFSET, NULL, NULL},
 	{"bind", FD | SOCKET, NULL, NULL},
 	{"listen", FD, NULL, NULL},
@@ -167,16 +163,28 @@ bool points_to_vectors(const struct io_uring_sqe *sqe)
 			 (is_send(sqe->opcode) && sqe->ioprio & SEND_VECTORIZED));
 }
 
+uint64_t time_address(const struct io_uring_sqe *sqe)
+{
+	switch (sqe->opcode) {
+	case IORING_OP_TIMEOUT:
+	case IORING_OP_LINK_TIMEOUT: return sqe->addr;
+	case IORING_OP_TIMEOUT_REMOVE:
+		return sqe->timeout_flags & IORING_TIMEOUT_UPDATE_MASK ? sqe->off : 0;
+	default: return 0;
+	}
+}
+
 bool gives_descriptor(unsigned opcode)
 {
 	return opcode == IORING_OP_ACCEPT || opcode == IORING_OP_OPENAT ||
 	       opcode == IORING_OP_OPENAT2 || opcode == IORING_OP_SOCKET;
 }
 
-#define CALL_TEXTS(name, arguments) {#name, arguments},
+#define CALL_TEXTS(name, kind, arguments, ...) {#name, arguments},
+#define OTHER_TEXTS(name, arguments)	       {#name, arguments},
 static const struct {
 	const char *name, *arguments;
-} calls[] = {CALLS(CALL_TEXTS)};
+} calls[] = {CALLS(CALL_TEXTS, OTHER_TEXTS)};
 
 const char *call_name(enum call_id id)
 {
