@@ -117,11 +117,6 @@ static void find_vectors(struct event *event, struct iovec *buffer)
 
 /* Targets and lanes */
 
-unsigned fields_of(unsigned opcode)
-{
-	return operation(opcode) ? operation(opcode)->fields : 0;
-}
-
 struct target target_of(const struct io_uring_sqe *sqe)
 {
 	bool closes = sqe->opcode == IORING_OP_CLOSE;
@@ -166,18 +161,6 @@ static void lane_take(struct request *request)
 }
 
 /* The requests in flight */
-
-bool sqe_is_multishot(const struct io_uring_sqe *sqe)
-{
-	switch (sqe->opcode) {
-	case IORING_OP_ACCEPT: return sqe->ioprio & IORING_ACCEPT_MULTISHOT;
-	case IORING_OP_RECV:
-	case IORING_OP_RECVMSG: return sqe->ioprio & IORING_RECV_MULTISHOT;
-	case IORING_OP_POLL_ADD: return sqe->len & IORING_POLL_ADD_MULTI;
-	case IORING_OP_TIMEOUT: return sqe->timeout_flags & TIMEOUT_MULTISHOT;
-	default: return sqe->opcode == OP_READ_MULTISHOT || sqe->opcode == OP_RECV_ZC;
-	}
-}
 
 /* Multishot, zero copy, or unknown: it can have several CQEs. */
 static bool repeats(const struct io_uring_sqe *sqe)

@@ -193,12 +193,6 @@ static inline uint64_t target_key(int kind, int number)
 	return (uint64_t)(uint32_t)number << 2 | (unsigned)kind;
 }
 
-/* One SQE, many CQEs: what the program has asked for. */
-bool sqe_is_multishot(const struct io_uring_sqe *sqe);
-
-/* An operation's enum fields; 0 of one that is unknown. */
-unsigned fields_of(unsigned opcode);
-
 /* All rings so far, linked by `next`. */
 struct ring *events_rings(void);
 

@@ -129,6 +129,11 @@ const struct operation *operation(unsigned opcode)
 	return opcode < COUNT(operations) ? &operations[opcode] : NULL;
 }
 
+unsigned fields_of(unsigned opcode)
+{
+	return operation(opcode) ? operation(opcode)->fields : 0;
+}
+
 const char *operation_name(unsigned opcode)
 {
 	static char number[16];
@@ -155,12 +160,22 @@ bool is_bundle(const struct io_uring_sqe *sqe)
 	return (is_send(sqe->opcode) || is_receive(sqe->opcode)) && sqe->ioprio & TRANSFER_BUNDLE;
 }
 
+bool sqe_is_multishot(const struct io_uring_sqe *sqe)
+{
+	switch (sqe->opcode) {
+	case IORING_OP_ACCEPT: return sqe->ioprio & IORING_ACCEPT_MULTISHOT;
+	case IORING_OP_RECV:
+	case IORING_OP_RECVMSG: return sqe->ioprio & IORING_RECV_MULTISHOT;
+	case IORING_OP_POLL_ADD: return sqe->len & IORING_POLL_ADD_MULTI;
+	case IORING_OP_TIMEOUT: return sqe->timeout_flags & TIMEOUT_MULTISHOT;
+	default: return sqe->opcode == OP_READ_MULTISHOT || sqe->opcode == OP_RECV_ZC;
+	}
+}
+
 bool points_to_vectors(const struct io_uring_sqe *sqe)
 {
-	const struct operation *known = operation(sqe->opcode);
-
-	return known && (known->fields & (VECTORS | MESSAGE) ||
-			 (is_send(sqe->opcode) && sqe->ioprio & SEND_VECTORIZED));
+	return fields_of(sqe->opcode) & (VECTORS | MESSAGE) ||
+	       (is_send(sqe->opcode) && sqe->ioprio & SEND_VECTORIZED);
 }
 
 uint64_t time_address(const struct io_uring_sqe *sqe)

@@ -83,10 +83,14 @@ struct operation {
 
 /* Of one that is unknown: NULL. */
 const struct operation *operation(unsigned opcode);
+/* Its enum fields, or 0. */
+unsigned fields_of(unsigned opcode);
 /* "op 99" for one that is unknown. */
 const char *operation_name(unsigned opcode);
 bool is_send(unsigned opcode);
 bool is_receive(unsigned opcode);
+/* One SQE, many CQEs: what the program has asked for. */
+bool sqe_is_multishot(const struct io_uring_sqe *sqe);
 /* Picks several buffers at once. */
 bool is_bundle(const struct io_uring_sqe *sqe);
 /* The SQE, or the message that it points to, has a list of struct iovec instead of one buffer. */
