@@ -9,11 +9,10 @@
  * With --from the page's first item says what was the case then: of what came before, as much is
  * kept here as that needs.
  */
+#include "tools/ringtrace/launch.h"
 #include "tools/ringtrace/lines.h"
 #include "tools/ringtrace/names.h"
 
-#include <errno.h>
-#include <error.h>
 #include <limits.h>
 #include <locale.h>
 #include <stdarg.h>
@@ -115,8 +114,7 @@ static void *grown(void *array, unsigned *count, unsigned least, size_t size)
 	if (least <= *count)
 		return array;
 	array = realloc(array, least * size);
-	if (!array)
-		error(EXIT_FAILURE, ENOMEM, "--html");
+	must(array ? 0 : -1, "--html");
 	memset((char *)array + *count * size, 0, (least - *count) * size);
 	*count = least;
 	return array;
@@ -248,8 +246,7 @@ static void hold(const struct event *event)
 	if (held.stream || !has_begun || is_full())
 		return;
 	held.stream = open_memstream(&held.text, &held.length);
-	if (!held.stream)
-		error(EXIT_FAILURE, errno, "--html");
+	must(held.stream ? 0 : -1, "--html");
 	held.page = page;
 	held.ring = event->ring;
 	held.since = event->time;
@@ -269,8 +266,7 @@ static void let_go(const struct event *event)
 		reaped(progress_of(event->ring), held.since, event->call->before.cq_head);
 		last_time = latest;
 	}
-	if (fclose(held.stream) != 0)
-		error(EXIT_FAILURE, errno, "--html");
+	must(fclose(held.stream), "--html");
 	fwrite(held.text, 1, held.length, page);
 	free(held.text);
 	held.stream = NULL;
@@ -343,18 +339,6 @@ static void on_ring(const struct event *event)
 	     event->opened->cq_entries);
 }
 
-static bool is_multishot(const struct io_uring_sqe *sqe)
-{
-	switch (sqe->opcode) {
-	case IORING_OP_ACCEPT: return sqe->ioprio & IORING_ACCEPT_MULTISHOT;
-	case IORING_OP_RECV:
-	case IORING_OP_RECVMSG: return sqe->ioprio & IORING_RECV_MULTISHOT;
-	case IORING_OP_POLL_ADD: return sqe->len & IORING_POLL_ADD_MULTI;
-	case IORING_OP_TIMEOUT: return sqe->timeout_flags & TIMEOUT_MULTISHOT;
-	default: return sqe->opcode == OP_READ_MULTISHOT;
-	}
-}
-
 /* Which buffer of a buffer ring the memory at `address` is; false if it is none. */
 static bool buffer_at(uint64_t address, unsigned *group, unsigned *number)
 {
@@ -409,7 +393,8 @@ static void on_sqe(const struct event *event)
 	item(event->time, event->ring, "sqe", line.data,
 	     function ? ",%llu,\"%s\",\"%s\",\"%s\",\"%s\"]" : ",%llu,\"%s\",\"%s\",\"%s\"]",
 	     (unsigned long long)request->serial, operation_name(request->sqe.opcode),
-	     target_name(request->target).data, is_multishot(&request->sqe) ? "m" : "", function);
+	     target_name(request->target).data, sqe_is_multishot(&request->sqe) ? "m" : "",
+	     function);
 	lend_buffers(event);
 }
 
@@ -588,7 +573,7 @@ static void write_request(const struct request *request)
 	event_text(&words, &event);
 	list_part("[%u,%llu,\"%s\",\"%s\",\"%s\",", request->ring->number,
 		  (unsigned long long)request->serial, operation_name(request->sqe.opcode),
-		  target_name(request->target).data, is_multishot(&request->sqe) ? "m" : "");
+		  target_name(request->target).data, sqe_is_multishot(&request->sqe) ? "m" : "");
 	write_string(words.data);
 	fprintf(page, ",%u,[", request->answers);
 	separator = "";
@@ -670,8 +655,7 @@ void html_open(const char *path, const char *command)
 {
 	setlocale(LC_CTYPE, "C.UTF-8");
 	page = fopen(path, "we");
-	if (!page)
-		error(EXIT_FAILURE, errno, "%s", path);
+	must(page ? 0 : -1, path);
 	rest = write_up_to(player_html, "{{title}}");
 	write_escaped(command, "<&", "&#%d;", "&#xfffd;");
 	rest = write_up_to(rest, "{{css}}");
@@ -703,8 +687,7 @@ static void html_close(const struct event *event)
 	rest = write_up_to(rest, "{{js}}");
 	fputs(player_js, page);
 	fputs(rest, page);
-	if (fclose(page) != 0)
-		error(EXIT_FAILURE, errno, "--html");
+	must(fclose(page), "--html");
 }
 
 static void (*const handlers[])(const struct event *event) = {

@@ -4,6 +4,7 @@
  * more of them, its lanes, where several requests are outstanding on it at once: the spans of a
  * thread have to follow one another.
  */
+#include "tools/ringtrace/launch.h"
 #include "tools/ringtrace/lines.h"
 #include "tools/ringtrace/names.h"
 
@@ -22,8 +23,7 @@ static const char *before = "[\n";
 void json_open(const char *path)
 {
 	file = fopen(path, "we");
-	if (!file)
-		error(EXIT_FAILURE, errno, "%s", path);
+	must(file ? 0 : -1, path);
 }
 
 static long long lane_of(const struct request *request)

@@ -80,19 +80,16 @@ static void parse_user_data(const char *format)
 
 static void parse_check(char *how)
 {
-	static char fail[] = "fail", user_data[] = "user-data";
-	char *const words[] = {fail, user_data, NULL};
-	char *wrong = how;
+	const char *word;
 
 	checks = true;
-	while (how && *how) {
-		wrong = how;
-		switch (getsubopt(&how, words, &(char *){NULL})) {
-		case 0: fails = true; break;
-		case 1: marks = true; break;
-		default: usage_error("--check: '%s' is neither fail nor user-data", wrong);
-		}
-	}
+	while ((word = strsep(&how, ",")))
+		if (strcmp(word, "fail") == 0)
+			fails = true;
+		else if (strcmp(word, "user-data") == 0)
+			marks = true;
+		else if (*word)
+			usage_error("--check: '%s' is neither fail nor user-data", word);
 }
 
 static uint64_t parse_time(const char *option, const char *text, double unit_ns)
