@@ -293,17 +293,11 @@ static void opened_remove(struct opened *place)
 /* Which descriptor or slot the completion says is open now; or NULL. */
 static const struct target *opens(const struct event *event)
 {
-	const struct io_uring_sqe *sqe = &event->request->sqe;
-	struct target target = {.kind = TARGET_FD, .number = event->cqe->res};
+	struct target target = target_opened(&event->request->sqe, event->cqe->res);
 	struct opened *place;
 
-	if (event->cqe->res < 0 || !gives_descriptor(sqe->opcode))
+	if (target.kind == TARGET_NONE)
 		return NULL;
-	if (sqe->file_index) {
-		target.kind = TARGET_SLOT;
-		if (sqe->file_index != ANY_SLOT)
-			target.number = (int)sqe->file_index - 1;
-	}
 	place = opened_find(event->ring, 0, target.kind, target.number);
 	if (!place) {
 		opened = grown(opened, &opened_count, opened_count + 1, sizeof(*opened));
@@ -353,19 +347,13 @@ static bool buffer_at(uint64_t address, unsigned *group, unsigned *number)
 	return false;
 }
 
-static bool takes_memory(const struct io_uring_sqe *sqe)
-{
-	return is_send(sqe->opcode) || sqe->opcode == IORING_OP_WRITE ||
-	       sqe->opcode == IORING_OP_WRITEV;
-}
-
 /* The memory that a request sends or writes, as far as it is that of buffers. */
 static void lend_buffers(const struct event *event)
 {
 	struct text words, target = target_name(event->request->target);
 	unsigned group, number;
 
-	if (is_full() || !has_begun || !takes_memory(event->sqe))
+	if (is_full() || !has_begun || !(fields_of(event->sqe->opcode) & EMPTIES))
 		return;
 	for (size_t i = 0; i < event->vectors_known; i++) {
 		if (!buffer_at((uint64_t)(uintptr_t)event->vectors[i].iov_base, &group, &number))
@@ -577,7 +565,8 @@ static void write_request(const struct request *request)
 	write_string(words.data);
 	fprintf(page, ",%u,[", request->answers);
 	separator = "";
-	for (size_t i = 0; takes_memory(&request->sqe) && i < request->vectors_known; i++)
+	for (size_t i = 0; fields_of(request->sqe.opcode) & EMPTIES && i < request->vectors_known;
+	     i++)
 		if (buffer_at((uint64_t)(uintptr_t)request->vectors[i].iov_base, &group, &number))
 			list_part("[%u,%u]", group, number);
 	fputs("]]", page);
