@@ -34,11 +34,10 @@
 struct rest {
 	bool is_there, is_given_up;
 	uint32_t taken, wanted; /* bytes */
-	struct request send;	/* without its vectors */
-	uint64_t address;
-	unsigned cqe;
-	unsigned receives; /* until then */
-	unsigned waits;	   /* since its CQE was marked as seen */
+	unsigned opcode, chain, cqe;
+	uint64_t serial, address; /* of the short send */
+	unsigned receives;	  /* until then */
+	unsigned waits;		  /* since its CQE was marked as seen */
 };
 
 /* A descriptor or a slot. */
@@ -349,8 +348,8 @@ static void warn_of_rest(const struct event *event, const struct file *file, con
 			 const char *what)
 {
 	warn(event, fix, "a %s on %s %d took %u of %u bytes, and %s",
-	     operation_name(file->rest.send.sqe.opcode), kind_name(file), file->number,
-	     file->rest.taken, file->rest.wanted, what);
+	     operation_name(file->rest.opcode), kind_name(file), file->number, file->rest.taken,
+	     file->rest.wanted, what);
 }
 
 static void note_short_send(const struct event *event, const struct request *request,
@@ -359,8 +358,8 @@ static void note_short_send(const struct event *event, const struct request *req
 	uint64_t wanted = bytes_wanted(request);
 	int result = event->cqe->res;
 
-	if (file->rest.is_there && file->rest.send.chain == request->chain &&
-	    file->rest.send.serial < request->serial && result > 0) {
+	if (file->rest.is_there && file->rest.chain == request->chain &&
+	    file->rest.serial < request->serial && result > 0) {
 		warn_of_rest(event, file,
 			     "MSG_WAITALL in each that is linked to another, or one send at a time",
 			     "the one linked to it has sent on behind the gap");
@@ -375,9 +374,11 @@ static void note_short_send(const struct event *event, const struct request *req
 		.is_there = true,
 		.taken = (uint32_t)result,
 		.wanted = (uint32_t)wanted,
-		.send = *request,
-		.address = address_of(request),
+		.opcode = request->sqe.opcode,
+		.chain = request->chain,
 		.cqe = event->index,
+		.serial = request->serial,
+		.address = address_of(request),
 		.receives = checked(event->ring)->receives,
 	};
 }
@@ -417,7 +418,7 @@ static void check_repeated(const struct event *event, const struct request *requ
 		warn(event, "add the result to the address, and take it off the length",
 		     "a %s took %u of %u bytes, and the next one begins at the same address: those are "
 		     "sent twice",
-		     operation_name(rest->send.sqe.opcode), rest->taken, rest->wanted);
+		     operation_name(rest->opcode), rest->taken, rest->wanted);
 }
 
 /* What a new request means for the rest of a send on the same file. */

@@ -644,10 +644,11 @@ static void sqe_event(struct event *event, unsigned index, uint16_t flags)
 	struct request *request = allocate(sizeof(*request) + vectors_size);
 	struct ring *ring = event->ring;
 
+	serial++;
 	*request = (struct request){
 		.sqe = *sqe,
 		.ring = ring,
-		.serial = ++serial,
+		.serial = serial,
 		.submitted = event->time,
 		.index = index,
 		.chain = ring->previous_links ? ring->previous_chain : index,
