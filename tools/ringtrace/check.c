@@ -43,6 +43,7 @@ struct rest {
 /* A descriptor or a slot. */
 struct file {
 	struct entry entry;
+	struct file *after; /* of all of the ring's */
 	int kind, number;
 	bool is_stream, is_socket, is_slot_in_use;
 	bool has_ended; /* a multishot request on it: it should be armed again */
@@ -74,10 +75,12 @@ struct group {
 
 struct checked {
 	void **files; /* a table */
+	struct file *all_files;
 	void *groups;
 	pid_t thread;
 	bool several_threads, was_told, has_spun;
-	bool has_failed; /* the latest call that submits */
+	bool is_unsettled; /* a file has a rest, or was closed too early */
+	bool has_failed;   /* the latest call that submits */
 	uint32_t last_head;
 	struct sqe { /* a place in the SQ, and the user_data that it had the last time */
 		bool is_used;
@@ -155,6 +158,10 @@ static struct file *file_of(struct ring *ring, int kind, int number)
 	uint64_t key = target_key(kind, number);
 	struct file *file = list_get(list_of(&checked(ring)->files, key), key, sizeof(*file));
 
+	if (!file->kind && kind) {
+		file->after = checked(ring)->all_files;
+		checked(ring)->all_files = file;
+	}
 	file->kind = kind;
 	file->number = number;
 	return file;
@@ -173,17 +180,16 @@ static const char *kind_name(const struct file *file)
 /* Another file has the number now, or none. */
 static void file_forget(struct file *file)
 {
-	*file = (struct file){.entry = file->entry, .kind = file->kind, .number = file->number};
+	const struct file old = *file;
+
+	*file = (struct file){old.entry, old.after, old.kind, old.number};
 }
 
 static void for_each_file(const struct event *event,
 			  void (*function)(const struct event *event, struct file *file))
 {
-	struct checked *ring = checked(event->ring);
-
-	for (unsigned i = 0; ring->files && i < LISTS; i++)
-		for (struct file *file = ring->files[i]; file; file = file->entry.next)
-			function(event, file);
+	for (struct file *file = checked(event->ring)->all_files; file; file = file->after)
+		function(event, file);
 }
 
 static struct group *group_of(struct ring *ring, unsigned number)
@@ -370,6 +376,7 @@ static void note_short_send(const struct event *event, const struct request *req
 	if (result <= 0 || (uint64_t)result >= wanted ||
 	    request->sqe.msg_flags & (MSG_DONTWAIT | MSG_WAITALL))
 		return;
+	checked(event->ring)->is_unsettled = true;
 	file->rest = (struct rest){
 		.is_there = true,
 		.taken = (uint32_t)result,
@@ -821,6 +828,7 @@ static void check_waited_with(const struct event *event, struct file *file)
 		     "close(%d) while a request on it, %s, is in flight: that keeps the file open",
 		     file->number, file->closed_during);
 	file->closed_during = NULL;
+	checked(event->ring)->is_unsettled |= rest->is_there;
 }
 
 static void check_groups(const struct event *event)
@@ -882,8 +890,10 @@ static void check_call(const struct event *event)
 		check_seen(event, ring);
 	if (event->waits)
 		check_prepared(event, ring);
-	if (wants)
+	if (wants && (ring->is_unsettled || (event->enters && event->waits))) {
+		ring->is_unsettled = false;
 		for_each_file(event, check_waited_with);
+	}
 	if (event->call->result >= 0)
 		check_registration(event);
 }
@@ -972,8 +982,10 @@ static void check_closed(const struct event *event, struct file *file)
 	file_forget(file);
 	while (request && !keeps_open(request, file->number))
 		request = request->older;
-	if (request && !event->fails)
-		file->closed_during = operation_name(request->sqe.opcode);
+	if (!request || event->fails)
+		return;
+	file->closed_during = operation_name(request->sqe.opcode);
+	checked(event->ring)->is_unsettled = true;
 }
 
 static void check_close(const struct event *event)

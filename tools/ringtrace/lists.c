@@ -56,9 +56,9 @@ void **list_of(void ***table, uint64_t key)
 {
 	if (!*table)
 		*table = allocate(LISTS * sizeof(void *));
-	key ^= key >> 40;
-	key ^= key >> 20;
-	key ^= key >> 10;
+	key ^= key >> 44;
+	key ^= key >> 22;
+	key ^= key >> 11;
 	return &(*table)[key % LISTS];
 }
 

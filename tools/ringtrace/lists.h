@@ -26,7 +26,7 @@ void *list_get(void **list, uint64_t key, size_t size);
 void list_remove(void **list, void *entry);
 void list_free(void **list);
 
-#define LISTS 1024
+#define LISTS 2048
 
 /* A table of LISTS lists, NULL until the first call, and the one of them that the key is for. */
 void **list_of(void ***table, uint64_t key);
