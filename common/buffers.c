@@ -15,7 +15,7 @@ void buffers_map(struct buffers *buffers, unsigned shared, unsigned shared_bytes
 		.own_bytes = own_bytes,
 		.ring = memory_map(shared, sizeof(struct io_uring_buf)),
 		.shared_memory = memory_map(shared, shared_bytes),
-		.own_memory = memory_map(slots, own_bytes),
+		.own_memory = own_bytes > 0 ? memory_map(slots, own_bytes) : NULL,
 		.by_number = memory_map((size_t)shared + slots, sizeof(struct buffer)),
 	};
 }

@@ -34,8 +34,8 @@ struct buffer_queue {
 
 /*
  * Takes the memory, from memory_map(): `shared` buffers, a power of two up to 32,768, of
- * `shared_bytes`, and for each of `slots` one of `own_bytes`. Untouched memory costs nothing.
- * Doesn't return on failure.
+ * `shared_bytes`, and for each of `slots` one of `own_bytes`, or none if that's 0. Untouched memory
+ * costs nothing. Doesn't return on failure.
  */
 void buffers_map(struct buffers *buffers, unsigned shared, unsigned shared_bytes, unsigned slots,
 		 unsigned own_bytes);

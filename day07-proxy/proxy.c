@@ -29,9 +29,11 @@
 #include "common/deadlines.h"
 #include "common/descriptors.h"
 #include "common/listener.h"
+#include "common/loop.h"
 #include "common/memory.h"
 #include "common/options.h"
 #include "common/output.h"
+#include "common/requests.h"
 #include "common/ring.h"
 #include "common/signals.h"
 #include "common/user_data.h"
@@ -86,8 +88,8 @@ static long long now_ns;  /* when this pass of the loop began */
 static long long stop_ns; /* when the program has to end; 0: not asked to */
 
 static struct {
-	unsigned long connections, completions, waits, overflows, bytes, pauses, shortages, silent,
-		not_connected;
+	struct loop_counts loop;
+	unsigned long connections, bytes, pauses, shortages, silent, not_connected;
 } count;
 
 /* ---- The pairs ---- */
@@ -193,23 +195,16 @@ static void prepare_send(unsigned slot)
 	connections[slot].sending = true;
 }
 
-/* This only asks. The request still has a completion of its own, perhaps with more bytes first. */
 static void prepare_cancel(unsigned slot, enum operation operation)
 {
-	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
-
-	io_uring_prep_cancel64(sqe, user_data_pack(operation, slot), 0);
-	io_uring_sqe_set_data64(sqe, user_data_pack(CANCEL, slot));
+	requests_prepare_cancel(&ring, user_data_pack(operation, slot),
+				user_data_pack(CANCEL, slot));
 }
 
 /* This end gets its EOF: nothing more will be sent. */
 static void prepare_shutdown(unsigned slot)
 {
-	struct io_uring_sqe *sqe = ring_get_sqe(&ring);
-
-	io_uring_prep_shutdown(sqe, (int)slot, SHUT_WR);
-	sqe->flags |= IOSQE_FIXED_FILE;
-	io_uring_sqe_set_data64(sqe, user_data_pack(SHUTDOWN, slot));
+	requests_prepare_shutdown(&ring, slot, user_data_pack(SHUTDOWN, slot));
 	connections[slot].sending = true;
 	connections[slot].shut_down = true;
 }
@@ -408,10 +403,7 @@ static void on_close(unsigned slot, int result)
 
 static void print_counts(void)
 {
-	output_line("connections: %lu, completions: %lu, waits: %lu, completions a wait: %.1f, "
-		    "completion queue overflowed: %lu",
-		    count.connections, count.completions, count.waits,
-		    (double)count.completions / (double)count.waits, count.overflows);
+	loop_print_counts(&count.loop, count.connections);
 	output_line("bytes: %lu, buffer ring empty: %lu, pauses: %lu", count.bytes, count.shortages,
 		    count.pauses);
 	output_line("silent for too long: %lu, not connected: %lu", count.silent,
@@ -497,34 +489,13 @@ static void on_completion(const struct io_uring_cqe *cqe)
 
 static void serve(void)
 {
-	while (!stop_ns || acceptor_is_busy(&acceptor)) {
-		struct io_uring_cqe *cqe;
-		unsigned head, reaped = 0;
-
-		ring_again(&ring, io_uring_submit_and_wait(&ring, 1), "io_uring_submit_and_wait");
-		now_ns = clock_ns();
-		count.waits++;
-		count.overflows += io_uring_cq_has_overflow(&ring);
-
-		io_uring_for_each_cqe (&ring, head, cqe) {
-			count.completions++;
-			on_completion(cqe);
-			reaped++;
-		}
-		io_uring_cq_advance(&ring, reaped);
-	}
+	while (!stop_ns || acceptor_is_busy(&acceptor))
+		loop_pass(&ring, on_completion, &now_ns, &count.loop);
 }
 
-/* DEFER_TASKRUN: the kernel works on requests only while this thread waits, as on day 4. */
 static void open_ring(void)
 {
-	struct io_uring_params params = {
-		.flags = IORING_SETUP_CQSIZE | IORING_SETUP_SINGLE_ISSUER |
-			 IORING_SETUP_DEFER_TASKRUN,
-		.cq_entries = COMPLETION_ENTRIES,
-	};
-
-	ring_open_with_slots(&ring, RING_ENTRIES, &params, 2 * options.slots);
+	loop_open_ring(&ring, RING_ENTRIES, COMPLETION_ENTRIES, 2 * options.slots);
 	/* For an accept the kernel may choose a slot in the lower half only: the upper is ours. */
 	ring_check_register(io_uring_register_file_alloc_range(&ring, 0, options.slots),
 			    "io_uring_register_file_alloc_range",

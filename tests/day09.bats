@@ -57,6 +57,11 @@ are_sent_to() {
 	(($(ss -Htn state established "sport = :$PORT" | awk '$2 > 100000' | wc -l) == $1))
 }
 
+# sum: of the numbers read, one a line.
+sum() {
+	awk '{ sum += $1 } END { print sum }'
+}
+
 # finish: they get all of it.
 finish() {
 	local fd readers=()
@@ -131,7 +136,7 @@ connections_of_threads() {
 	wait_until printed 1
 	[ "$(grep -c '^thread [0-2]:$' "$LOG")" = 3 ]
 	grep -x 'all threads: connections: 30, requests: 30, bytes of files: 330, timed out: 0' "$LOG"
-	[ "$(connections_of_threads | paste -sd+ | bc)" = 30 ]
+	[ "$(connections_of_threads | sum)" = 30 ]
 	ask 20
 	stop_clean
 	printed 2
@@ -354,7 +359,7 @@ one_has_ended() {
 	row=$(grep 'for each ring' "$BATS_TEST_TMPDIR/balance")
 	[ "$(grep -o '[0-9]\+' <<<"$row" | grep -cvx 0)" = 8 ]
 	while read -r row; do
-		[ "$(grep -o '[0-9]\+' <<<"$row" | paste -sd+ | bc)" = 100 ]
+		[ "$(grep -o '[0-9]\+' <<<"$row" | sum)" = 100 ]
 	done <"$BATS_TEST_TMPDIR/balance"
 	./day09/balance --threads 3 --clients 10 | grep -x 'one thread hands them over  *4  *3  *3'
 	refuses ./day09/balance x
@@ -365,7 +370,7 @@ cqes() {
 	lines "$BATS_TEST_TMPDIR/trace" "CQE .* = 0  user_data $1  \\(msg_ring of ring"
 }
 
-@test "day 9: what crosses at the end, as the lesson draws it: STOP to all, DRAINED from all, LEAVE to all" {
+@test "day 9: what crosses at the end, as the lesson draws it: STOP to all, DRAINED from all to all" {
 	local reader other
 
 	start_server ./ringtrace -o "$BATS_TEST_TMPDIR/trace" ./day09/cores --threads 2 0 "$ROOT"
@@ -373,8 +378,7 @@ cqes() {
 	wait_until has_ended "$PID"
 	cat "$BATS_TEST_TMPDIR/trace"
 	[ "$(cqes 0xc00000000)" = 2 ] # as the lesson names it
-	[ "$(cqes 0xd00000000)" = 2 ]
-	[ "$(cqes 0xe00000000)" = 2 ]
+	[ "$(cqes 0xd00000000)" = 4 ]
 	# Either thread may be the first to open its ring.
 	reader=$(sed -n 's/.* ring \([12]\)  CQE  read     = 128 .*/\1/p' "$BATS_TEST_TMPDIR/trace")
 	other=$((3 - reader))

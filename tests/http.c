@@ -5,7 +5,7 @@
  *
  * Usage: http cases | http fuzz SEED COUNT
  */
-#include "common/http_reply.h"
+#include "common/http_exchange.h"
 
 #include <error.h>
 #include <regex.h>

@@ -9,6 +9,8 @@
  *                     "short": it is for one byte;
  *     submit, submit_and_wait or get_cqe (the inline io_uring_wait_cqe() and io_uring_peek_cqe()
  *                     call it)   the N-th call fails with FAULT;
+ *     threads         after its N-th submit_and_wait, a thread is late: the main one never, the
+ *                     next one that comes here by FAULT ms, the one after it by twice that ...;
  *     completions     at the N-th submit_and_wait one more of them is "lost", as the kernel counts;
  *     features        the N-th ring has those that FAULT names, in hexadecimal, and no others.
  *   INJECT_ALSO=PLACE:FAULT:N is a second one. INJECTED=FILE is created when one has happened.
@@ -20,6 +22,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,13 +142,30 @@ int io_uring_submit(struct io_uring *ring)
 	return is_due("submit") ? fault_as_result() : NEXT(io_uring_submit)(ring);
 }
 
+static void be_late(void)
+{
+	static atomic_uint threads;
+	static _Thread_local unsigned number;
+
+	if (gettid() == getpid())
+		return;
+	if (number == 0)
+		number = ++threads;
+	usleep(number * 1000 * (unsigned)strtoul(fault, NULL, 10));
+}
+
 int io_uring_submit_and_wait(struct io_uring *ring, unsigned wait_nr)
 {
+	int result;
+
 	change_prepared(ring);
 	if (is_due("completions"))
 		++*ring->cq.koverflow;
-	return is_due("submit_and_wait") ? fault_as_result()
-					 : NEXT(io_uring_submit_and_wait)(ring, wait_nr);
+	result = is_due("submit_and_wait") ? fault_as_result()
+					   : NEXT(io_uring_submit_and_wait)(ring, wait_nr);
+	if (is_due("threads"))
+		be_late();
+	return result;
 }
 
 int __io_uring_get_cqe(struct io_uring *ring, struct io_uring_cqe **cqe_ptr, unsigned submit,

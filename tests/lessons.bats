@@ -487,8 +487,8 @@ diff_of() {
 		day05-echo/echo.c 500
 		day06-deadlines/deadlines.c 630
 		day07-proxy/proxy.c 620
-		day08-web/web.c 735
-		day09-cores/cores.c 860
+		day08-web/web.c 620
+		day09-cores/cores.c 680
 	END
 	diff_of day04-event-loop/event-loop.c day05-echo/echo.c 270
 	diff_of day05-echo/echo.c day06-deadlines/deadlines.c 190

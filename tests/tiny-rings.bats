@@ -12,9 +12,10 @@ teardown() {
 	end_servers
 }
 
-# build_with SOURCE CONSTANT=VALUE...: builds the program with its named constants changed, into PROGRAM.
+# build_with SOURCE CONSTANT=VALUE...: builds the program with its named constants changed, into PROGRAM, and
+# compiles common/$REBUILT.c anew.
 build_with() {
-	local source flags=() setting
+	local source flags=() setting objects=(build/common/*.o)
 
 	mkdir -p "$BATS_TEST_TMPDIR/$BASHPID"
 	source=$BATS_TEST_TMPDIR/$BASHPID/$(basename "$1")
@@ -27,7 +28,8 @@ build_with() {
 	done
 	! sanitized || flags=(-fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined)
 	# shellcheck disable=SC2046,SC2086 # several flags
-	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE ${CFLAGS:--O1 -g} "${flags[@]}" -I. "$source" build/common/*.o -o "$PROGRAM" \
+	"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE ${CFLAGS:--O1 -g} "${flags[@]}" -I. "$source" \
+		"${objects[@]/#build\/common\/$REBUILT.o/common/$REBUILT.c}" -o "$PROGRAM" \
 		$(pkg-config --cflags --libs liburing)
 }
 
@@ -201,7 +203,8 @@ day_8_with() {
 	mkdir "$root"
 	head -c 5000 /dev/urandom >"$root/file.bin"
 	# A piece that its header nearly fills.
-	build_with day08-web/web.c RING_ENTRIES="$1" COMPLETION_ENTRIES="$1" BUFFERS="$1" PIECE_BYTES=1100
+	CFLAGS="${CFLAGS:--O1 -g} -DHTTP_PIECE_BYTES=1100" REBUILT=http_exchange \
+		build_with day08-web/web.c RING_ENTRIES="$1" COMPLETION_ENTRIES="$1" BUFFERS="$1"
 	start_server "$PROGRAM" 0 "$root"
 	printf 'GET /file.bin HTTP/1.1\r\nHost: a\r\n\r\n' >"$root/get"
 	build/tests/browser crowd "$PORT" 50 <"$root/get" >"$root/crowd" 3>&- &

@@ -184,7 +184,7 @@ static int open_file(const char *path)
 	return must(open(path, LOG_FLAGS, 0666), path);
 }
 
-static void add_consumers(const char *command)
+static void add_consumers(void)
 {
 	if (!log_to_write || output_path || checks) {
 		events_add_consumer(print_event);
@@ -197,7 +197,7 @@ static void add_consumers(const char *command)
 	if (checks)
 		events_add_consumer(check_event);
 	if (html_path) {
-		html_open(html_path, command);
+		html_open(html_path, log_start.command);
 		events_add_consumer(html_event);
 	}
 }
@@ -210,14 +210,13 @@ static const char *read_records(const char *log, size_t size, size_t *at)
 	const struct log_start *start = (const struct log_start *)log;
 	const struct record *record;
 	const char *wrong = NULL;
-	char command[sizeof(start->command)];
 
 	if (size < sizeof(*start) || memcmp(start->magic, LOG_MAGIC, sizeof(start->magic)) != 0)
 		return "no log of ringtrace";
 	if (start->version != LOG_VERSION || start->size != sizeof(*start))
 		return "of another version of ringtrace: record again with this one";
-	snprintf(command, sizeof(command), "%.*s", (int)sizeof(command) - 1, start->command);
-	add_consumers(command);
+	memcpy(log_start.command, start->command, sizeof(start->command) - 1);
+	add_consumers();
 	for (*at = sizeof(*start); *at < size; *at += record->size) {
 		record = (const struct record *)(log + *at);
 		if (size - *at < 8 || record->size > size - *at)
@@ -437,7 +436,7 @@ int main(int argc, char **argv)
 
 	program_find(argv[optind], &program, follows);
 	name_command(argv + optind);
-	add_consumers(log_start.command);
+	add_consumers();
 	if (log_to_write) {
 		log_fd = open_file(log_to_write);
 		must(write_all(log_fd, &log_start, sizeof(log_start)) ? 0 : -1, log_to_write);

@@ -1,10 +1,11 @@
-#include "common/http_reply.h"
+#include "common/http_exchange.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#define LOGGED_BYTES 300 /* of a target */
+#define LOGGED_BYTES   300 /* of a target */
+#define LOCATION_BYTES 512 /* the longest field of that name */
 
 static const unsigned statuses[] = {200, 206, 301, 304, 400, 404, 405,
 				    413, 414, 416, 431, 501, 503, 505};
@@ -115,12 +116,12 @@ static char *put_header(char *at, unsigned status, const char *type, long long b
 }
 
 /* A field of the reply to a Range: "bytes 0-9/100", or "bytes *\/100" if there are none. */
-static char *put_content_range(char *at, const struct http_reply *reply, long long size)
+static char *put_content_range(char *at, const struct http_exchange *exchange, long long size)
 {
 	at = put(at, "Content-Range: bytes ");
-	if (reply->status == 206) {
-		at = put(put_number(at, (unsigned long long)reply->first, 10), "-");
-		at = put_number(at, (unsigned long long)reply->end - 1, 10);
+	if (exchange->status == 206) {
+		at = put(put_number(at, (unsigned long long)exchange->first, 10), "-");
+		at = put_number(at, (unsigned long long)exchange->end - 1, 10);
 	} else {
 		at = put(at, "*");
 	}
@@ -135,79 +136,124 @@ static void make_tag(char *tag, const struct stat *file)
 	put(put_number(put(tag, "-"), (unsigned long long)file->st_size, 16), "\"");
 }
 
-static void select_part(struct http_reply *reply, struct http_request *request, const char *tag,
-			long long size)
+static void select_part(struct http_exchange *exchange, const char *tag, long long size)
 {
-	*reply = (struct http_reply){.status = 200, .end = size};
+	struct http_request *request = &exchange->request;
+
+	exchange->status = 200;
+	exchange->first = 0;
+	exchange->end = size;
 	if (http_tag_listed(request->if_none_match, tag))
-		reply->status = 304;
+		exchange->status = 304;
 	else if (!is_head(request) && (!request->if_range || strcmp(request->if_range, tag) == 0))
-		reply->status = http_range(request->range, size, &reply->first, &reply->end);
+		exchange->status =
+			http_range(request->range, size, &exchange->first, &exchange->end);
 }
 
-struct http_reply http_reply_file(char *text, struct http_request *request, const char *name,
-				  const struct stat *file, bool last)
+static void reply_bytes(struct http_exchange *exchange, const struct stat *file, bool last)
 {
-	struct http_reply reply;
 	char tag[64];
 	char *at;
 
 	make_tag(tag, file);
-	select_part(&reply, request, tag, file->st_size);
-	at = put_header(text, reply.status, http_type(name),
-			reply.status == 416 ? 0 : reply.end - reply.first, last);
+	select_part(exchange, tag, file->st_size);
+	at = put_header(exchange->piece, exchange->status, http_type(exchange->piece),
+			exchange->status == 416 ? 0 : exchange->end - exchange->first, last);
 	at = put(put(put(at, "ETag: "), tag), "\r\nAccept-Ranges: bytes\r\n");
-	if (reply.status == 206 || reply.status == 416)
-		at = put_content_range(at, &reply, file->st_size);
-	reply.header = reply.length = (unsigned)(put(at, "\r\n") - text);
-	if (reply.status == 304 || reply.status == 416 || is_head(request))
-		reply.end = reply.first;
-	return reply;
+	if (exchange->status == 206 || exchange->status == 416)
+		at = put_content_range(at, exchange, file->st_size);
+	exchange->header = exchange->length = (unsigned)(put(at, "\r\n") - exchange->piece);
+	if (exchange->status == 304 || exchange->status == 416 || is_head(&exchange->request))
+		exchange->end = exchange->first;
 }
 
 /* `fields` are whole lines. */
-static struct http_reply finish(char *text, const struct http_request *request, unsigned status,
-				const char *fields, bool last)
+static void reply_text(struct http_exchange *exchange, unsigned status, const char *fields,
+		       bool last)
 {
 	char body[64];
 	int length = snprintf(body, sizeof(body), "%u %s\n", status, http_reason(status));
-	char *at = put_header(text, status, "text/plain", length, last);
-	struct http_reply reply = {.status = status};
+	char *at = put_header(exchange->piece, status, "text/plain", length, last);
 
 	at = put(put(at, fields), "\r\n");
-	reply.header = (unsigned)(at - text);
-	reply.length = reply.header + (is_head(request) ? 0 : (unsigned)length);
+	exchange->status = status;
+	exchange->header = exchange->length = (unsigned)(at - exchange->piece);
+	exchange->first = exchange->end = 0;
+	if (is_head(&exchange->request))
+		return;
 	put(at, body);
-	return reply;
-}
-
-struct http_reply http_reply_status(char *text, const struct http_request *request, unsigned status,
-				    bool last)
-{
-	return finish(text, request, status, status == 405 ? "Allow: GET, HEAD\r\n" : "", last);
+	exchange->length += (unsigned)length;
 }
 
 /*
  * The links in "/a/index.html" are relative to "/a/", so that's where a browser has to be. Slashes
  * in front are cut, because "//host/" would be another server.
  */
-struct http_reply http_reply_directory(char *text, const struct http_request *request, bool last)
+static void reply_directory(struct http_exchange *exchange, bool last)
 {
-	const char *target = request->target;
+	const char *target = exchange->request.target;
 	size_t path = strcspn(target, "?");
-	char field[HTTP_REPLY_BYTES / 2];
+	char field[LOCATION_BYTES];
 
 	for (; target[1] == '/'; path--)
 		target++;
-	if (target[path - 1] == '/' || strlen(target) + 32 > sizeof(field))
-		return finish(text, request, 404, "", last);
+	if (target[path - 1] == '/' || strlen(target) + 32 > sizeof(field)) {
+		reply_text(exchange, 404, "", last);
+		return;
+	}
 	snprintf(field, sizeof(field), "Location: %.*s/%s\r\n", (int)path, target, target + path);
-	return finish(text, request, 301, field, last);
+	reply_text(exchange, 301, field, last);
 }
 
-const char *http_log_line(const struct http_request *request, const struct http_reply *reply,
-			  long long sent, char line[HTTP_LOG_BYTES])
+bool http_exchange_begin(struct http_exchange *exchange)
 {
+	struct http_request *request = &exchange->request;
+
+	exchange->status =
+		http_parse(exchange->text, exchange->received, sizeof(exchange->text), request);
+	if (exchange->status == 200 && !http_name(request->target, exchange->piece))
+		exchange->status = 400;
+	exchange->length = exchange->sent = 0;
+	exchange->sent_in_all = 0;
+	return exchange->status != 0;
+}
+
+void http_exchange_reply(struct http_exchange *exchange, unsigned status, bool last)
+{
+	reply_text(exchange, status, status == 405 ? "Allow: GET, HEAD\r\n" : "", last);
+}
+
+void http_exchange_reply_file(struct http_exchange *exchange, const struct stat *file, bool last)
+{
+	if (S_ISREG(file->st_mode))
+		reply_bytes(exchange, file, last);
+	else if (S_ISDIR(file->st_mode))
+		reply_directory(exchange, last);
+	else
+		http_exchange_reply(exchange, 404, last);
+}
+
+bool http_exchange_wants_bytes(const struct http_exchange *exchange)
+{
+	return exchange->first < exchange->end && exchange->sent == 0 &&
+	       exchange->length < sizeof(exchange->piece);
+}
+
+bool http_exchange_is_sent(const struct http_exchange *exchange)
+{
+	return exchange->first == exchange->end && exchange->sent == exchange->length;
+}
+
+void http_exchange_end(struct http_exchange *exchange)
+{
+	exchange->received -= (unsigned)exchange->request.length;
+	memmove(exchange->text, exchange->text + exchange->request.length, exchange->received);
+}
+
+const char *http_exchange_log_line(const struct http_exchange *exchange, char line[HTTP_LOG_BYTES])
+{
+	const struct http_request *request = &exchange->request;
+	long long sent = exchange->sent_in_all - exchange->header;
 	time_t now = time(NULL);
 	char when[32];
 	int length;
@@ -218,8 +264,7 @@ const char *http_log_line(const struct http_request *request, const struct http_
 		length +=
 			snprintf(line + length, HTTP_LOG_BYTES - (size_t)length, "%.16s %.*s %s",
 				 request->method, LOGGED_BYTES, request->target, request->version);
-	sent = sent > reply->header ? sent - reply->header : 0;
 	snprintf(line + length, HTTP_LOG_BYTES - (size_t)length, "%s\" %u %lld",
-		 request->target ? "" : "-", reply->status, sent);
+		 request->target ? "" : "-", exchange->status, sent > 0 ? sent : 0);
 	return line;
 }
