@@ -278,21 +278,14 @@ static void check_fields(const struct event *event, const struct io_uring_sqe *s
 		check_result_used(event, (int32_t)sqe->len, "length");
 }
 
-/* Two requests of which the program could not tell whose a completion is, and would have to. */
-static bool are_confused(const struct request *one, const struct request *other)
-{
-	return one->sqe.user_data == other->sqe.user_data && one->chain != other->chain &&
-	       one->sqe.opcode != other->sqe.opcode &&
-	       (is_receive(one->sqe.opcode) || is_send(one->sqe.opcode)) &&
-	       (is_receive(other->sqe.opcode) || is_send(other->sqe.opcode) ||
-		other->sqe.opcode == IORING_OP_ACCEPT);
-}
-
+/* What a program that mistakes its completion for another's gets wrong; NULL: it matters less. */
 static const char *role(const struct request *request)
 {
-	return is_send(request->sqe.opcode)	 ? "send"
-	       : is_receive(request->sqe.opcode) ? "receive"
-						 : "accept";
+	if (is_send(request->sqe.opcode))
+		return "send";
+	if (is_receive(request->sqe.opcode))
+		return "receive";
+	return request->sqe.opcode == IORING_OP_ACCEPT ? "accept" : NULL;
 }
 
 /* On one stream, and nothing says which comes first. */
@@ -316,7 +309,9 @@ static void compare(const struct event *event, const struct request *one,
 {
 	unsigned fields = fields_of(one->sqe.opcode), other_fields = fields_of(other->sqe.opcode);
 
-	if (are_confused(one, other))
+	if (role(one) && role(other) && one->sqe.opcode != IORING_OP_ACCEPT &&
+	    one->sqe.opcode != other->sqe.opcode && one->chain != other->chain &&
+	    one->sqe.user_data == other->sqe.user_data)
 		warn(event, "give each request a user_data of its own",
 		     "a %s and a %s in flight with the same user_data, 0x%llx", role(one),
 		     role(other), (unsigned long long)one->sqe.user_data);
