@@ -13,6 +13,8 @@
 #include "tools/ringtrace/lines.h"
 #include "tools/ringtrace/names.h"
 
+#include <errno.h>
+#include <error.h>
 #include <limits.h>
 #include <locale.h>
 #include <stdarg.h>
@@ -114,7 +116,8 @@ static void *grown(void *array, unsigned *count, unsigned least, size_t size)
 	if (least <= *count)
 		return array;
 	array = realloc(array, least * size);
-	must(array ? 0 : -1, "--html");
+	if (!array)
+		error(EXIT_FAILURE, errno, "--html");
 	memset((char *)array + *count * size, 0, (least - *count) * size);
 	*count = least;
 	return array;
