@@ -228,7 +228,7 @@ static void take_request(unsigned slot)
 	struct connection *connection = &connections[slot];
 	struct http_exchange *exchange = connections[slot].exchange;
 
-	if (!http_exchange_begin(exchange))
+	if (!exchange || !http_exchange_begin(exchange))
 		return;
 	record_progress(slot);
 	connection->replying = true;
@@ -273,7 +273,7 @@ static void advance(unsigned slot)
 
 	if (connection->replying && http_exchange_is_sent(connection->exchange))
 		finish_reply(slot);
-	if (!connection->replying && connection->exchange && !connection->last)
+	if (!connection->replying && !connection->last)
 		take_request(slot);
 	if (connection->doing != NONE)
 		return;
@@ -519,7 +519,7 @@ static void map_memory(void)
 {
 	connections = memory_map(options.slots, sizeof(connections[0]));
 	exchanges = memory_map(options.slots, sizeof(exchanges[0]));
-	released = memory_map(options.slots, sizeof(released[0]));
+	released = memory_map(options.slots, sizeof(void *));
 	buffers_map(&buffers, BUFFERS, HTTP_REQUEST_BYTES, 0, 0);
 	deadlines_open(&deadlines, options.slots, options.limit_ms, user_data_pack(DEADLINE, 0));
 }
