@@ -310,7 +310,7 @@ is_mounted_or_not() {
 	SERVERS+=("$DISK")
 	wait_until is_mounted_or_not
 	has_lines "$BATS_TEST_TMPDIR/disk" ready 1 || skip "nothing can be mounted here"
-	web
+	web --idle 300 # of which the disk takes several
 	fetch "$URL/slow/file.bin" -o "$BATS_TEST_TMPDIR/got" 3>&- &
 	SERVERS+=("$!")
 	sleep 0.2 # so that it is at its first read
@@ -326,6 +326,7 @@ is_mounted_or_not() {
 	[ "$(wc -c <"$BATS_TEST_TMPDIR/got")" = 262144 ]
 	kill -TERM "$DISK"
 	stop_clean
+	grep -q ' timed out: 0$' "$LOG" # the client is not to blame
 }
 
 # half_way [CONNECTION]: while a client reads nothing, most of a file of 30 MB has not been read yet.
@@ -403,6 +404,14 @@ after_fault() {
 	run fetch "$URL/hello.txt"
 	[ "$status" = 52 ]
 	[ "$(fetch "$URL/hello.txt")" = 'hello, web' ]
+	stop_clean
+}
+
+@test "day 8: an open that fails for the moment, again and again: 503, and no endless loop" {
+	is_recent || skip "needs Linux 6.10, whose NOP fails as it is told"
+	faulty OPENAT2:EAGAIN:0
+	[ "$(fetch -o "$BATS_TEST_TMPDIR/got" -w '%{http_code}' "$URL/hello.txt")" = 503 ]
+	has_happened
 	stop_clean
 }
 
