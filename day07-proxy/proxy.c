@@ -46,7 +46,7 @@
 #define PAUSE_BUFFERS	   4 /* with as many to send, the other end isn't received from */
 
 #define SLOW_LIMITS 16	 /* that pass before an end which takes nothing is cut off */
-#define SHUTDOWN_MS 1500 /* the time that the program takes to end, at most */
+#define SHUTDOWN_MS 1500 /* after which pairs that are still busy are reset */
 #define QUIET_MS    200	 /* and a pair that is silent for so long then counts as over */
 
 /* What a completion is of; 0 stands for a request whose result decides nothing. */
@@ -211,7 +211,7 @@ static void prepare_shutdown(unsigned slot)
 
 /*
  * To connect to nowhere is to disconnect, which resets a connection at once. A close alone would
- * be an EOF, because SO_LINGER, which makes it a reset, is an option, too.
+ * be an EOF: SO_LINGER makes it a reset, but a slot can't be given options.
  */
 static void prepare_reset(unsigned slot)
 {
@@ -224,7 +224,7 @@ static void prepare_reset(unsigned slot)
 }
 
 /*
- * An end that has had its EOF isn't reset, because that could destroy what it hasn't read yet. With
+ * An end that we sent an EOF isn't reset, because that could destroy what it hasn't read yet. With
  * the client's close the pair's memory is free: the kernel may give the slot to the next client
  * before we reap that close. So the upstream's is closed first, while the client's is still taken.
  */
@@ -379,7 +379,7 @@ static void on_cancel(unsigned slot, int result)
 	advance(slot);
 }
 
-/* An EOF that can't be sent must not be missed: then both get a reset. */
+/* If the EOF can't be sent, both get a reset, so that nobody takes a part for the whole. */
 static void on_shutdown(unsigned slot, int result)
 {
 	connections[slot].sending = false;

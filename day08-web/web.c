@@ -1,9 +1,10 @@
 /*
  * Day 8: a web server, because what the clients want is in files.
  *
- * A file joins the loop with three more requests: open, read, close. Each needs what the one before
- * it has brought, a name, a descriptor, bytes, so the chain is in the connection's state, and
- * advance() decides what comes next, as for everything else. A disk may be slow; the loop never is.
+ * A file joins the loop with three more operations: open, read, close. Each needs what the one
+ * before it has brought, a name, a descriptor, bytes, so the chain is in the connection's state,
+ * and advance() decides what comes next, as for everything else. A disk may be slow; the loop never
+ * is.
  *
  * Needs: Linux 6.1.
  * Run:   make day08 && ./day08/web 7008 .
@@ -143,9 +144,8 @@ static void prepare_recv(unsigned slot)
 }
 
 /*
- * Whatever the name has in it, the kernel opens nothing outside of the directory: ".." and links
- * are followed as long as they stay inside. Without O_NONBLOCK the open of a FIFO waits for a
- * writer.
+ * The kernel opens nothing outside of the directory, whatever the name: ".." and relative links may
+ * be in it, but lead nowhere else. Without O_NONBLOCK the open of a FIFO waits for a writer.
  */
 static struct open_how how = {
 	.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,

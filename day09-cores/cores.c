@@ -158,9 +158,8 @@ static void prepare_recv(unsigned slot)
 }
 
 /*
- * Whatever the name has in it, the kernel opens nothing outside of the directory: ".." and links
- * are followed as long as they stay inside. Without O_NONBLOCK the open of a FIFO waits for a
- * writer.
+ * The kernel opens nothing outside of the directory, whatever the name: ".." and relative links may
+ * be in it, but lead nowhere else. Without O_NONBLOCK the open of a FIFO waits for a writer.
  */
 static struct open_how how = {
 	.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
