@@ -186,13 +186,18 @@ connections_of_threads() {
 	printed 2
 }
 
-@test "day 9: SIGTERM at once after the start" {
+# come_and_go N: servers, one after the other.
+come_and_go() {
 	local i
 
-	for ((i = 0; i < $(scaled 50); i++)); do
+	for ((i = 0; i < $1; i++)); do
 		cores --threads 8
 		stop_clean
 	done
+}
+
+@test "day 9: SIGTERM at once after the start" {
+	two_at_a_time come_and_go "$(scaled 30)" "$(scaled 20)"
 }
 
 @test "day 9: a second signal ends it at once, whichever thread still has clients" {
@@ -215,17 +220,19 @@ ends_when_asked_again() {
 	has_ended "$PID"
 }
 
+# is_refused COMMAND...: a server on a port that another one has.
+is_refused() {
+	run --separate-stderr timeout 20 "$@" "$PORT" "$ROOT"
+	[ "$status" = 1 ]
+	[[ $stderr == *"bind: Address already in use"* ]]
+}
+
 @test "day 9: a second server is refused, and while the first one drains it isn't" {
-	local first second
+	local first
 
 	cores
 	first=$PID
-	for second in "./day09/cores --threads 3" ./day08/web; do
-		# shellcheck disable=SC2086 # several words
-		run --separate-stderr timeout 20 $second "$PORT" "$ROOT"
-		[ "$status" = 1 ]
-		[[ $stderr == *"bind: Address already in use"* ]]
-	done
+	at_once "is_refused ./day09/cores --threads 3" "is_refused ./day08/web"
 	begin 3
 	kill -TERM "$first"
 	wait_until is_closed
@@ -239,24 +246,28 @@ ends_when_asked_again() {
 	[ "$status" = 0 ]
 }
 
-@test "day 9: two servers started at the same time: one gets the port" {
-	local i pids
+# one_gets_the_port FOLDER: for what they print.
+one_gets_the_port() {
+	local pids name
 
+	mkdir "$1"
 	cores
 	stop_clean
-	for ((i = 0; i < 3; i++)); do
-		./day09/cores --threads 4 "$PORT" "$ROOT" >"$BATS_TEST_TMPDIR/a" 2>&1 3>&- &
-		pids=("$!")
-		./day09/cores --threads 4 "$PORT" "$ROOT" >"$BATS_TEST_TMPDIR/b" 2>&1 3>&- &
+	for name in a b; do
+		./day09/cores --threads 4 "$PORT" "$ROOT" >"$1/$name" 2>&1 3>&- &
 		pids+=("$!")
-		SERVERS+=("${pids[@]}")
-		wait_until one_has_ended "${pids[@]}"
-		kill "${pids[@]}" 2>/dev/null || true
-		wait "${pids[0]}" || true
-		wait "${pids[1]}" || true
-		[ "$(cat "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b" | grep -c '^listening on ')" = 1 ]
-		[ "$(cat "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b" | grep -c 'Address already in use')" = 1 ]
 	done
+	SERVERS+=("${pids[@]}")
+	wait_until one_has_ended "${pids[@]}"
+	kill "${pids[@]}" 2>/dev/null || true
+	wait "${pids[0]}" || true
+	wait "${pids[1]}" || true
+	[ "$(cat "$1"/* | grep -c '^listening on ')" = 1 ]
+	[ "$(cat "$1"/* | grep -c 'Address already in use')" = 1 ]
+}
+
+@test "day 9: two servers started at the same time: one gets the port" {
+	side_by_side 3 one_gets_the_port "$BATS_TEST_TMPDIR"/{first,second,third}
 }
 
 one_has_ended() {
