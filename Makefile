@@ -138,7 +138,7 @@ FORCE:
 .PHONY: FORCE
 
 # ringtrace's library becomes part of programs with and without sanitizers, and so has none itself.
-RECORDER_OBJECTS = build/tools/ringtrace/recorder.o build/tools/ringtrace/hooks.o
+RECORDER_OBJECTS = $(patsubst %,build/tools/ringtrace/%.o,recorder hooks names)
 $(RECORDER_OBJECTS): private SANITIZERS =
 $(RECORDER_OBJECTS): private ALL_CFLAGS += -fPIC
 
@@ -149,7 +149,7 @@ $(PRELOADED:%=build/tests/%.so): %.so: %.o
 	@echo "LD $@"
 	@$(CC) -shared $(LDFLAGS) $< -o $@
 
-ringtrace: $(filter-out $(RECORDER_OBJECTS),$(patsubst %.c,build/%.o,$(wildcard tools/ringtrace/*.c))) \
+ringtrace: $(filter-out %/recorder.o %/hooks.o,$(patsubst %.c,build/%.o,$(wildcard tools/ringtrace/*.c))) \
 	build/common/options.o build/common/output.o build/bench/histogram.o | build/libringtrace.so ## build ringtrace, which shows a ring's traffic
 
 # The page of --html becomes a part of ringtrace.

@@ -57,6 +57,8 @@ const char *http_date(time_t time, char text[HTTP_DATE_BYTES])
 unsigned http_status_of(int error_number)
 {
 	switch (error_number) {
+	case EAGAIN:
+	case ENOMEM:
 	case EMFILE:
 	case ENFILE: return 503;
 	case EIO: return 500;
@@ -213,7 +215,7 @@ bool http_exchange_begin(struct http_exchange *exchange)
 		http_parse(exchange->text, exchange->received, sizeof(exchange->text), request);
 	if (exchange->status == 200 && !http_name(request->target, exchange->piece))
 		exchange->status = 400;
-	exchange->length = exchange->sent = 0;
+	exchange->length = exchange->sent = exchange->tries = 0;
 	exchange->sent_in_all = 0;
 	return exchange->status != 0;
 }

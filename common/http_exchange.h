@@ -24,6 +24,7 @@ struct http_exchange {
 	long long first, end;	     /* which bytes of the file are still to be read */
 	unsigned received;	     /* bytes of `text` */
 	unsigned length, sent;	     /* bytes of `piece`: that it has, that have been sent */
+	unsigned tries;		     /* to open the file or to read, that failed: for the program */
 	long long sent_in_all;
 	char text[HTTP_REQUEST_BYTES]; /* what follows the request is the next one */
 	char piece[HTTP_PIECE_BYTES];
@@ -61,7 +62,7 @@ void http_exchange_end(struct http_exchange *exchange);
 const char *http_exchange_log_line(const struct http_exchange *exchange, char line[HTTP_LOG_BYTES]);
 
 const char *http_reason(unsigned status);  /* 404: "Not Found" */
-unsigned http_status_of(int error_number); /* of an open: 404, or 503 if there are too many files */
+unsigned http_status_of(int error_number); /* of an open: 404, or 503 for what may pass */
 const char *http_type(const char *name);   /* by its suffix: "text/html" */
 
 #define HTTP_DATE_BYTES sizeof("Thu, 01 Jan 1970 00:00:00 GMT")

@@ -40,5 +40,6 @@ void loop_print_counts(const struct loop_counts *count, unsigned long connection
 	output_line("connections: %lu, completions: %lu, waits: %lu, completions a wait: %.1f, "
 		    "completion queue overflowed: %lu",
 		    connections, count->completions, count->waits,
-		    (double)count->completions / (double)count->waits, count->overflows);
+		    count->waits > 0 ? (double)count->completions / (double)count->waits : 0,
+		    count->overflows);
 }

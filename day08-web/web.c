@@ -48,6 +48,7 @@
 #define BUFFER_GROUP	   0
 #define SPARE_DESCRIPTORS  64 /* the ring, the directory, standard output and the like */
 
+#define MOST_TRIES  1000 /* to open a file, or to read from it, that fail for the moment */
 #define SLOW_LIMITS 4	 /* that a client may take for a piece before it's cut off */
 #define SHUTDOWN_MS 1500 /* the limit when the program ends, for clients that don't close */
 
@@ -142,9 +143,9 @@ static void prepare_recv(unsigned slot)
 }
 
 /*
- * Whatever the name has in it, the kernel opens nothing outside of the directory: ".." and symbolic
- * links are followed as long as they stay inside. O_NONBLOCK is for a FIFO, whose open would wait
- * for somebody who writes.
+ * Whatever the name has in it, the kernel opens nothing outside of the directory: ".." and links
+ * are followed as long as they stay inside. Without O_NONBLOCK the open of a FIFO waits for a
+ * writer.
  */
 static struct open_how how = {
 	.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
@@ -198,10 +199,9 @@ static void prepare_close_file(unsigned slot)
 	connections[slot].file = -1;
 }
 
-static void prepare_cancel(unsigned slot, enum operation operation)
+static void prepare_cancel(unsigned slot, enum operation what)
 {
-	requests_prepare_cancel(&ring, user_data_pack(operation, slot),
-				user_data_pack(CANCEL, slot));
+	requests_prepare_cancel(&ring, user_data_pack(what, slot), user_data_pack(CANCEL, slot));
 }
 
 static void prepare_shutdown(unsigned slot)
@@ -346,7 +346,7 @@ static void on_open(unsigned slot, int result)
 
 	connection->doing = NONE;
 	connection->file = result < 0 ? -1 : result;
-	if (ring_try_again(result))
+	if (ring_try_again(result) && ++exchange->tries < MOST_TRIES)
 		prepare_open(slot);
 	else if (result < 0 || fstat(result, &file) < 0)
 		http_exchange_reply(exchange, http_status_of(result < 0 ? -result : errno),
@@ -369,7 +369,7 @@ static void on_read(unsigned slot, int result)
 		exchange->first += result;
 		exchange->length += (unsigned)result;
 		count.bytes += (unsigned)result;
-	} else if (!ring_try_again(result)) {
+	} else if (!ring_try_again(result) || ++exchange->tries == MOST_TRIES) {
 		connections[slot].last = true;
 		exchange->end = exchange->first;
 	}
@@ -436,9 +436,8 @@ static void end(unsigned slot)
 }
 
 /*
- * A client that doesn't ask is ended. One that takes a piece slowly has several limits for it. A
- * send waits until much of the socket's buffer is free, so it may not know what the client takes:
- * one that is cancelled, then prepared again, does.
+ * A client that doesn't ask is ended. One that takes a piece slowly has several limits for it, and
+ * each time its send is cancelled, then prepared again, as on day 6. A slow disk isn't its fault.
  */
 static void on_silence(unsigned slot)
 {
@@ -446,7 +445,8 @@ static void on_silence(unsigned slot)
 
 	if (connection->doing == SEND)
 		prepare_cancel(slot, SEND);
-	if (connection->replying && ++connection->slow < SLOW_LIMITS) {
+	if (connection->replying &&
+	    (connection->doing != SEND || ++connection->slow < SLOW_LIMITS)) {
 		deadlines_renew(&deadlines, slot, now_ns);
 		return;
 	}
@@ -544,8 +544,8 @@ static void parse_options(int argc, char **argv)
 	if (argc - optind == 2)
 		options.directory = argv[--argc];
 	options.port = option_port(argc, argv, DEFAULT_PORT);
-	/* A connection has at most one file open, and a slot counts as a descriptor, too. */
-	options.slots = descriptors_allow_for(options.slots, 2, SPARE_DESCRIPTORS);
+	/* A connection has at most one file open. Its slot is no descriptor. */
+	options.slots = descriptors_allow_for(options.slots, 1, SPARE_DESCRIPTORS);
 }
 
 static void run(int listen_fd)

@@ -7,8 +7,6 @@
  * Needs: Linux 6.1.
  * Run:   make day09 && ./day09/cores 7009 .
  *        curl -i http://127.0.0.1:7009/LICENSE      (in another terminal)
- *
- *   Ctrl-C --> thread 0 --STOP--> every thread --DRAINED--> every thread, which then leaves
  */
 #include <assert.h>
 #include <errno.h>
@@ -49,6 +47,7 @@
 #define BUFFER_GROUP	   0
 #define SPARE_DESCRIPTORS  64 /* the ring, the directory, standard output and the like */
 
+#define MOST_TRIES  1000 /* to open a file, or to read from it, that fail for the moment */
 #define SLOW_LIMITS 4	 /* that a client may take for a piece before it's cut off */
 #define SHUTDOWN_MS 1500 /* the limit when the program ends, for clients that don't close */
 
@@ -83,7 +82,7 @@ static _Thread_local struct acceptor acceptor;
 static _Thread_local struct buffers buffers; /* for requests */
 static _Thread_local struct deadlines deadlines;
 static _Thread_local long long now_ns; /* when this pass of the loop began */
-static _Thread_local bool stopping;
+static _Thread_local bool stopping, drained;
 static int directory_fd;
 
 static _Thread_local struct connection *connections;  /* by slot */
@@ -96,14 +95,14 @@ static _Thread_local struct counts {
 	unsigned long connections, requests, bytes, shortages, timeouts;
 } count;
 
-static _Thread_local unsigned self;	/* in threads[]; 0 reads the signals */
-static _Thread_local unsigned messages; /* that it has sent and that are in flight */
-static _Thread_local bool drained;
+static _Thread_local unsigned self;	       /* in threads[]; 0 reads the signals */
+static _Thread_local unsigned messages;	       /* that it has sent and that are in flight */
 static _Thread_local unsigned threads_drained; /* that have told it */
 
-/* What they share. Only the counts change once the threads have started. */
+/* What they share. Only answers and counts change once they have met. */
 static struct {
 	int ring_fd;	     /* for the others' messages */
+	unsigned answers;    /* to PRINT */
 	struct counts count; /* a copy, for who prints it */
 } threads[MAX_THREADS];
 static int listen_fds[MAX_THREADS];
@@ -159,9 +158,9 @@ static void prepare_recv(unsigned slot)
 }
 
 /*
- * Whatever the name has in it, the kernel opens nothing outside of the directory: ".." and symbolic
- * links are followed as long as they stay inside. O_NONBLOCK is for a FIFO, whose open would wait
- * for somebody who writes.
+ * Whatever the name has in it, the kernel opens nothing outside of the directory: ".." and links
+ * are followed as long as they stay inside. Without O_NONBLOCK the open of a FIFO waits for a
+ * writer.
  */
 static struct open_how how = {
 	.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
@@ -215,10 +214,9 @@ static void prepare_close_file(unsigned slot)
 	connections[slot].file = -1;
 }
 
-static void prepare_cancel(unsigned slot, enum operation operation)
+static void prepare_cancel(unsigned slot, enum operation what)
 {
-	requests_prepare_cancel(&ring, user_data_pack(operation, slot),
-				user_data_pack(CANCEL, slot));
+	requests_prepare_cancel(&ring, user_data_pack(what, slot), user_data_pack(CANCEL, slot));
 }
 
 static void prepare_shutdown(unsigned slot)
@@ -379,7 +377,7 @@ static void on_open(unsigned slot, int result)
 
 	connection->doing = NONE;
 	connection->file = result < 0 ? -1 : result;
-	if (ring_try_again(result))
+	if (ring_try_again(result) && ++exchange->tries < MOST_TRIES)
 		prepare_open(slot);
 	else if (result < 0 || fstat(result, &file) < 0)
 		http_exchange_reply(exchange, http_status_of(result < 0 ? -result : errno),
@@ -402,7 +400,7 @@ static void on_read(unsigned slot, int result)
 		exchange->first += result;
 		exchange->length += (unsigned)result;
 		count.bytes += (unsigned)result;
-	} else if (!ring_try_again(result)) {
+	} else if (!ring_try_again(result) || ++exchange->tries == MOST_TRIES) {
 		connections[slot].last = true;
 		exchange->end = exchange->first;
 	}
@@ -470,21 +468,24 @@ static void print_all_counts(void)
 		sum.connections += threads[i].count.connections;
 		sum.requests += threads[i].count.requests;
 		sum.bytes += threads[i].count.bytes;
-		sum.timeouts += threads[i].count.timeouts;
 	}
-	output_line(
-		"all threads: connections: %lu, requests: %lu, bytes of files: %lu, timed out: %lu",
-		sum.connections, sum.requests, sum.bytes, sum.timeouts);
+	output_line("all threads: connections: %lu, requests: %lu, bytes of files: %lu",
+		    sum.connections, sum.requests, sum.bytes);
 }
 
-/* The last thread to come here prints what all have left. */
+/* Whoever is the last to answer a PRINT prints what all have left. */
 static void on_print(void)
 {
-	static unsigned copies;
+	static unsigned printed;
+	bool all = true;
 
 	pthread_mutex_lock(&copying);
 	threads[self].count = count;
-	if (++copies % options.threads == 0)
+	threads[self].answers++;
+	for (unsigned i = 0; i < options.threads; i++)
+		all &= threads[i].answers > printed;
+	printed += all;
+	if (all)
 		print_all_counts();
 	pthread_mutex_unlock(&copying);
 }
@@ -498,9 +499,8 @@ static void end(unsigned slot)
 }
 
 /*
- * A client that doesn't ask is ended. One that takes a piece slowly has several limits for it. A
- * send waits until much of the socket's buffer is free, so it may not know what the client takes:
- * one that is cancelled, then prepared again, does.
+ * A client that doesn't ask is ended. One that takes a piece slowly has several limits for it, and
+ * each time its send is cancelled, then prepared again, as on day 6. A slow disk isn't its fault.
  */
 static void on_silence(unsigned slot)
 {
@@ -508,7 +508,8 @@ static void on_silence(unsigned slot)
 
 	if (connection->doing == SEND)
 		prepare_cancel(slot, SEND);
-	if (connection->replying && ++connection->slow < SLOW_LIMITS) {
+	if (connection->replying &&
+	    (connection->doing != SEND || ++connection->slow < SLOW_LIMITS)) {
 		deadlines_renew(&deadlines, slot, now_ns);
 		return;
 	}
@@ -548,11 +549,10 @@ static void on_signal(int result)
 	signals_prepare_read(&ring, user_data_pack(SIGNAL, 0));
 }
 
-/* EOVERFLOW: that ring's queue is full, and there's no memory to keep the message for it. */
 static void on_sent(unsigned what, int result)
 {
 	messages--;
-	if (result == -EOVERFLOW || ring_try_again(result))
+	if (ring_try_again(result))
 		prepare_message(what >> 8, what & 0xff);
 	else if (result < 0)
 		output_error(EXIT_FAILURE, -result, "a message to thread %u", what >> 8);
@@ -627,8 +627,8 @@ static void parse_options(int argc, char **argv)
 	if (argc - optind == 2)
 		options.directory = argv[--argc];
 	options.port = option_port(argc, argv, DEFAULT_PORT);
-	/* A connection has at most one file open, and a slot counts as a descriptor, too. */
-	options.slots = descriptors_allow_for(options.slots, options.threads + 1,
+	/* A connection has at most one file open. Its slot is no descriptor. */
+	options.slots = descriptors_allow_for(options.slots, options.threads,
 					      SPARE_DESCRIPTORS + 2 * options.threads);
 }
 

@@ -311,7 +311,7 @@ is_mounted_or_not() {
 	SERVERS+=("$DISK")
 	wait_until is_mounted_or_not
 	has_lines "$BATS_TEST_TMPDIR/disk" ready 1 || skip "nothing can be mounted here"
-	web
+	web --idle 300 # of which the disk takes several
 	fetch "$URL/slow/file.bin" -o "$BATS_TEST_TMPDIR/got" 3>&- &
 	SERVERS+=("$!")
 	sleep 0.2 # so that it is at its first read
@@ -327,6 +327,7 @@ is_mounted_or_not() {
 	[ "$(wc -c <"$BATS_TEST_TMPDIR/got")" = 262144 ]
 	kill -TERM "$DISK"
 	stop_clean
+	grep -q ' timed out: 0$' "$LOG" # the client is not to blame
 }
 
 # half_way [CONNECTION]: while a client reads nothing, most of a file of 30 MB has not been read yet.
@@ -407,8 +408,17 @@ after_fault() {
 	stop_clean
 }
 
+@test "day 8: an open that fails for the moment, again and again: 503, and no endless loop" {
+	is_recent || skip "needs Linux 6.10, whose NOP fails as it is told"
+	faulty OPENAT2:EAGAIN:0
+	[ "$(fetch -o "$BATS_TEST_TMPDIR/got" -w '%{http_code}' "$URL/hello.txt")" = 503 ]
+	has_happened
+	stop_clean
+}
+
 comes_a_byte_at_a_time() {
-	printf 'GET /hello.txt HTTP/1.1\r\nHost: a\r\nX: %0200d' 0 | browser bytes 20
+	printf 'GET /hello.txt HTTP/1.1\r\nHost: a\r\nX: %0200d' 0 |
+		timeout 15 build/tests/browser bytes "$PORT" 20 2>"$ENDED"
 }
 
 says_nothing() {

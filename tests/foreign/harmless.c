@@ -402,6 +402,23 @@ static void count_in_the_sqe(void)
 	}
 }
 
+/* What tells the two messages apart is the order in which they come. */
+static void hear_the_same_from_two_rings(void)
+{
+	struct io_uring others[2];
+
+	for (int i = 0; i < 2; i++) {
+		if (io_uring_queue_init(ENTRIES, &others[i], 0) < 0)
+			error(EXIT_FAILURE, 0, "io_uring_queue_init");
+		io_uring_prep_msg_ring(io_uring_get_sqe(&others[i]), ring.ring_fd, 12, 0xabc, 0);
+		io_uring_submit_and_wait(&others[i], 1);
+	}
+	for (int i = 0; i < 2; i++) {
+		completion();
+		io_uring_queue_exit(&others[i]);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -429,6 +446,7 @@ int main(int argc, char **argv)
 		{"submit-fails", fail_to_submit},
 		{"refilled", refill_and_send},
 		{"user-data-read", count_in_the_sqe},
+		{"messages-alike", hear_the_same_from_two_rings},
 	};
 	size_t i;
 

@@ -349,6 +349,25 @@ static void send_twice_to_a_slot(void)
 	start_a_send(1, true);
 }
 
+/* Which of them gets which buffer, and sends it first, is the kernel's choice. */
+static void send_twice_from_a_group(void)
+{
+	open_pair();
+	open_buffer_ring();
+	give(0);
+	give(1);
+	if (io_uring_register_files(&ring, ends, 2) < 0)
+		error(EXIT_FAILURE, 0, "io_uring_register_files");
+	for (int i = 0; i < 2; i++) {
+		struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+
+		io_uring_prep_send(sqe, 1, NULL, 0, MSG_WAITALL);
+		sqe->flags |= IOSQE_FIXED_FILE | IOSQE_BUFFER_SELECT;
+		io_uring_sqe_set_data64(sqe, (unsigned)i);
+		io_uring_submit(&ring);
+	}
+}
+
 static void send_four_at_once(void)
 {
 	open_pair();
@@ -410,6 +429,7 @@ int main(int argc, char **argv)
 		{"cancel-of-two", cancel_one_of_two},
 		{"local-variable", point_to_a_local},
 		{"sends-to-slot", send_twice_to_a_slot},
+		{"sends-from-group", send_twice_from_a_group},
 		{"four-sends", send_four_at_once},
 		{"one-unset", number_all_but_one},
 		{"in-each-ring", forget_in_each_ring},

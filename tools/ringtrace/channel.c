@@ -2,15 +2,13 @@
  * ringtrace: the reader's side of the channel, which brings it the program's records.
  */
 #include "tools/ringtrace/channel.h"
+#include "tools/ringtrace/launch.h"
 
-#include <errno.h>
-#include <error.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
@@ -24,17 +22,15 @@
 
 struct channel *channel_create(int *segment)
 {
+	static const char what[] = "shared memory for the trace";
 	pthread_mutexattr_t shared;
 	struct channel *channel;
 
-	*segment = shmget(IPC_PRIVATE, sizeof(*channel), IPC_CREAT | 0600);
-	if (*segment < 0)
-		error(EXIT_FAILURE, errno, "shared memory for the trace");
+	*segment = must(shmget(IPC_PRIVATE, sizeof(*channel), IPC_CREAT | 0600), what);
 	channel = shmat(*segment, NULL, 0);
 	/* It lives as long as somebody has it attached. */
 	shmctl(*segment, IPC_RMID, NULL);
-	if (channel == (void *)-1)
-		error(EXIT_FAILURE, errno, "shared memory for the trace");
+	must(channel == (void *)-1 ? -1 : 0, what);
 	memset(channel->data, 0, sizeof(channel->data));
 	channel->program = getpid();
 	pthread_mutexattr_init(&shared);

@@ -5,8 +5,8 @@
 #include "tools/ringtrace/lines.h"
 #include "tools/ringtrace/names.h"
 
+#include <ctype.h>
 #include <errno.h>
-#include <error.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -15,16 +15,16 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define BUFFERS	      65536 /* numbers of buffers are 16 bits */
-#define FAR	      64    /* how many of the requests in flight are compared with a new one */
-#define MOST_LISTED   100
-#define MOST_SQES     32768 /* of a ring */
-#define SPINS	      10    /* receives in a row that find no buffer */
-#define VAIN_LOOKS    1000  /* in a row, that cannot find anything */
-#define MOST_CLOSINGS 16
-#define LARGEST	      4095 /* error */
-#define SOCK_TYPES    0xf  /* without SOCK_CLOEXEC and the like */
-#define NO_TASK_FLAG  (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
+#define BUFFERS	     65536 /* numbers of buffers are 16 bits */
+#define FAR	     64	   /* how many of the requests in flight are compared with a new one */
+#define MOST_LISTED  100
+#define MOST_SQES    32768 /* of a ring */
+#define SPINS	     10	   /* receives in a row that find no buffer */
+#define VAIN_LOOKS   1000  /* in a row, that cannot find anything */
+#define LARGEST	     4095  /* error */
+#define SOCK_TYPES   0xf   /* without SOCK_CLOEXEC and the like */
+#define NO_TASK_FLAG (IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG)
+#define NEVER_SPINS  (IORING_SETUP_SQPOLL | IORING_SETUP_IOPOLL | IORING_SETUP_DEFER_TASKRUN)
 
 /*
  * What a send that was short has left. Whoever waits for something else with that in hand, and
@@ -34,16 +34,16 @@
 struct rest {
 	bool is_there, is_given_up;
 	uint32_t taken, wanted; /* bytes */
-	unsigned opcode, cqe, chain;
-	uint64_t serial; /* of the short send */
-	uint64_t address;
-	unsigned receives; /* until then */
-	unsigned waits;	   /* since its CQE was marked as seen */
+	unsigned opcode, chain, cqe;
+	uint64_t serial, address; /* of the short send */
+	unsigned receives;	  /* until then */
+	unsigned waits;		  /* since its CQE was marked as seen */
 };
 
 /* A descriptor or a slot. */
 struct file {
-	struct file *next;
+	struct entry entry;
+	struct file *after; /* of all of the ring's */
 	int kind, number;
 	bool is_stream, is_socket, is_slot_in_use;
 	bool has_ended; /* a multishot request on it: it should be armed again */
@@ -51,6 +51,7 @@ struct file {
 	unsigned opcode, waits_since;
 	unsigned spins; /* receives in a row that found no buffer */
 	uint64_t gifts_then;
+	const char *closed_during; /* the operation that was in flight when it was closed */
 	struct rest rest;
 };
 
@@ -61,8 +62,7 @@ struct buffer {
 };
 
 struct group {
-	struct group *next;
-	unsigned number;
+	struct entry entry;
 	bool unclear;	  /* which buffers the completions have taken */
 	bool is_followed; /* its buffer ring is, or it has none */
 	bool was_empty;	  /* a request has found no buffer */
@@ -73,96 +73,77 @@ struct group {
 	struct buffer buffers[BUFFERS];
 };
 
-/* A place in the SQ, and the user_data that it had the last time. */
-struct sqe {
-	bool is_used;
-	uint64_t user_data;
-};
-
 struct checked {
-	struct file *files[256];
-	struct group *groups;
+	void **files; /* a table */
+	struct file *all_files;
+	void *groups;
 	pid_t thread;
 	bool several_threads, was_told, has_spun;
-	bool has_failed; /* the latest call that submits */
+	bool is_unsettled; /* a file has a rest, or was closed too early */
+	bool has_failed;   /* the latest call that submits */
 	uint32_t last_head;
-	struct sqe *sqes; /* in the SQ */
+	struct sqe { /* a place in the SQ, and the user_data that it had the last time */
+		bool is_used;
+		uint64_t user_data;
+	} * sqes;
 	bool is_rewritten, was_left_over[OPERATIONS];
 	uint64_t left_over[OPERATIONS];
 	uint64_t overflowed; /* time */
-	unsigned waits, looked_again, left, rests, receives;
-	int32_t errors[LARGEST + 1]; /* results so far */
-	struct closing {
-		int fd;
-		unsigned opcode;
-	} closings[MOST_CLOSINGS]; /* descriptors that were closed with a request in flight */
-	unsigned closing_count;
+	unsigned waits, looked_again, receives;
+	bool errors[LARGEST + 1]; /* that were results so far */
 };
 
-static unsigned count, listed; /* mistakes; of which a list has been printed */
-/* Those since then, each once, with how often it has happened. */
+static unsigned listed, fresh; /* mistakes whose list has been printed, and those since then */
+/* The latter, each once, with how often it has happened. */
 static struct listed {
-	char cause[sizeof(((struct warning *)NULL)->text)];
+	char cause[sizeof(((struct warning *)NULL)->text)]; /* without numbers */
 	struct text line;
 	unsigned times;
 } list[MOST_LISTED];
 
 unsigned check_count(void)
 {
-	return count;
+	return listed + fresh;
 }
 
-/* The same but for numbers, such as those of descriptors and of rings. */
-static bool is_alike(const char *one, const char *other)
+/* A mistake that differs in numbers only, such as those of descriptors, is the same. */
+static void remove_numbers(char *text)
 {
-	while (*one && *other) {
-		one += strspn(one, "0123456789");
-		other += strspn(other, "0123456789");
-		if (*one != *other)
-			return false;
-		if (*one) {
-			one++;
-			other++;
-		}
-	}
-	return *one == *other;
+	char *end = text;
+
+	for (; *text; text++)
+		if (!isdigit((unsigned char)*text))
+			*end++ = *text;
+	*end = '\0';
 }
 
 __attribute__((format(printf, 3, 4))) static void warn(const struct event *at, const char *fix,
 						       const char *format, ...)
 {
+	struct listed *known = list, *end = list + (fresh < MOST_LISTED ? fresh : MOST_LISTED);
+	struct listed new = {.times = 1};
 	struct warning warning = {.fix = fix};
 	struct event event = *at;
-	struct listed *known;
 	va_list arguments;
 
 	va_start(arguments, format);
 	vsnprintf(warning.text, sizeof(warning.text), format, arguments);
 	va_end(arguments);
-	for (known = list; known < list + (count - listed) && known < list + MOST_LISTED; known++) {
-		if (is_alike(known->cause, warning.text)) {
-			known->times++;
-			return;
-		}
+	memcpy(new.cause, warning.text, sizeof(new.cause));
+	remove_numbers(new.cause);
+	while (known < end && strcmp(known->cause, new.cause) != 0)
+		known++;
+	if (known < end) {
+		known->times++;
+		return;
 	}
 	event.kind = EVENT_WARNING;
 	event.warning = &warning;
 	events_emit(&event);
-	if (count - listed < MOST_LISTED) {
-		*known = (struct listed){.line = line_start(&event), .times = 1};
-		snprintf(known->cause, sizeof(known->cause), "%s", warning.text);
-		event_text(&known->line, &event);
-	}
-	count++;
-}
-
-static void *allocate(size_t size)
-{
-	void *memory = calloc(1, size);
-
-	if (!memory)
-		error(EXIT_FAILURE, errno, "--check");
-	return memory;
+	new.line = line_start(&event);
+	event_text(&new.line, &event);
+	if (fresh++ < MOST_LISTED)
+		*known = new;
 }
 
 static struct checked *checked(struct ring *ring)
@@ -174,16 +155,16 @@ static struct checked *checked(struct ring *ring)
 
 static struct file *file_of(struct ring *ring, int kind, int number)
 {
-	struct file **link = &checked(ring)->files[(unsigned)number % 256];
+	uint64_t key = target_key(kind, number);
+	struct file *file = list_get(list_of(&checked(ring)->files, key), key, sizeof(*file));
 
-	while (*link && ((*link)->kind != kind || (*link)->number != number))
-		link = &(*link)->next;
-	if (!*link) {
-		*link = allocate(sizeof(struct file));
-		(*link)->kind = kind;
-		(*link)->number = number;
+	if (!file->kind && kind) {
+		file->after = checked(ring)->all_files;
+		checked(ring)->all_files = file;
 	}
-	return *link;
+	file->kind = kind;
+	file->number = number;
+	return file;
 }
 
 static struct file *file_of_request(const struct request *request)
@@ -199,157 +180,154 @@ static const char *kind_name(const struct file *file)
 /* Another file has the number now, or none. */
 static void file_forget(struct file *file)
 {
-	*file = (struct file){.next = file->next, .kind = file->kind, .number = file->number};
+	const struct file old = *file;
+
+	*file = (struct file){old.entry, old.after, old.kind, old.number};
 }
 
-static void for_each_file(const struct event *event, struct checked *ring,
+static void for_each_file(const struct event *event,
 			  void (*function)(const struct event *event, struct file *file))
 {
-	for (unsigned i = 0; i < 256; i++)
-		for (struct file *file = ring->files[i]; file; file = file->next)
-			function(event, file);
+	for (struct file *file = checked(event->ring)->all_files; file; file = file->after)
+		function(event, file);
 }
 
 static struct group *group_of(struct ring *ring, unsigned number)
 {
-	struct group **link = &checked(ring)->groups;
+	return list_get(&checked(ring)->groups, number, sizeof(struct group));
+}
 
-	while (*link && (*link)->number != number)
-		link = &(*link)->next;
-	if (!*link) {
-		*link = allocate(sizeof(struct group));
-		(*link)->number = number;
+/* What requests do with memory */
+
+/* A write, when it is on a socket, is like a send. */
+static bool writes(unsigned opcode)
+{
+	return fields_of(opcode) & EMPTIES && !is_send(opcode);
+}
+
+static bool uses_memory(const struct request *request, uint64_t start, uint64_t length)
+{
+	for (size_t i = 0; i < request->vectors_known; i++) {
+		uint64_t other_start = (uintptr_t)request->vectors[i].iov_base;
+
+		if (start < other_start + request->vectors[i].iov_len &&
+		    other_start < start + length)
+			return true;
 	}
-	return *link;
-}
-
-static bool is_multishot(const struct io_uring_sqe *sqe)
-{
-	if (sqe->opcode == IORING_OP_ACCEPT)
-		return sqe->ioprio & IORING_ACCEPT_MULTISHOT;
-	if (sqe->opcode == IORING_OP_POLL_ADD)
-		return sqe->len & IORING_POLL_ADD_MULTI;
-	return is_receive(sqe->opcode) && sqe->ioprio & IORING_RECV_MULTISHOT;
-}
-
-/* SQEs */
-
-static void check_fields(const struct event *event, const struct io_uring_sqe *sqe)
-{
-	const struct operation *known = operation(sqe->opcode);
-	uint32_t flags =
-		sqe->opcode == IORING_OP_SOCKET ? (uint32_t)sqe->off : (uint32_t)sqe->rw_flags;
-	uint32_t cloexec = sqe->opcode == IORING_OP_OPENAT ? O_CLOEXEC : SOCK_CLOEXEC;
-
-	if (sqe->opcode == IORING_OP_CLOSE && sqe->file_index && sqe->flags & IOSQE_FIXED_FILE)
-		warn(event, "leave the flag out: io_uring_prep_close_direct() says all",
-		     "a close of slot %u with IOSQE_FIXED_FILE, which fails", sqe->file_index - 1);
-	if (gives_descriptor(sqe->opcode) && sqe->opcode != IORING_OP_OPENAT2 && sqe->file_index &&
-	    flags & cloexec)
-		warn(event, "leave the flag out: a slot is no descriptor that execve(2) could keep",
-		     "CLOEXEC of a file that goes into a slot, which fails");
-	if (sqe->opcode == IORING_OP_LINK_TIMEOUT && event->request->chain == event->request->index)
-		warn(event, "IOSQE_IO_LINK in the SQE before it, and one call that submits both",
-		     "a link_timeout that no SQE is linked to, which fails");
-	if (!(sqe->flags & IOSQE_BUFFER_SELECT) &&
-	    (sqe->opcode == OP_READ_MULTISHOT ||
-	     (sqe->opcode != OP_RECV_ZC && is_receive(sqe->opcode) && is_multishot(sqe))))
-		warn(event, "a buffer ring, IOSQE_BUFFER_SELECT and buf_group",
-		     "a multishot %s without IOSQE_BUFFER_SELECT, which fails",
-		     operation_name(sqe->opcode));
-	if (sqe->opcode == IORING_OP_ACCEPT && is_multishot(sqe) && sqe->addr)
-		warn(event, "ask the socket, with getpeername(2)",
-		     "a multishot accept shall store addresses: each overwrites the one before it");
-	if (known && known->fields & FD && !(sqe->flags & IOSQE_FIXED_FILE) && sqe->fd < -1 &&
-	    sqe->fd >= -LARGEST && checked(event->ring)->errors[-sqe->fd])
-		warn(event, "look at a result before using it",
-		     "the result of a failed request, %d, is used as a descriptor", sqe->fd);
-	if (known && known->fields & LENGTH && (int32_t)sqe->len < 0 &&
-	    (int32_t)sqe->len >= -LARGEST && checked(event->ring)->errors[-(int32_t)sqe->len])
-		warn(event, "look at a result before using it",
-		     "the result of a failed request, %d, is used as a length", (int32_t)sqe->len);
-}
-
-static bool fills(const struct io_uring_sqe *sqe)
-{
-	return sqe->opcode == IORING_OP_RECV || sqe->opcode == IORING_OP_RECVMSG ||
-	       sqe->opcode == IORING_OP_READ || sqe->opcode == IORING_OP_READV;
-}
-
-static bool empties(const struct io_uring_sqe *sqe)
-{
-	return is_send(sqe->opcode) || sqe->opcode == IORING_OP_WRITE ||
-	       sqe->opcode == IORING_OP_WRITEV;
+	return false;
 }
 
 static bool overlap(const struct request *one, const struct request *other)
 {
-	size_t i, j;
-
-	for (i = 0; i < one->vectors_known; i++)
-		for (j = 0; j < other->vectors_known; j++) {
-			uintptr_t start = (uintptr_t)one->vectors[i].iov_base;
-			uintptr_t other_start = (uintptr_t)other->vectors[j].iov_base;
-
-			if (start < other_start + other->vectors[j].iov_len &&
-			    other_start < start + one->vectors[i].iov_len)
-				return true;
-		}
+	for (size_t i = 0; i < one->vectors_known; i++)
+		if (uses_memory(other, (uintptr_t)one->vectors[i].iov_base,
+				one->vectors[i].iov_len))
+			return true;
 	return false;
 }
 
-/* Two requests of which the program could not tell whose a completion is, and would have to. */
-static bool are_confused(const struct request *one, const struct request *other)
+/* Of the ring's newest requests those that are in flight for certain. */
+static unsigned find_in_flight(const struct ring *ring, const struct request *requests[FAR])
 {
-	return one->sqe.user_data == other->sqe.user_data && one->chain != other->chain &&
-	       one->sqe.opcode != other->sqe.opcode &&
-	       (is_receive(one->sqe.opcode) || is_send(one->sqe.opcode)) &&
-	       (is_receive(other->sqe.opcode) || is_send(other->sqe.opcode) ||
-		other->sqe.opcode == IORING_OP_ACCEPT);
+	const struct request *request = ring->newest;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < FAR && request; i++, request = request->older)
+		if (request->taken && events_in_flight(request))
+			requests[count++] = request;
+	return count;
 }
 
-/* `sends`: how many sends on the same stream have been found in flight with `one`. */
-static void compare(const struct event *event, const struct request *one,
-		    const struct request *other, unsigned *sends)
+/* SQEs */
+
+static void check_result_used(const struct event *event, int value, const char *use)
 {
-	if (is_send(one->sqe.opcode) && is_send(other->sqe.opcode) &&
-	    one->target == other->target && one->target->kind != TARGET_NONE &&
-	    one->chain != other->chain && !other->notified && file_of_request(one)->is_stream &&
-	    !(*sends)++)
-		warn(event, "one send at a time, or links",
-		     "two sends in flight on %s %d, not linked: their bytes can mix",
-		     one->target->kind == TARGET_SLOT ? "slot" : "fd", one->target->number);
-	if (are_confused(one, other))
+	if (value < 0 && value >= -LARGEST && checked(event->ring)->errors[-value])
+		warn(event, "look at a result before using it",
+		     "the result of a failed request, %d, is used as a %s", value, use);
+}
+
+static void check_fields(const struct event *event, const struct io_uring_sqe *sqe)
+{
+	unsigned opcode = sqe->opcode, fields = fields_of(opcode);
+	uint32_t flags = opcode == IORING_OP_SOCKET ? (uint32_t)sqe->off : (uint32_t)sqe->rw_flags;
+	uint32_t cloexec = opcode == IORING_OP_OPENAT ? O_CLOEXEC : SOCK_CLOEXEC;
+
+	if (opcode == IORING_OP_CLOSE && sqe->file_index && sqe->flags & IOSQE_FIXED_FILE)
+		warn(event, "leave the flag out: io_uring_prep_close_direct() says all",
+		     "a close of slot %u with IOSQE_FIXED_FILE, which fails", sqe->file_index - 1);
+	if (gives_descriptor(opcode) && opcode != IORING_OP_OPENAT2 && sqe->file_index &&
+	    flags & cloexec)
+		warn(event, "leave the flag out: a slot is no descriptor that execve(2) could keep",
+		     "CLOEXEC of a file that goes into a slot, which fails");
+	if (opcode == IORING_OP_LINK_TIMEOUT && event->request->chain == event->request->index)
+		warn(event, "IOSQE_IO_LINK in the SQE before it, and one call that submits both",
+		     "a link_timeout that no SQE is linked to, which fails");
+	if (sqe_is_multishot(sqe) && !(sqe->flags & IOSQE_BUFFER_SELECT) &&
+	    (opcode == IORING_OP_RECV || opcode == IORING_OP_RECVMSG ||
+	     opcode == OP_READ_MULTISHOT))
+		warn(event, "a buffer ring, IOSQE_BUFFER_SELECT and buf_group",
+		     "a multishot %s without IOSQE_BUFFER_SELECT, which fails",
+		     operation_name(opcode));
+	if (opcode == IORING_OP_ACCEPT && sqe_is_multishot(sqe) && sqe->addr)
+		warn(event, "ask the socket, with getpeername(2)",
+		     "a multishot accept shall store addresses: each overwrites the one before it");
+	if (fields & FD && !(sqe->flags & IOSQE_FIXED_FILE) && sqe->fd != -1)
+		check_result_used(event, sqe->fd, "descriptor");
+	if (fields & LENGTH)
+		check_result_used(event, (int32_t)sqe->len, "length");
+}
+
+/* What a program that mistakes its completion for another's gets wrong; NULL: it matters less. */
+static const char *role(const struct request *request)
+{
+	if (is_send(request->sqe.opcode))
+		return "send";
+	if (is_receive(request->sqe.opcode))
+		return "receive";
+	return request->sqe.opcode == IORING_OP_ACCEPT ? "accept" : NULL;
+}
+
+/* On one stream, and nothing says which comes first. */
+static bool can_mix(const struct request *one, const struct request *other)
+{
+	return is_send(one->sqe.opcode) && is_send(other->sqe.opcode) && !other->notified &&
+	       one->target == other->target && one->target->kind != TARGET_NONE &&
+	       one->chain != other->chain && file_of_request(one)->is_stream;
+}
+
+static bool is_linked_echo(const struct request *receive, const struct request *send)
+{
+	return receive->chain == send->chain && receive->sqe.opcode == IORING_OP_RECV &&
+	       send->sqe.opcode == IORING_OP_SEND && !(receive->sqe.msg_flags & MSG_WAITALL) &&
+	       receive->vectors_known && receive->sqe.addr == send->sqe.addr &&
+	       receive->sqe.len == send->sqe.len;
+}
+
+static void compare(const struct event *event, const struct request *one,
+		    const struct request *other)
+{
+	unsigned fields = fields_of(one->sqe.opcode), other_fields = fields_of(other->sqe.opcode);
+
+	if (role(one) && role(other) && one->sqe.opcode != IORING_OP_ACCEPT &&
+	    one->sqe.opcode != other->sqe.opcode && one->chain != other->chain &&
+	    one->sqe.user_data == other->sqe.user_data)
 		warn(event, "give each request a user_data of its own",
-		     "a %s and a %s in flight with the same user_data, 0x%llx",
-		     is_receive(one->sqe.opcode) ? "receive" : "send",
-		     is_send(other->sqe.opcode)	     ? "send"
-		     : is_receive(other->sqe.opcode) ? "receive"
-						     : "accept",
-		     (unsigned long long)one->sqe.user_data);
-	if (one->chain == other->chain) {
-		if (other->sqe.opcode == IORING_OP_RECV && one->sqe.opcode == IORING_OP_SEND &&
-		    !(other->sqe.msg_flags & MSG_WAITALL) && other->vectors_known &&
-		    other->sqe.addr == one->sqe.addr && other->sqe.len == one->sqe.len)
-			warn(event, "send what the receive's result says, after it",
-			     "a receive is linked to a send of the full length, %u bytes: a shorter "
-			     "receive sends rubbish",
-			     one->sqe.len);
-	} else if (((fills(&one->sqe) && empties(&other->sqe)) ||
-		    (empties(&one->sqe) && fills(&other->sqe))) &&
-		   overlap(one, other)) {
+		     "a %s and a %s in flight with the same user_data, 0x%llx", role(one),
+		     role(other), (unsigned long long)one->sqe.user_data);
+	if (is_linked_echo(other, one))
+		warn(event, "send what the receive's result says, after it",
+		     "a receive is linked to a send of the full length, %u bytes: a shorter "
+		     "receive sends rubbish",
+		     one->sqe.len);
+	if (one->chain != other->chain && overlap(one, other) &&
+	    ((fields & FILLS && other_fields & EMPTIES) ||
+	     (fields & EMPTIES && other_fields & FILLS)))
 		warn(event, "a buffer is the request's until its completion",
 		     "memory that is being sent is received into at the same time");
-	}
 }
 
 /* Sends that were short */
-
-static bool writes(unsigned opcode)
-{
-	return opcode == IORING_OP_WRITE || opcode == IORING_OP_WRITEV ||
-	       opcode == IORING_OP_WRITE_FIXED || opcode == OP_WRITEV_FIXED;
-}
 
 /* How many bytes the request is to send; 0 where that is not known. */
 static uint64_t bytes_wanted(const struct request *request)
@@ -362,19 +340,30 @@ static uint64_t bytes_wanted(const struct request *request)
 	return wanted;
 }
 
-static void note_short_send(const struct event *event, const struct request *request)
+static uint64_t address_of(const struct request *request)
 {
-	struct file *file = file_of_request(request);
+	return request->vectors_known ? (uintptr_t)request->vectors[0].iov_base : 0;
+}
+
+static void warn_of_rest(const struct event *event, const struct file *file, const char *fix,
+			 const char *what)
+{
+	warn(event, fix, "a %s on %s %d took %u of %u bytes, and %s",
+	     operation_name(file->rest.opcode), kind_name(file), file->number, file->rest.taken,
+	     file->rest.wanted, what);
+}
+
+static void note_short_send(const struct event *event, const struct request *request,
+			    struct file *file)
+{
 	uint64_t wanted = bytes_wanted(request);
 	int result = event->cqe->res;
 
 	if (file->rest.is_there && file->rest.chain == request->chain &&
 	    file->rest.serial < request->serial && result > 0) {
-		warn(event, "MSG_WAITALL in each that is linked to another, or one send at a time",
-		     "a %s on %s %d took %u of %u bytes, and the one linked to it has sent on "
-		     "behind the gap",
-		     operation_name(file->rest.opcode), kind_name(file), file->number,
-		     file->rest.taken, file->rest.wanted);
+		warn_of_rest(event, file,
+			     "MSG_WAITALL in each that is linked to another, or one send at a time",
+			     "the one linked to it has sent on behind the gap");
 		file->rest.is_there = false;
 	}
 	/* Somebody may wait for room elsewhere; and MSG_WAITALL is short only where it was
@@ -382,16 +371,16 @@ static void note_short_send(const struct event *event, const struct request *req
 	if (result <= 0 || (uint64_t)result >= wanted ||
 	    request->sqe.msg_flags & (MSG_DONTWAIT | MSG_WAITALL))
 		return;
-	checked(event->ring)->rests++;
+	checked(event->ring)->is_unsettled = true;
 	file->rest = (struct rest){
 		.is_there = true,
 		.taken = (uint32_t)result,
 		.wanted = (uint32_t)wanted,
 		.opcode = request->sqe.opcode,
-		.cqe = event->index,
 		.chain = request->chain,
+		.cqe = event->index,
 		.serial = request->serial,
-		.address = (uintptr_t)request->vectors[0].iov_base,
+		.address = address_of(request),
 		.receives = checked(event->ring)->receives,
 	};
 }
@@ -400,26 +389,16 @@ static void note_short_send(const struct event *event, const struct request *req
 static void check_rest(const struct event *event, struct file *file)
 {
 	if (file->rest.is_there && file->rest.waits && !checked(event->ring)->several_threads)
-		warn(event, "compare the result with the length, and send the rest",
-		     "a %s on %s %d took %u of %u bytes, and the rest was never sent",
-		     operation_name(file->rest.opcode), kind_name(file), file->number,
-		     file->rest.taken, file->rest.wanted);
+		warn_of_rest(event, file, "compare the result with the length, and send the rest",
+			     "the rest was never sent");
 	file->rest.is_there = false;
 }
 
-static void give_up_rest(const struct event *event, struct file *file)
+static void give_up(const struct event *event, struct file *file)
 {
 	(void)event;
+	file->closed_during = NULL;
 	file->rest.is_given_up = true;
-}
-
-static void count_wait(const struct event *event, struct file *file)
-{
-	uint32_t seen = event->call->before.cq_head;
-
-	checked(event->ring)->rests += file->rest.is_there;
-	if (file->rest.is_there && !file->rest.is_given_up && (int)(seen - file->rest.cqe) > 0)
-		file->rest.waits++;
 }
 
 /* Perhaps on another ring of the process. */
@@ -436,7 +415,7 @@ static void check_repeated(const struct event *event, const struct request *requ
 			   const struct rest *rest)
 {
 	if (rest->is_there && request->vectors_known && bytes_wanted(request) == rest->wanted &&
-	    (uintptr_t)request->vectors[0].iov_base == rest->address &&
+	    address_of(request) == rest->address &&
 	    rest->receives == checked(event->ring)->receives && !rest->is_given_up)
 		warn(event, "add the result to the address, and take it off the length",
 		     "a %s took %u of %u bytes, and the next one begins at the same address: those are "
@@ -445,18 +424,17 @@ static void check_repeated(const struct event *event, const struct request *requ
 }
 
 /* What a new request means for the rest of a send on the same file. */
-static void look_for_rest(const struct event *event, const struct request *request)
+static void look_for_rest(const struct event *event, const struct request *request,
+			  struct file *file)
 {
-	struct file *file = file_of_request(request);
 	unsigned opcode = request->sqe.opcode;
 
 	if (opcode == IORING_OP_ASYNC_CANCEL) {
-		checked(event->ring)->closing_count = 0;
-		for_each_file(event, checked(event->ring), give_up_rest);
+		for_each_file(event, give_up);
 	} else if (opcode == IORING_OP_CLOSE ||
 		   (opcode == IORING_OP_SHUTDOWN && request->sqe.len != SHUT_RD)) {
 		check_rest(event, file);
-	} else if (is_send(opcode) || writes(opcode) || opcode == IORING_OP_SPLICE ||
+	} else if (fields_of(opcode) & EMPTIES || opcode == IORING_OP_SPLICE ||
 		   (opcode == IORING_OP_POLL_ADD && request->sqe.poll32_events & POLLOUT)) {
 		check_repeated(event, request, &file->rest);
 		/* Of one that begins elsewhere nobody knows: the rest may have been moved there. */
@@ -469,7 +447,7 @@ static void look_for_rest(const struct event *event, const struct request *reque
 /* Of which group a buffer was, or how many, is not known. */
 static void buffers_unclear(struct ring *ring)
 {
-	for (struct group *group = checked(ring)->groups; group; group = group->next)
+	for (struct group *group = checked(ring)->groups; group; group = group->entry.next)
 		group->unclear = true;
 }
 
@@ -479,56 +457,41 @@ static void warn_given_twice(const struct event *event, const struct group *grou
 		warn(event, "give back what a CQE with IORING_CQE_F_BUFFER has brought",
 		     "buffer 0 of group %u is put into its ring, where it already is, after a CQE "
 		     "that brings no buffer, of a %s = %d",
-		     group->number, group->without, group->without_result);
+		     event->group, group->without, group->without_result);
 	else
 		warn(event, "give a buffer back once, and only if the CQE has IORING_CQE_F_BUFFER",
 		     "buffer %u of group %u is put into its ring, where it already is", number,
-		     group->number);
+		     event->group);
 }
 
 static bool reads_from(const struct request *request, const struct buffer *buffer)
 {
-	for (size_t i = 0; (is_send(request->sqe.opcode) || writes(request->sqe.opcode)) &&
-			   i < request->vectors_known;
-	     i++) {
-		uint64_t start = (uintptr_t)request->vectors[i].iov_base;
-
-		if (start < buffer->address + buffer->length &&
-		    buffer->address < start + request->vectors[i].iov_len)
-			return true;
-	}
-	return false;
+	return fields_of(request->sqe.opcode) & EMPTIES &&
+	       uses_memory(request, buffer->address, buffer->length);
 }
 
-/* The kernel may fill a buffer from here on; nobody may still be sending from it. */
-static void check_given_memory(const struct event *event, const struct buffer *buffer)
-{
-	const struct request *request = event->ring->newest;
-	unsigned i, number = (unsigned)(buffer - group_of(event->ring, event->group)->buffers);
-
-	for (i = 0; i < FAR && request; i++, request = request->older) {
-		if (!request->taken || !reads_from(request, buffer) || !events_in_flight(request))
-			continue;
-		warn(event, "give a buffer back when what it holds has been sent",
-		     "buffer %u of group %u is put into its ring while a %s from it is in flight",
-		     number, event->group, operation_name(request->sqe.opcode));
-		return;
-	}
-}
-
+/* The kernel may fill the buffers from here on; nobody may still be sending from them. */
 static void check_given(const struct event *event)
 {
 	struct group *group = group_of(event->ring, event->group);
+	const struct request *others[FAR];
+	unsigned other_count = find_in_flight(event->ring, others);
 
 	group->gifts += event->count;
 	for (unsigned i = 0; i < event->count; i++) {
 		const struct io_uring_buf *given = &event->buffers[i];
 		struct buffer *buffer = &group->buffers[given->bid];
+		unsigned sender = 0;
 
 		buffer->address = given->addr;
 		buffer->length = given->len;
 		group->latest = given->bid;
-		check_given_memory(event, buffer);
+		while (sender < other_count && !reads_from(others[sender], buffer))
+			sender++;
+		if (sender < other_count)
+			warn(event, "give a buffer back when what it holds has been sent",
+			     "buffer %u of group %u is put into its ring while a %s from it is in flight",
+			     given->bid, event->group, operation_name(others[sender]->sqe.opcode));
 		if (group->unclear || ++buffer->given <= 1)
 			continue;
 		buffer->given = 1;
@@ -543,24 +506,20 @@ static void check_given(const struct event *event)
  */
 static void check_sent_memory(const struct event *event, const struct request *request)
 {
-	if (!request->vectors_known)
-		return;
-	for (struct group *group = checked(event->ring)->groups; group; group = group->next) {
+	for (struct group *group = checked(event->ring)->groups; group; group = group->entry.next) {
 		const struct buffer *latest = &group->buffers[group->latest], *buffer;
-		int64_t offset =
-			(int64_t)((uintptr_t)request->vectors[0].iov_base - latest->address);
-		int64_t number;
+		int64_t offset = (int64_t)(address_of(request) - latest->address), number;
 
 		if (group->unclear || !latest->length)
 			continue;
 		number = group->latest + offset / latest->length - (offset % latest->length < 0);
-		if (number < 0 || number >= BUFFERS)
-			continue;
-		buffer = &group->buffers[number];
-		if (buffer->given > 0 && reads_from(request, buffer))
+		buffer = &group->buffers[number & (BUFFERS - 1)];
+		if (number >= 0 && number < BUFFERS && buffer->given > 0 &&
+		    reads_from(request, buffer))
 			warn(event, "give a buffer back when what it holds has been sent",
-			     "a %s from buffer %d of group %u, which is in its ring: the kernel may fill it",
-			     operation_name(request->sqe.opcode), (int)number, group->number);
+			     "a %s from buffer %d of group %d, which is in its ring: the kernel may fill it",
+			     operation_name(request->sqe.opcode), (int)number,
+			     (int)group->entry.key);
 	}
 }
 
@@ -572,17 +531,17 @@ static void check_user_data(const struct event *event, const struct request *req
 {
 	struct checked *ring = checked(event->ring);
 	unsigned entries = event->ring->opened.sq_entries;
+	uint64_t user_data = request->sqe.user_data;
 	struct sqe *sqe;
 
 	if (!ring->sqes)
 		ring->sqes = allocate(MOST_SQES * sizeof(struct sqe));
 	sqe = &ring->sqes[request->index % (entries ? entries : 1) % MOST_SQES];
-	if (request->left_over && request->sqe.user_data && !request->silent &&
+	if (request->flags & SQES_LEFT_OVER && !request->silent &&
 	    !ring->left_over[request->sqe.opcode])
-		ring->left_over[request->sqe.opcode] = request->sqe.user_data;
-	if (sqe->is_used && sqe->user_data != request->sqe.user_data)
-		ring->is_rewritten = true;
-	*sqe = (struct sqe){.is_used = true, .user_data = request->sqe.user_data};
+		ring->left_over[request->sqe.opcode] = user_data;
+	ring->is_rewritten |= sqe->is_used && sqe->user_data != user_data;
+	*sqe = (struct sqe){.is_used = true, .user_data = user_data};
 	for (unsigned i = 0; i < OPERATIONS && ring->is_rewritten; i++) {
 		if (ring->left_over[i] && !ring->was_left_over[i])
 			warn(event, "set it on every SQE: its completion names another request",
@@ -593,54 +552,44 @@ static void check_user_data(const struct event *event, const struct request *req
 	}
 }
 
-static bool loses_nothing(unsigned opcode)
-{
-	return opcode == IORING_OP_NOP || opcode == IORING_OP_TIMEOUT ||
-	       opcode == IORING_OP_LINK_TIMEOUT || opcode == IORING_OP_TIMEOUT_REMOVE ||
-	       opcode == IORING_OP_ASYNC_CANCEL || opcode == IORING_OP_POLL_ADD ||
-	       opcode == IORING_OP_POLL_REMOVE;
-}
-
 /* The kernel looks for a request that the program has in mind, and may find another. */
-static void check_cancel(const struct event *event, const struct request *request)
+static void check_cancel(const struct event *event, const struct io_uring_sqe *sqe,
+			 const struct request *const *others, unsigned count)
 {
-	const struct io_uring_sqe *sqe = &request->sqe;
-	const struct request *other = event->ring->newest;
-	unsigned found = 0;
+	unsigned matches = 0;
 
 	if (sqe->opcode != IORING_OP_ASYNC_CANCEL ||
 	    sqe->cancel_flags & (CANCEL_ALL | CANCEL_FD | CANCEL_ANY | CANCEL_OP))
 		return;
-	for (unsigned i = 0; i < FAR && other; i++, other = other->older)
-		found += other != request && other->taken && other->sqe.user_data == sqe->addr &&
-			 other->sqe.opcode != IORING_OP_ASYNC_CANCEL && events_in_flight(other);
-	if (found > 1)
+	for (unsigned i = 0; i < count; i++)
+		matches += others[i]->sqe.user_data == sqe->addr &&
+			   others[i]->sqe.opcode != IORING_OP_ASYNC_CANCEL;
+	if (matches > 1)
 		warn(event, "IORING_ASYNC_CANCEL_ALL, or a user_data of its own for each request",
 		     "a cancel of user_data 0x%llx, which %u requests in flight have: it finds one of them",
-		     (unsigned long long)sqe->addr, found);
+		     (unsigned long long)sqe->addr, matches);
 }
 
 static void check_dead(const struct event *event, const struct request *request)
 {
-	const struct operation *known = operation(request->sqe.opcode);
-	bool points = request->sqe.opcode == IORING_OP_TIMEOUT ||
-		      request->sqe.opcode == IORING_OP_LINK_TIMEOUT ||
-		      (known && known->fields & (ADDRESS | MESSAGE | PATH | NAME | SOCKET));
+	unsigned opcode = request->sqe.opcode;
+	bool points = opcode == IORING_OP_TIMEOUT || opcode == IORING_OP_LINK_TIMEOUT ||
+		      fields_of(opcode) & (ADDRESS | MESSAGE | PATH | NAME | SOCKET);
 
-	if (request->is_dead && points)
+	if (request->flags & SQES_DEAD && points)
 		warn(event, "memory that stays until the completion: static, or the connection's",
 		     "a %s with the address of a local variable whose function has returned",
-		     operation_name(request->sqe.opcode));
+		     operation_name(opcode));
 }
 
 static void check_sqe(const struct event *event)
 {
-	const struct request *request = event->request, *other;
-	unsigned sends = 0;
+	const struct request *request = event->request, *others[FAR];
+	unsigned count, sends = 0;
 	struct file *file;
 
 	if (!request) {
-		if (!loses_nothing(event->sqe->opcode))
+		if (!(fields_of(event->sqe->opcode) & LOSES_NOTHING))
 			warn(event, "call io_uring_submit()",
 			     "an SQE, %s, was prepared, and never submitted",
 			     operation_name(event->sqe->opcode));
@@ -653,61 +602,44 @@ static void check_sqe(const struct event *event)
 	file = file_of_request(request);
 	if (request->sqe.opcode == file->opcode || request->sqe.opcode == IORING_OP_CLOSE)
 		file->has_ended = false;
-	look_for_rest(event, request);
+	look_for_rest(event, request, file);
 	check_sent_memory(event, request);
 	check_dead(event, request);
-	check_cancel(event, request);
-	if (request->silent)
-		return;
-	other = request == event->ring->newest ? request->older : event->ring->newest;
-	for (unsigned i = 0; i < FAR && other; i++, other = other->older)
-		if (other->taken && events_in_flight(other))
-			compare(event, request, other, &sends);
+	count = find_in_flight(event->ring, others);
+	check_cancel(event, &request->sqe, others, count);
+	for (unsigned i = 0; i < count && !request->silent; i++) {
+		sends += can_mix(request, others[i]);
+		compare(event, request, others[i]);
+	}
+	if (sends)
+		warn(event, "one send at a time, or links",
+		     "two sends in flight on %s %d, not linked: their bytes can mix",
+		     kind_name(file), file->number);
 }
 
 /* CQEs */
 
-static void check_descriptor(const struct event *event, const struct request *request)
+static void note_new_file(const struct event *event, const struct io_uring_sqe *sqe)
 {
-	int result = event->cqe->res;
-
-	if ((result == -EBADF || result == -ENOTSOCK) && request->target->kind == TARGET_FD &&
-	    file_of(event->ring, TARGET_SLOT, request->target->number)->is_slot_in_use)
-		warn(event, "set IOSQE_FIXED_FILE in its flags",
-		     "%d is the number of a slot, and was used as a descriptor",
-		     request->target->number);
-}
-
-static void note_new_file(const struct event *event, const struct request *request)
-{
-	const struct io_uring_sqe *sqe = &request->sqe;
-	bool any = sqe->file_index == ANY_SLOT;
+	struct target target = target_opened(sqe, event->cqe->res);
 	struct file *file;
 
-	if (event->cqe->res < 0 || !gives_descriptor(sqe->opcode))
+	if (target.kind == TARGET_NONE)
 		return;
-	file = file_of(event->ring, sqe->file_index ? TARGET_SLOT : TARGET_FD,
-		       sqe->file_index && !any ? (int)sqe->file_index - 1 : event->cqe->res);
+	file = file_of(event->ring, target.kind, target.number);
 	file_forget(file);
-	file->is_stream =
+	file->is_slot_in_use = target.kind == TARGET_SLOT;
+	file->is_stream = file->is_socket =
 		sqe->opcode == IORING_OP_ACCEPT ||
 		(sqe->opcode == IORING_OP_SOCKET && (sqe->off & SOCK_TYPES) == SOCK_STREAM);
-	file->is_socket = file->is_stream;
-	file->is_slot_in_use = sqe->file_index;
 }
 
-static bool is_of_a_lost_peer(int result)
-{
-	return result < 0 && result != -ENOBUFS && result != -ECANCELED && result != -EAGAIN &&
-	       result != -EINTR;
-}
-
-static void check_buffers(const struct event *event, const struct request *request)
+static void check_buffers(const struct event *event, const struct request *request,
+			  struct file *file)
 {
 	bool brings = event->cqe->flags & IORING_CQE_F_BUFFER;
+	bool finds_none = event->cqe->res == -ENOBUFS;
 	struct group *group;
-	struct file *file;
-	unsigned i;
 
 	if (!(request->sqe.flags & IOSQE_BUFFER_SELECT))
 		return;
@@ -716,52 +648,49 @@ static void check_buffers(const struct event *event, const struct request *reque
 	if (event->cqe->flags & CQE_BUFFER_MORE || (brings && !event->count) ||
 	    (is_bundle(&request->sqe) && is_send(request->sqe.opcode)))
 		group->unclear = true;
-	group->without = NULL;
-	for (i = 0; i < event->count; i++)
+	for (unsigned i = 0; i < event->count; i++)
 		group->buffers[event->buffers[i].bid].given--;
-	if (!brings) {
-		group->without = operation_name(request->sqe.opcode);
-		group->without_result = event->cqe->res;
-	}
-	file = file_of_request(request);
+	group->without = brings ? NULL : operation_name(request->sqe.opcode);
+	group->without_result = event->cqe->res;
+	group->was_empty |= finds_none;
 	/* With no buffer given since it found none. */
-	if (event->cqe->res != -ENOBUFS || file->gifts_then != group->gifts)
-		file->spins = 0;
+	file->spins = finds_none ? (file->gifts_then == group->gifts ? file->spins : 0) + 1 : 0;
 	file->gifts_then = group->gifts;
-	group->was_empty |= event->cqe->res == -ENOBUFS;
-	if (event->cqe->res == -ENOBUFS && ++file->spins == SPINS)
+	if (file->spins == SPINS)
 		warn(event, "arm it again when a buffer has been given back",
 		     "a receive is armed again and again, though its group has no buffer");
 }
 
-/* Receives, sends and writes */
-static void check_transfer(const struct event *event, const struct request *request)
+static bool is_of_a_lost_peer(int result)
 {
-	struct file *file = file_of_request(request);
-	int result = event->cqe->res;
-
-	if (event->cqe->flags & IORING_CQE_F_NOTIF)
-		return;
-	checked(event->ring)->receives += result > 0 && !is_send(request->sqe.opcode);
-	if (is_receive(request->sqe.opcode) && (result == 0 || is_of_a_lost_peer(result)))
-		file->rest.is_given_up = true;
-	if ((is_receive(request->sqe.opcode) || is_send(request->sqe.opcode)) && result > 0)
-		file->is_socket = true;
-	if (is_send(request->sqe.opcode) || (writes(request->sqe.opcode) && file->is_socket))
-		note_short_send(event, request);
+	return result < 0 && result != -ENOBUFS && result != -ECANCELED && result != -EAGAIN &&
+	       result != -EINTR;
 }
 
-static void check_end_of_multishot(const struct event *event, const struct request *request)
+/* Receives, sends and writes */
+static void check_transfer(const struct event *event, const struct request *request,
+			   struct file *file)
 {
-	struct file *file;
+	unsigned opcode = request->sqe.opcode;
+	int result = event->cqe->res;
+
+	checked(event->ring)->receives += result > 0 && !is_send(opcode);
+	file->rest.is_given_up |= is_receive(opcode) && (result == 0 || is_of_a_lost_peer(result));
+	file->is_socket |= (is_receive(opcode) || is_send(opcode)) && result > 0;
+	if (is_send(opcode) || (writes(opcode) && file->is_socket))
+		note_short_send(event, request, file);
+}
+
+static void check_end_of_multishot(const struct event *event, const struct request *request,
+				   struct file *file)
+{
 	int result = event->cqe->res;
 	bool ended = request->sqe.opcode == IORING_OP_ACCEPT ? result >= 0 || result == -ENFILE
 							     : result > 0;
 
-	if (!is_multishot(&request->sqe) || !event->is_last || !ended ||
-	    request->target->kind == TARGET_NONE)
+	if (!sqe_is_multishot(&request->sqe) || !event->is_last || !ended ||
+	    file->kind == TARGET_NONE)
 		return;
-	file = file_of_request(request);
 	file->has_ended = true;
 	file->opcode = request->sqe.opcode;
 	file->waits_since = 0;
@@ -771,24 +700,29 @@ static void check_end_of_multishot(const struct event *event, const struct reque
 static void check_cqe(const struct event *event)
 {
 	const struct request *request = event->request;
+	struct checked *ring = checked(event->ring);
 	int result = event->cqe->res;
+	struct file *file;
 
-	if (!event->sure) {
-		if (event->cqe->flags & IORING_CQE_F_BUFFER)
-			buffers_unclear(event->ring);
+	if (!event->sure && event->cqe->flags & IORING_CQE_F_BUFFER)
+		buffers_unclear(event->ring);
+	if (!event->sure || event->cqe->flags & IORING_CQE_F_NOTIF)
 		return;
-	}
+	file = file_of_request(request);
 	if (result == -ECANCELED)
-		checked(event->ring)->closing_count = 0;
-	if (result < 0 && result >= -LARGEST && !(event->cqe->flags & IORING_CQE_F_NOTIF))
-		checked(event->ring)->errors[-result]++;
-	check_descriptor(event, request);
-	note_new_file(event, request);
-	check_buffers(event, request);
-	check_transfer(event, request);
-	check_end_of_multishot(event, request);
+		file->closed_during = NULL;
+	if (result < 0 && result >= -LARGEST)
+		ring->errors[-result] = true;
+	if ((result == -EBADF || result == -ENOTSOCK) && file->kind == TARGET_FD &&
+	    file_of(event->ring, TARGET_SLOT, file->number)->is_slot_in_use)
+		warn(event, "set IOSQE_FIXED_FILE in its flags",
+		     "%d is the number of a slot, and was used as a descriptor", file->number);
+	note_new_file(event, &request->sqe);
+	check_buffers(event, request, file);
+	check_transfer(event, request, file);
+	check_end_of_multishot(event, request, file);
 	if (request->sqe.opcode == IORING_OP_CLOSE && result >= 0)
-		file_forget(file_of_request(request));
+		file_forget(file);
 }
 
 /* Calls */
@@ -797,7 +731,7 @@ static void check_cqe(const struct event *event)
  * With something in flight, it may mean to prepare more before it submits; and another thread may
  * have been about to submit, and have done so by now.
  */
-static void check_prepared(const struct event *event, struct checked *ring)
+static void check_prepared(const struct event *event, const struct checked *ring)
 {
 	const struct ring_counters *before = &event->call->before;
 	uint32_t prepared = ahead(before->sqe_tail, before->sq_tail);
@@ -811,32 +745,29 @@ static void check_prepared(const struct event *event, struct checked *ring)
 
 static void check_marked(const struct event *event, const struct ring_counters *counters)
 {
-	int32_t too_many = (int32_t)(counters->cq_head - counters->cq_tail);
+	struct checked *ring = checked(event->ring);
+	uint32_t too_many = ahead(counters->cq_head, counters->cq_tail);
 
-	if ((int32_t)(counters->cq_tail - counters->cq_head) >= 0 || checked(event->ring)->was_told)
-		return;
-	checked(event->ring)->was_told = true;
-	warn(event, "mark each CQE once: io_uring_cqe_seen() or io_uring_cq_advance()",
-	     "more CQEs are marked as seen than there were: %d", too_many);
+	if (too_many && !ring->was_told)
+		warn(event, "mark each CQE once: io_uring_cqe_seen() or io_uring_cq_advance()",
+		     "more CQEs are marked as seen than there were: %u", too_many);
+	ring->was_told |= too_many;
 }
 
 /* CQEs that were there when the last wait returned, and that the program has not marked. */
 static void check_seen(const struct event *event, struct checked *ring)
 {
 	const struct ring_counters *before = &event->call->before;
-	uint32_t wanted = event->call->arguments[0];
+	bool wants = event->call->arguments[0];
+	bool looks_again = wants && !event->enters && ring->waits &&
+			   before->cq_head == ring->last_head && before->cq_tail != before->cq_head;
 
 	check_marked(event, before);
-	if (wanted && !event->enters && ring->waits && before->cq_head == ring->last_head &&
-	    before->cq_tail != before->cq_head) {
-		if (++ring->looked_again == 2 && !ring->several_threads)
-			warn(event, "io_uring_cqe_seen()",
-			     "the same CQE is waited for again and again: it was never marked as "
-			     "seen");
-	} else {
-		ring->looked_again = 0;
-	}
-	if (wanted) {
+	ring->looked_again = looks_again ? ring->looked_again + 1 : 0;
+	if (ring->looked_again == 2 && !ring->several_threads)
+		warn(event, "io_uring_cqe_seen()",
+		     "the same CQE is waited for again and again: it was never marked as seen");
+	if (wants) {
 		ring->waits++;
 		ring->last_head = event->call->after.cq_head;
 	}
@@ -852,16 +783,16 @@ static void check_looks(const struct event *event, unsigned looks)
 		     looks);
 }
 
-static void check_spinning(const struct event *event, const struct call_record *call)
+static void check_spinning(const struct event *event, struct checked *ring)
 {
-	if (!call->spun || checked(event->ring)->has_spun ||
-	    event->ring->opened.flags &
-		    (IORING_SETUP_SQPOLL | IORING_SETUP_IOPOLL | IORING_SETUP_DEFER_TASKRUN))
+	uint32_t spun = event->call->spun;
+
+	if (!spun || ring->has_spun || event->ring->opened.flags & NEVER_SPINS)
 		return;
-	checked(event->ring)->has_spun = true;
+	ring->has_spun = true;
 	warn(event, "io_uring_wait_cqe(), or another function that sleeps until something comes",
 	     "for %u.%u s of processor time a thread has done nothing but look into the CQ, in vain",
-	     call->spun / 1000, call->spun / 100 % 10);
+	     spun / 1000, spun / 100 % 10);
 }
 
 static void warn_unarmed(const struct event *event, struct file *file)
@@ -873,21 +804,35 @@ static void warn_unarmed(const struct event *event, struct file *file)
 	     file->by_overflow ? " because the CQ was full" : "");
 }
 
-/* With nothing in flight at all, a wait is for nothing. */
-static void check_armed(const struct event *event, struct file *file)
+/*
+ * The program goes on to wait: with nothing in flight at all, that is for nothing. Who closes the
+ * ring after a descriptor, or cancels the request, means it.
+ */
+static void check_waited_with(const struct event *event, struct file *file)
 {
-	file->waits_since += file->has_ended;
-	if (file->has_ended && !event->ring->in_flight)
+	uint32_t seen = event->call->before.cq_head;
+	struct rest *rest = &file->rest;
+
+	file->waits_since += file->has_ended && event->enters && event->waits;
+	if (file->has_ended && event->enters && event->waits && !event->ring->in_flight)
 		warn_unarmed(event, file);
+	rest->waits += rest->is_there && event->enters && !rest->is_given_up &&
+		       (int)(seen - rest->cqe) > 0;
+	if (file->closed_during)
+		warn(event, "cancel the request, or shutdown(2), and wait for its completion",
+		     "close(%d) while a request on it, %s, is in flight: that keeps the file open",
+		     file->number, file->closed_during);
+	file->closed_during = NULL;
+	checked(event->ring)->is_unsettled |= rest->is_there;
 }
 
 static void check_groups(const struct event *event)
 {
-	for (struct group *group = checked(event->ring)->groups; group; group = group->next) {
+	for (struct group *group = checked(event->ring)->groups; group; group = group->entry.next) {
 		if (group->was_empty && group->is_followed && !group->gifts)
 			warn(event, "io_uring_buf_ring_add() and io_uring_buf_ring_advance()",
-			     "group %u was never given a buffer, and a receive found none in it",
-			     group->number);
+			     "group %d was never given a buffer, and a receive found none in it",
+			     (int)group->entry.key);
 		group->was_empty = false;
 	}
 }
@@ -895,6 +840,7 @@ static void check_groups(const struct event *event)
 /* Another buffer ring has the group's number now, or none; or somebody gives up. */
 static void check_registration(const struct event *event)
 {
+	bool is_mapped = event->call->arguments[2] & BUFFER_RING_MMAP;
 	struct group *group;
 
 	switch (event->call_id) {
@@ -902,44 +848,29 @@ static void check_registration(const struct event *event)
 	case CALL_setup_buf_ring:
 	case CALL_unregister_buf_ring:
 	case CALL_free_buf_ring:
-		group = group_of(event->ring, event->call->arguments[0]);
 		check_groups(event);
+		group = group_of(event->ring, event->call->arguments[0]);
 		memset(group->buffers, 0, sizeof(group->buffers));
 		group->unclear = false;
 		group->gifts = 0;
 		group->is_followed = event->call_id == CALL_setup_buf_ring ||
-				     (event->call_id == CALL_register_buf_ring &&
-				      !(event->call->arguments[2] & BUFFER_RING_MMAP));
+				     (event->call_id == CALL_register_buf_ring && !is_mapped);
 		break;
 	case CALL_register: buffers_unclear(event->ring); break;
-	case CALL_register_sync_cancel:
-		for_each_file(event, checked(event->ring), give_up_rest);
-		break;
+	case CALL_register_sync_cancel: for_each_file(event, give_up); break;
 	default: break;
-	}
-}
-
-/* Who closes the ring, too, or cancels the request, means it; who goes on to wait does not know. */
-static void check_closings(const struct event *event, struct checked *ring)
-{
-	while (ring->closing_count > 0) {
-		const struct closing *closing = &ring->closings[--ring->closing_count];
-
-		warn(event, "cancel the request, or shutdown(2), and wait for its completion",
-		     "close(%d) while a request on it, %s, is in flight: that keeps the file open",
-		     closing->fd, operation_name(closing->opcode));
 	}
 }
 
 static void check_call(const struct event *event)
 {
+	bool wants = event->call->arguments[0];
 	struct checked *ring;
 
 	if (!event->ring)
 		return;
 	ring = checked(event->ring);
-	if (ring->thread && ring->thread != event->thread)
-		ring->several_threads = true;
+	ring->several_threads |= ring->thread && ring->thread != event->thread;
 	ring->thread = event->thread;
 	if (event->call->result == -EEXIST && event->submits &&
 	    event->ring->opened.flags & IORING_SETUP_SINGLE_ISSUER)
@@ -947,20 +878,16 @@ static void check_call(const struct event *event)
 		     "a second thread submits to a ring of IORING_SETUP_SINGLE_ISSUER");
 	if (event->submits)
 		ring->has_failed = event->call->result < 0;
-	check_spinning(event, event->call);
+	check_spinning(event, ring);
 	if (event->ring->in_flight)
 		check_looks(event, event->call->before.looks);
 	if (event->waits || event->submits)
 		check_seen(event, ring);
 	if (event->waits)
 		check_prepared(event, ring);
-	if (event->call->arguments[0])
-		check_closings(event, ring);
-	if (event->enters && event->waits && event->call->arguments[0])
-		for_each_file(event, ring, check_armed);
-	if (event->enters && event->call->arguments[0] && ring->rests) {
-		ring->rests = 0;
-		for_each_file(event, ring, count_wait);
+	if (wants && (ring->is_unsettled || (event->enters && event->waits))) {
+		ring->is_unsettled = false;
+		for_each_file(event, check_waited_with);
 	}
 	if (event->call->result >= 0)
 		check_registration(event);
@@ -970,56 +897,37 @@ static void check_call(const struct event *event)
 
 static void check_left(const struct event *event)
 {
-	checked(event->ring)->left += event->request->taken;
 	if (!event->request->taken && !checked(event->ring)->has_failed)
 		warn(event, "IORING_SETUP_SUBMIT_ALL, or submit again",
 		     "an SQE, %s, was never taken by the kernel, which stops at an SQE that it refuses",
 		     operation_name(event->request->sqe.opcode));
 }
 
-static void check_never_armed(const struct event *event, struct file *file)
+static void check_left_with(const struct event *event, struct file *file)
 {
 	if (file->has_ended && file->waits_since >= 2)
 		warn_unarmed(event, file);
+	check_rest(event, file);
 }
 
 static void forget(struct ring *ring)
 {
-	struct checked *checked = ring->checked;
-	struct file *file;
-	struct group *group;
-
-	if (!checked)
+	if (!ring->checked)
 		return;
-	for (unsigned i = 0; i < 256; i++)
-		while ((file = checked->files[i])) {
-			checked->files[i] = file->next;
-			free(file);
-		}
-	while ((group = checked->groups)) {
-		checked->groups = group->next;
-		free(group);
-	}
-	free(checked->sqes);
-	free(checked);
+	table_free(&ring->checked->files);
+	list_free(&ring->checked->groups);
+	free(ring->checked->sqes);
+	free(ring->checked);
 	ring->checked = NULL;
-}
-
-static void check_inside(const struct event *event)
-{
-	check_call(event);
-	check_groups(event);
 }
 
 static void check_ring_end(const struct event *event)
 {
-	struct checked *ring = checked(event->ring);
 	const struct ring_counters *end = event->counters;
 
 	check_groups(event);
-	for_each_file(event, ring, check_never_armed);
-	for_each_file(event, ring, check_rest);
-	if (end && ring->left)
+	for_each_file(event, check_left_with);
+	if (end && event->ring->in_flight)
 		check_looks(event, end->looks);
 	if (end)
 		check_marked(event, end);
@@ -1034,55 +942,55 @@ static void check_ring(const struct event *event)
 		     "sq_thread_idle is set without IORING_SETUP_SQPOLL, and does nothing");
 }
 
-/* shutdown(2), and close(2), in a process that may have several rings */
-static void check_shutdown(const struct event *event)
+/* The descriptor of a process may be one for each of its rings. */
+static void in_each_ring(const struct event *event,
+			 void (*function)(const struct event *event, struct file *file))
 {
 	struct event at = *event;
 
 	for (at.ring = events_rings(); at.ring; at.ring = at.ring->next)
 		if (at.ring->is_open && at.ring->process == event->process)
-			check_rest(&at, file_of(at.ring, TARGET_FD, (int)event->count));
+			function(&at, file_of(at.ring, TARGET_FD, (int)event->count));
 }
 
-static void closing_note(struct checked *ring, int fd, const struct request *request)
+static void check_shutdown(const struct event *event)
 {
-	if (ring->closing_count < MOST_CLOSINGS)
-		ring->closings[ring->closing_count++] =
-			(struct closing){.fd = fd, .opcode = request->sqe.opcode};
+	in_each_ring(event, check_rest);
+}
+
+static bool keeps_open(const struct request *request, int fd)
+{
+	return request->target->kind == TARGET_FD && request->target->number == fd &&
+	       request->taken && request->sqe.opcode != IORING_OP_CLOSE &&
+	       events_in_flight(request);
+}
+
+static void check_closed(const struct event *event, struct file *file)
+{
+	const struct request *request = event->ring->newest;
+
+	if (event->fails && file_of(event->ring, TARGET_SLOT, file->number)->is_slot_in_use)
+		warn(event, "io_uring_prep_close_direct()",
+		     "close(%d) is of a slot's number, which is no descriptor", file->number);
+	if (!event->fails)
+		check_rest(event, file);
+	file_forget(file);
+	while (request && !keeps_open(request, file->number))
+		request = request->older;
+	if (!request || event->fails)
+		return;
+	file->closed_during = operation_name(request->sqe.opcode);
+	checked(event->ring)->is_unsettled = true;
 }
 
 static void check_close(const struct event *event)
 {
-	const struct operation *known = event->opcode < 0 ? NULL : operation(event->opcode);
-	const struct request *request;
-	int fd = (int)event->count;
-
-	if (known && known->fields & FD)
+	if (event->opcode >= 0 && fields_of((unsigned)event->opcode) & FD)
 		warn(event, "close it when the last request on it has completed",
-		     "close(%d) while an SQE with it, %s, is prepared and not submitted: it finds another "
+		     "close(%u) while an SQE with it, %s, is prepared and not submitted: it finds another "
 		     "file there, or none",
-		     fd, known->name);
-	for (struct ring *ring = events_rings(); ring; ring = ring->next) {
-		struct event at = *event;
-
-		if (!ring->is_open || ring->process != event->process)
-			continue;
-		at.ring = ring;
-		if (event->fails && file_of(ring, TARGET_SLOT, fd)->is_slot_in_use)
-			warn(&at, "io_uring_prep_close_direct()",
-			     "close(%d) is of a slot's number, which is no descriptor", fd);
-		if (!event->fails)
-			check_rest(&at, file_of(ring, TARGET_FD, fd));
-		for (request = ring->newest; request && !event->fails; request = request->older) {
-			if (request->target->kind != TARGET_FD || request->target->number != fd ||
-			    !request->taken || request->sqe.opcode == IORING_OP_CLOSE ||
-			    !events_in_flight(request))
-				continue;
-			closing_note(checked(ring), fd, request);
-			break;
-		}
-		file_forget(file_of(ring, TARGET_FD, fd));
-	}
+		     event->count, operation_name((unsigned)event->opcode));
+	in_each_ring(event, check_closed);
 }
 
 static void check_stream(const struct event *event)
@@ -1112,16 +1020,17 @@ static void print_list(const struct event *event)
 {
 	struct text line = {.length = 0};
 
-	if (event->kind == EVENT_END && count == listed)
+	if (event->kind == EVENT_END && !fresh)
 		return;
-	text_add(&line, "ringtrace: mistakes that --check has found: %u", count - listed);
+	text_add(&line, "ringtrace: mistakes that --check has found: %u", fresh);
 	line_add(&line);
-	for (unsigned i = 0; i < count - listed && i < MOST_LISTED; i++) {
+	for (unsigned i = 0; i < fresh && i < MOST_LISTED; i++) {
 		if (list[i].times > 1)
 			text_add(&list[i].line, ", %u times", list[i].times);
 		line_add(&list[i].line);
 	}
-	listed = count;
+	listed += fresh;
+	fresh = 0;
 }
 
 static void check_end(const struct event *event)
@@ -1139,7 +1048,7 @@ static void (*const checks[])(const struct event *event) = {
 	[EVENT_SHUTDOWN] = check_shutdown, [EVENT_STREAM] = check_stream,
 	[EVENT_LEFT] = check_left,	   [EVENT_RING_END] = check_ring_end,
 	[EVENT_EXIT] = print_list,	   [EVENT_END] = check_end,
-	[EVENT_INSIDE] = check_inside,
+	[EVENT_INSIDE] = check_call,
 };
 
 void check_event(const struct event *event)

@@ -15,7 +15,6 @@
 
 #define LARGEST_ERROR 4095 /* -4095 to -1 are errors, what is less is something else */
 #define RUNS_MOST     16   /* of buffers with numbers in a row, of one CQE */
-#define COUNT(array)  (sizeof(array) / sizeof((array)[0]))
 
 bool decimal_user_data;
 
@@ -45,6 +44,14 @@ static void add_flags(struct text *text, const char *flags, uint32_t set, const 
 	}
 	if (set)
 		text_add(text, "%s0x%x", before, set);
+}
+
+/* The word at that place of the list, which has no %, or else the number in the form for it. */
+static void add_word(struct text *text, const char *words, unsigned place, const char *form)
+{
+	char word[WORD_MOST];
+
+	text_add(text, word_at(words, place, word) ? word : form, place);
 }
 
 void add_error(struct text *text, int error)
@@ -124,24 +131,19 @@ static void add_into(struct text *text, const struct io_uring_sqe *sqe)
 		text_add(text, " into slot %u", sqe->file_index - 1);
 }
 
-static void add_seconds(struct text *text, const char *before, long long seconds,
-			long long nanoseconds)
-{
-	text_add(text, " %s%lld.%06lld s", before, seconds, nanoseconds / 1000);
-}
-
 static void add_time(struct text *text, const struct event *event, const char *before,
 		     uint64_t address)
 {
+	const struct __kernel_timespec immediate = {.tv_sec = (long long)(address / 1000000000),
+						    .tv_nsec = (long long)(address % 1000000000)};
+	const struct __kernel_timespec *time = &immediate;
 	size_t length;
-	const struct __kernel_timespec *time =
-		event_pointed(event, address, sizeof(*time), &length);
 
-	if (event->sqe->timeout_flags & TIMEOUT_IMMEDIATE_ARG)
-		add_seconds(text, before, (long long)(address / 1000000000),
-			    (long long)(address % 1000000000));
-	else if (time)
-		add_seconds(text, before, time->tv_sec, time->tv_nsec);
+	if (!(event->sqe->timeout_flags & TIMEOUT_IMMEDIATE_ARG))
+		time = event_pointed(event, address, sizeof(*time), &length);
+	if (time)
+		text_add(text, " %s%lld.%06lld s", before, (long long)time->tv_sec,
+			 (long long)time->tv_nsec / 1000);
 	else
 		text_add(text, " timespec at 0x%llx", (unsigned long long)address);
 }
@@ -163,17 +165,8 @@ static void add_timeout(struct text *text, const struct event *event)
 		text_add(text, " or %llu completions", (unsigned long long)sqe->off);
 }
 
-static void add_timeout_remove(struct text *text, const struct event *event)
+static void add_cancel(struct text *text, const struct io_uring_sqe *sqe)
 {
-	add_target_user_data(text, event->sqe->addr);
-	if (event->sqe->timeout_flags & (IORING_TIMEOUT_UPDATE | IORING_LINK_TIMEOUT_UPDATE))
-		add_time(text, event, "to ", event->sqe->off);
-}
-
-static void add_cancel(struct text *text, const struct event *event)
-{
-	const struct io_uring_sqe *sqe = event->sqe;
-
 	if (sqe->cancel_flags & IORING_ASYNC_CANCEL_ANY)
 		text_add(text, " any request");
 	else if (sqe->cancel_flags & IORING_ASYNC_CANCEL_FD)
@@ -183,82 +176,19 @@ static void add_cancel(struct text *text, const struct event *event)
 		add_target_user_data(text, sqe->addr);
 }
 
-static void add_poll(struct text *text, const struct event *event)
+static void add_poll_update(struct text *text, const struct io_uring_sqe *sqe)
 {
-	const struct io_uring_sqe *sqe = event->sqe;
-
-	if (sqe->opcode == IORING_OP_POLL_ADD)
-		add_flags(text, poll_events, sqe->poll32_events, " for ");
-	else
-		add_target_user_data(text, sqe->addr);
-	if (sqe->opcode != IORING_OP_POLL_ADD && sqe->len & IORING_POLL_UPDATE_EVENTS)
+	add_target_user_data(text, sqe->addr);
+	if (sqe->len & IORING_POLL_UPDATE_EVENTS)
 		add_flags(text, poll_events, sqe->poll32_events, " to ");
-	if (sqe->opcode != IORING_OP_POLL_ADD && sqe->len & IORING_POLL_UPDATE_USER_DATA) {
+	if (sqe->len & IORING_POLL_UPDATE_USER_DATA) {
 		text_add(text, " to ");
 		add_user_data(text, sqe->off);
 	}
-	add_flags(text, poll_command_flags, sqe->len, "  ");
 }
 
-static void add_close(struct text *text, const struct event *event)
+static void add_message_ring(struct text *text, const struct io_uring_sqe *sqe)
 {
-	if (event->sqe->file_index)
-		text_add(text, " slot %u", event->sqe->file_index - 1);
-	else
-		text_add(text, " fd %d", event->sqe->fd);
-}
-
-static void add_files_update(struct text *text, const struct event *event)
-{
-	const struct io_uring_sqe *sqe = event->sqe;
-
-	if (sqe->off == ANY_SLOT)
-		text_add(text, " %u descriptors into any free slots", sqe->len);
-	else
-		text_add(text, " %u slots from slot %llu", sqe->len, (unsigned long long)sqe->off);
-}
-
-static void add_provide_buffers(struct text *text, const struct event *event)
-{
-	const struct io_uring_sqe *sqe = event->sqe;
-
-	text_add(text, " %d", sqe->fd);
-	if (sqe->opcode == IORING_OP_PROVIDE_BUFFERS)
-		text_add(text, " of len %u from buffer %llu, group %u, addr 0x%llx", sqe->len,
-			 (unsigned long long)sqe->off, sqe->buf_group,
-			 (unsigned long long)sqe->addr);
-	else
-		text_add(text, " of group %u", sqe->buf_group);
-}
-
-static void add_splice(struct text *text, const struct event *event)
-{
-	text_add(text, " from %s %d len %u",
-		 event->sqe->splice_flags & SPLICE_F_FD_IN_FIXED ? "slot" : "fd",
-		 event->sqe->splice_fd_in, event->sqe->len);
-}
-
-static void add_shutdown(struct text *text, const struct event *event)
-{
-	static const char *const ways[] = {"SHUT_RD", "SHUT_WR", "SHUT_RDWR"};
-
-	if (event->sqe->len < COUNT(ways))
-		text_add(text, " %s", ways[event->sqe->len]);
-	else
-		text_add(text, " how %u", event->sqe->len);
-}
-
-static void add_socket(struct text *text, const struct event *event)
-{
-	text_add(text, " domain %d type %llu protocol %u", event->sqe->fd,
-		 (unsigned long long)event->sqe->off, event->sqe->len);
-	add_into(text, event->sqe);
-}
-
-static void add_message_ring(struct text *text, const struct event *event)
-{
-	const struct io_uring_sqe *sqe = event->sqe;
-
 	text_add(text, " is the ring to tell:");
 	if (sqe->addr == IORING_MSG_SEND_FD)
 		text_add(text, " a slot");
@@ -268,69 +198,93 @@ static void add_message_ring(struct text *text, const struct event *event)
 	add_user_data(text, sqe->off);
 }
 
-/* Numbers this small are the commands of sockets: those of drivers are made like ioctl(2)'s. */
-static void add_command(struct text *text, const struct event *event)
+static void add_command(struct text *text, const struct io_uring_sqe *sqe)
 {
-	static const char *const of_sockets[] = {"SIOCINQ",    "SIOCOUTQ",     "GETSOCKOPT",
-						 "SETSOCKOPT", "TX_TIMESTAMP", "GETSOCKNAME"};
-	const struct io_uring_sqe *sqe = event->sqe;
-
-	if (sqe->cmd_op >= COUNT(of_sockets))
-		text_add(text, " command 0x%x", sqe->cmd_op);
-	else
-		text_add(text, " %s", of_sockets[sqe->cmd_op]);
-	if (sqe->cmd_op == 2 || sqe->cmd_op == 3)
+	text_add(text, " ");
+	add_word(text, socket_commands, sqe->cmd_op, "command 0x%x");
+	if (sqe->cmd_op == COMMAND_GETSOCKOPT || sqe->cmd_op == COMMAND_SETSOCKOPT)
 		text_add(text, " level %u option %u", (unsigned)sqe->addr,
 			 (unsigned)(sqe->addr >> 32));
 	if (sqe->uring_cmd_flags & 1)
 		text_add(text, " registered buffer %u", sqe->buf_index);
 }
 
-static void add_backlog(struct text *text, const struct event *event)
-{
-	text_add(text, " backlog %u", event->sqe->len);
-}
-
-static void add_second_path(struct text *text, const struct event *event)
-{
-	text_add(text, " to");
-	if (event->sqe->opcode != IORING_OP_SYMLINKAT)
-		add_fd(text, (int)event->sqe->len);
-	add_path(text, event, event->sqe->off);
-}
-
-static void add_mode(struct text *text, const struct event *event)
-{
-	if (event->sqe->opcode == IORING_OP_MKDIRAT || event->sqe->open_flags & O_CREAT)
-		text_add(text, " mode %04o", event->sqe->len);
-}
-
 /* What the fields' patterns leave out. */
-static void (*const adders[OPERATIONS])(struct text *text, const struct event *event) = {
-	[IORING_OP_POLL_ADD] = add_poll,
-	[IORING_OP_POLL_REMOVE] = add_poll,
-	[IORING_OP_TIMEOUT] = add_timeout,
-	[IORING_OP_TIMEOUT_REMOVE] = add_timeout_remove,
-	[IORING_OP_LINK_TIMEOUT] = add_timeout,
-	[IORING_OP_ASYNC_CANCEL] = add_cancel,
-	[IORING_OP_OPENAT] = add_mode,
-	[IORING_OP_CLOSE] = add_close,
-	[IORING_OP_FILES_UPDATE] = add_files_update,
-	[IORING_OP_SPLICE] = add_splice,
-	[IORING_OP_TEE] = add_splice,
-	[IORING_OP_PROVIDE_BUFFERS] = add_provide_buffers,
-	[IORING_OP_REMOVE_BUFFERS] = add_provide_buffers,
-	[IORING_OP_SHUTDOWN] = add_shutdown,
-	[IORING_OP_RENAMEAT] = add_second_path,
-	[IORING_OP_MKDIRAT] = add_mode,
-	[IORING_OP_SYMLINKAT] = add_second_path,
-	[IORING_OP_LINKAT] = add_second_path,
-	[IORING_OP_MSG_RING] = add_message_ring,
-	[IORING_OP_SOCKET] = add_socket,
-	[IORING_OP_URING_CMD] = add_command,
-	[OP_URING_CMD128] = add_command,
-	[OP_LISTEN] = add_backlog,
-};
+static void add_own_fields(struct text *text, const struct event *event)
+{
+	const struct io_uring_sqe *sqe = event->sqe;
+	const unsigned long long addr = sqe->addr, off = sqe->off;
+
+	switch (sqe->opcode) {
+	case IORING_OP_POLL_ADD:
+		add_flags(text, poll_events, sqe->poll32_events, " for ");
+		add_flags(text, poll_command_flags, sqe->len, "  ");
+		break;
+	case IORING_OP_POLL_REMOVE:
+		add_poll_update(text, sqe);
+		add_flags(text, poll_command_flags, sqe->len, "  ");
+		break;
+	case IORING_OP_TIMEOUT:
+	case IORING_OP_LINK_TIMEOUT: add_timeout(text, event); break;
+	case IORING_OP_TIMEOUT_REMOVE:
+		add_target_user_data(text, addr);
+		if (sqe->timeout_flags & IORING_TIMEOUT_UPDATE_MASK)
+			add_time(text, event, "to ", off);
+		break;
+	case IORING_OP_ASYNC_CANCEL: add_cancel(text, sqe); break;
+	case IORING_OP_OPENAT:
+		if (!(sqe->open_flags & O_CREAT))
+			break;
+		/* fallthrough */
+	case IORING_OP_MKDIRAT: text_add(text, " mode %04o", sqe->len); break;
+	case IORING_OP_CLOSE:
+		if (sqe->file_index)
+			text_add(text, " slot %u", sqe->file_index - 1);
+		else
+			text_add(text, " fd %d", sqe->fd);
+		break;
+	case IORING_OP_FILES_UPDATE:
+		text_add(text,
+			 sqe->off == ANY_SLOT ? " %u descriptors into any free slots"
+					      : " %u slots from slot %llu",
+			 sqe->len, off);
+		break;
+	case IORING_OP_SPLICE:
+	case IORING_OP_TEE:
+		text_add(text, " from %s %d len %u",
+			 sqe->splice_flags & SPLICE_F_FD_IN_FIXED ? "slot" : "fd",
+			 sqe->splice_fd_in, sqe->len);
+		break;
+	case IORING_OP_PROVIDE_BUFFERS:
+		text_add(text, " %d of len %u from buffer %llu, group %u, addr 0x%llx", sqe->fd,
+			 sqe->len, off, sqe->buf_group, addr);
+		break;
+	case IORING_OP_REMOVE_BUFFERS:
+		text_add(text, " %d of group %u", sqe->fd, sqe->buf_group);
+		break;
+	case IORING_OP_SHUTDOWN:
+		text_add(text, " ");
+		add_word(text, shutdown_ways, sqe->len, "how %u");
+		break;
+	case IORING_OP_RENAMEAT:
+	case IORING_OP_LINKAT:
+	case IORING_OP_SYMLINKAT:
+		text_add(text, " to");
+		if (sqe->opcode != IORING_OP_SYMLINKAT)
+			add_fd(text, (int)sqe->len);
+		add_path(text, event, off);
+		break;
+	case IORING_OP_MSG_RING: add_message_ring(text, sqe); break;
+	case IORING_OP_SOCKET:
+		text_add(text, " domain %d type %llu protocol %u", sqe->fd, off, sqe->len);
+		add_into(text, sqe);
+		break;
+	case IORING_OP_URING_CMD:
+	case OP_URING_CMD128: add_command(text, sqe); break;
+	case OP_LISTEN: text_add(text, " backlog %u", sqe->len); break;
+	default: break;
+	}
+}
 
 /* "iov 3: 0x7f00+512 0x8000+100 ..." */
 static void add_vectors(struct text *text, const struct event *event)
@@ -351,23 +305,19 @@ static void add_socket_address(struct text *text, const struct event *event, uin
 {
 	size_t length;
 	const struct sockaddr *address = event_pointed(event, at, sizeof(short), &length);
+	const struct sockaddr_in *in = (const struct sockaddr_in *)address;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
 	char name[INET6_ADDRSTRLEN];
 
-	if (address && address->sa_family == AF_INET && length >= sizeof(struct sockaddr_in)) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)address;
-
-		inet_ntop(AF_INET, &in->sin_addr, name, sizeof(name));
-		text_add(text, " %s:%u", name, ntohs(in->sin_port));
-	} else if (address && address->sa_family == AF_INET6 &&
-		   length >= sizeof(struct sockaddr_in6)) {
-		const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)address;
-
-		inet_ntop(AF_INET6, &in->sin6_addr, name, sizeof(name));
-		text_add(text, " [%s]:%u", name, ntohs(in->sin6_port));
-	} else {
+	if (address && address->sa_family == AF_INET && length >= sizeof(*in))
+		text_add(text, " %s:%u", inet_ntop(AF_INET, &in->sin_addr, name, sizeof(name)),
+			 ntohs(in->sin_port));
+	else if (address && address->sa_family == AF_INET6 && length >= sizeof(*in6))
+		text_add(text, " [%s]:%u", inet_ntop(AF_INET6, &in6->sin6_addr, name, sizeof(name)),
+			 ntohs(in6->sin6_port));
+	else
 		text_add(text, " address of len %llu at 0x%llx", (unsigned long long)size,
 			 (unsigned long long)at);
-	}
 }
 
 static void add_message(struct text *text, const struct event *event)
@@ -442,8 +392,7 @@ void add_sqe(struct text *text, const struct event *event)
 		add_fields(text, event, known->fields);
 	else
 		add_unknown_fields(text, sqe);
-	if (adders[sqe->opcode])
-		adders[sqe->opcode](text, event);
+	add_own_fields(text, event);
 	if (sqe->personality)
 		text_add(text, " personality %u", sqe->personality);
 	add_flags(text, sqe_flags, sqe->flags, "  ");
@@ -476,31 +425,33 @@ static void add_result(struct text *text, const struct event *event)
 		text_add(text, "%d", result);
 }
 
+unsigned buffers_in_a_row(const struct io_uring_buf *buffers, unsigned count)
+{
+	unsigned i = 1;
+
+	while (i < count && buffers[i].bid == buffers[i - 1].bid + 1)
+		i++;
+	return i;
+}
+
 /* "buffer 3", "buffers 3 to 7, 0": in the order of the bytes. */
 static void add_picked(struct text *text, const struct event *event)
 {
 	const struct io_uring_buf *buffers = event->buffers;
-	unsigned i, first = 0, runs = 0;
+	const char *before = event->count == 1 ? "  buffer" : "  buffers";
+	unsigned row, runs = 0;
 
 	if (!event->count)
 		text_add(text, "  buffer %u", event->cqe->flags >> IORING_CQE_BUFFER_SHIFT);
 	if (!event->count && event->request && is_bundle(&event->request->sqe))
 		text_add(text, " and perhaps others after it");
-	for (i = 0; i < event->count && runs <= RUNS_MOST; i++) {
-		if (i + 1 < event->count && buffers[i + 1].bid == buffers[i].bid + 1)
-			continue;
-		if (runs++ == RUNS_MOST)
+	for (unsigned i = 0; i < event->count && runs < RUNS_MOST; i += row, runs++) {
+		row = buffers_in_a_row(&buffers[i], event->count - i);
+		text_add(text, "%s %u", runs ? "," : before, buffers[i].bid);
+		if (row > 1)
+			text_add(text, " to %u", buffers[i + row - 1].bid);
+		if (runs == RUNS_MOST - 1 && i + row < event->count)
 			text_add(text, " ...");
-		else if (i == first)
-			text_add(text, "%s %u",
-				 event->count == 1 ? "  buffer"
-				 : runs == 1	   ? "  buffers"
-						   : ",",
-				 buffers[i].bid);
-		else
-			text_add(text, "%s %u to %u", runs == 1 ? "  buffers" : ",",
-				 buffers[first].bid, buffers[i].bid);
-		first = i + 1;
 	}
 }
 
@@ -516,40 +467,24 @@ void add_cqe(struct text *text, const struct event *event)
 	add_flags(text, cqe_flags, flags & ~IORING_CQE_F_BUFFER, "  ");
 }
 
-static void add_system_call(struct text *text, const struct event *event)
-{
-	const uint32_t *arguments = event->call->arguments;
-
-	if (event->call_id == CALL_register) {
-		char name[WORD_MOST];
-
-		if (!word_at(register_names, arguments[1], name))
-			snprintf(name, sizeof(name), "opcode %u", arguments[1]);
-		text_add(text, "fd %u, %s, %u", arguments[0], name, arguments[2]);
-	} else {
-		text_add(text, "fd %u, submit %u, wait for %u", arguments[1], arguments[2],
-			 arguments[0]);
-		add_flags(text, enter_flags, arguments[3], ", ");
-	}
-}
-
 void add_call(struct text *text, const struct event *event)
 {
 	const uint32_t *arguments = event->call->arguments;
 
 	text_add(text, "%s(", call_name(event->call_id));
-	if (event->call_id == CALL_register || event->call_id == CALL_enter ||
-	    event->call_id == CALL_enter2)
-		add_system_call(text, event);
-	else if (event->call_id == CALL_wait_cqe && arguments[0] != 1)
+	if (event->call_id == CALL_register) {
+		text_add(text, "fd %u, ", arguments[0]);
+		add_word(text, register_names, arguments[1], "opcode %u");
+		text_add(text, ", %u", arguments[2]);
+	} else if (event->call_id == CALL_wait_cqe && arguments[0] != 1) {
 		text_add(text, "%u", arguments[0]);
-	else
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+	} else {
 		text_add(text, call_format(event->call_id), arguments[0], arguments[1],
 			 arguments[2], arguments[3]);
-#pragma GCC diagnostic pop
+	}
 	if (event->call_id == CALL_register_buf_ring || event->call_id == CALL_setup_buf_ring)
 		add_flags(text, buffer_ring_flags, arguments[2], ", ");
+	if (event->call_id == CALL_enter || event->call_id == CALL_enter2)
+		add_flags(text, enter_flags, arguments[3], ", ");
 	text_add(text, ")");
 }

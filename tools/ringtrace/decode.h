@@ -27,6 +27,8 @@ void add_target(struct text *text, const struct target *target);
 void add_user_data(struct text *text, uint64_t user_data);
 void add_error(struct text *text, int error);
 void add_setup_flags(struct text *text, uint32_t flags);
+/* How many of the buffers, from the first on, have numbers that follow one another. */
+unsigned buffers_in_a_row(const struct io_uring_buf *buffers, unsigned count);
 void add_duration(struct text *text, uint64_t nanoseconds);
 
 #endif

@@ -13,8 +13,8 @@
  *
  * Events come in the order of the log, EVENT_END last. An event and what it points to are valid
  * during the call; rings until EVENT_END; a request from its EVENT_SQE to its last EVENT_CQE or its
- * EVENT_LEFT, whichever comes (a request without a CQE on success: only during its EVENT_SQE). A
- * request's `serial` is its own for ever. decode.h makes text of SQEs, CQEs and calls.
+ * ring's EVENT_RING_END, whichever comes (one without a CQE on success: only during its EVENT_SQE).
+ * A request's `serial` is its own for ever. decode.h makes text of SQEs, CQEs and calls.
  */
 #ifndef TOOLS_RINGTRACE_EVENTS_H
 #define TOOLS_RINGTRACE_EVENTS_H
@@ -26,6 +26,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include "tools/ringtrace/lists.h"
 #include "tools/ringtrace/log.h"
 
 enum event_kind {
@@ -33,14 +34,14 @@ enum event_kind {
 	EVENT_SQE,	/* handed over: `request`; or never, where `request` is NULL */
 	EVENT_CALL,	/* a call into liburing: from `call->began` to `time` */
 	EVENT_INSIDE,	/* the program ends, and the thread is still in this `call`; `prepared` are
-			   the   first of the SQEs that it has not submitted */
+			   the first of the SQEs that it has not submitted */
 	EVENT_CQE,	/* `request` is what it answers, where `sure`, or else one of several;
 			   `count` `buffers` were picked, or, with 0, none, or unknown ones */
 	EVENT_MISSED,	/* `count` SQEs or, with `of_cqes`, CQEs were not seen */
 	EVENT_OVERFLOW, /* the CQ is full; with a `count`, CQEs are lost */
 	EVENT_BUFFERS,	/* `count` `buffers` of `group` are the kernel's now */
 	EVENT_CLOSE,	/* close(2) of the descriptor `count`; `fails`: it is not open; `opcode`, or
-			   -1:    of an SQE with it that is prepared and not submitted */
+			   -1: of an SQE with it that is prepared and not submitted */
 	EVENT_SHUTDOWN, /* shutdown(2), of writing, of the descriptor `count` */
 	EVENT_STREAM,	/* the descriptor `count`, or the slot with `is_slot`, is a stream socket */
 	EVENT_LEFT,	/* the ring ends, and `request` has had no (last) CQE */
@@ -54,13 +55,14 @@ enum event_kind {
 
 /* Whose track a request is on: a descriptor, a slot, or neither. */
 struct target {
+	struct entry entry;
 	enum { TARGET_NONE, TARGET_FD, TARGET_SLOT } kind;
 	int number;
 	uint64_t busy, used; /* a bit for each lane that a request is in, or was */
-	struct target *next;
 };
 
 struct ring {
+	struct entry entry;
 	unsigned number; /* counted from 1 */
 	pid_t process;
 	struct ring_record opened; /* flags, entries, descriptor */
@@ -72,12 +74,11 @@ struct ring {
 	struct checked *checked; /* check.c's own */
 
 	/* events.c's own */
-	struct group **groups;
-	struct target *targets;
-	struct pool *pools;
+	void **groups, **targets; /* tables */
+	void *pools;
 	const char **functions; /* that have prepared its SQEs */
 	unsigned overflow, previous_chain, silent;
-	bool previous_links, skip_entry;
+	bool previous_links, skip_cqe;
 };
 
 /*
@@ -102,8 +103,7 @@ struct request {
 	bool taken;	  /* the kernel has taken its SQE, as far as is known */
 	bool silent;	  /* IOSQE_CQE_SKIP_SUCCESS: only a failure has a CQE */
 	bool notified;	  /* zero copy: has completed, its NOTIF is to come */
-	bool left_over;	  /* its user_data is what the SQE had the last time: known with marks */
-	bool is_dead;	  /* its address is one on the stack that was free already */
+	unsigned flags;	  /* what is known of its SQE: enum sqes_flags */
 
 	struct request *older, *newer; /* of the ring */
 	struct request *next;	       /* of those that may have the same CQE; events.c's own */
@@ -183,8 +183,15 @@ const void *event_pointed(const struct event *event, uint64_t address, size_t le
  */
 bool events_in_flight(const struct request *request);
 
-/* The descriptor or slot that an SQE is about. */
+/* The descriptor or slot that an SQE is about, and the one that it has made with this result. */
 struct target target_of(const struct io_uring_sqe *sqe);
+struct target target_opened(const struct io_uring_sqe *sqe, int result);
+
+/* For tables of what belongs to a descriptor or a slot. */
+static inline uint64_t target_key(int kind, int number)
+{
+	return (uint64_t)(uint32_t)number << 2 | (unsigned)kind;
+}
 
 /* All rings so far, linked by `next`. */
 struct ring *events_rings(void);

@@ -9,15 +9,19 @@
  * With --from the page's first item says what was the case then: of what came before, as much is
  * kept here as that needs.
  */
+#include "tools/ringtrace/launch.h"
 #include "tools/ringtrace/lines.h"
 #include "tools/ringtrace/names.h"
 
 #include <errno.h>
 #include <error.h>
+#include <limits.h>
+#include <locale.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 #define EVENTS_MOST  10000 /* in a page: about a megabyte, and more than anyone steps through */
 #define MOST_OUTSIDE 1000  /* mistakes that are listed, at times that the page does not show */
@@ -113,7 +117,7 @@ static void *grown(void *array, unsigned *count, unsigned least, size_t size)
 		return array;
 	array = realloc(array, least * size);
 	if (!array)
-		error(EXIT_FAILURE, ENOMEM, "--html");
+		error(EXIT_FAILURE, errno, "--html");
 	memset((char *)array + *count * size, 0, (least - *count) * size);
 	*count = least;
 	return array;
@@ -128,53 +132,41 @@ static struct progress *progress_of(struct ring *ring)
 
 /* ---- Items of the list ---- */
 
+#define LAST_CHARACTER 0x10ffff /* of Unicode: glibc knows larger ones, too */
+
 /* How many bytes the character at `text` has; 0 if what's there isn't UTF-8, as names of files
  * needn't be. */
 static size_t character_length(const char *text)
 {
-	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-	unsigned char first = (unsigned char)*text;
-	size_t length = first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-	uint32_t value = first & 0x7fu >> length;
+	wchar_t character;
+	size_t length = mbrtowc(&character, text, strlen(text), &(mbstate_t){0});
 
-	if (first < 0x80)
-		return 1;
-	if (first < 0xc0 || first > 0xf4)
-		return 0;
-	for (size_t i = 1; i < length; i++) {
-		if (((unsigned char)text[i] & 0xc0) != 0x80)
-			return 0;
-		value = value << 6 | ((unsigned char)text[i] & 0x3f);
-	}
-	if (value < least[length] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
-		return 0;
-	return length;
+	return length > MB_LEN_MAX || character > LAST_CHARACTER ? 0 : length;
 }
 
-/* Writes the character at `text`, or what stands for one that can't be shown; returns its end. */
-static const char *write_character(const char *text, const char *replacement)
+/* Writes the text; `special` bytes and control characters in a form of their own, and `replacement`
+ * for what can't be shown. */
+static void write_escaped(const char *text, const char *special, const char *form,
+			  const char *replacement)
 {
-	size_t length = character_length(text);
+	size_t length;
 
-	if (length)
-		fwrite(text, 1, length, page);
-	else
-		fputs(replacement, page);
-	return text + (length ? length : 1);
+	for (; *text; text += length ? length : 1) {
+		length = character_length(text);
+		if ((unsigned char)*text < ' ' || strchr(special, *text))
+			fprintf(page, form, *text);
+		else if (length)
+			fwrite(text, 1, length, page);
+		else
+			fputs(replacement, page);
+	}
 }
 
 /* A string in a script element: "</script>" and "<!--" must not be in it as they are. */
 static void write_string(const char *string)
 {
 	fputc('"', page);
-	while (*string) {
-		unsigned char byte = (unsigned char)*string;
-
-		if (byte < ' ' || byte == '"' || byte == '\\' || byte == '<')
-			fprintf(page, "\\u%04x", (unsigned char)*string++);
-		else
-			string = write_character(string, "\\ufffd");
-	}
+	write_escaped(string, "\"\\<", "\\u%04x", "\\ufffd");
 	fputc('"', page);
 }
 
@@ -257,8 +249,7 @@ static void hold(const struct event *event)
 	if (held.stream || !has_begun || is_full())
 		return;
 	held.stream = open_memstream(&held.text, &held.length);
-	if (!held.stream)
-		error(EXIT_FAILURE, errno, "--html");
+	must(held.stream ? 0 : -1, "--html");
 	held.page = page;
 	held.ring = event->ring;
 	held.since = event->time;
@@ -278,8 +269,7 @@ static void let_go(const struct event *event)
 		reaped(progress_of(event->ring), held.since, event->call->before.cq_head);
 		last_time = latest;
 	}
-	if (fclose(held.stream) != 0)
-		error(EXIT_FAILURE, errno, "--html");
+	must(fclose(held.stream), "--html");
 	fwrite(held.text, 1, held.length, page);
 	free(held.text);
 	held.stream = NULL;
@@ -306,17 +296,11 @@ static void opened_remove(struct opened *place)
 /* Which descriptor or slot the completion says is open now; or NULL. */
 static const struct target *opens(const struct event *event)
 {
-	const struct io_uring_sqe *sqe = &event->request->sqe;
-	struct target target = {.kind = TARGET_FD, .number = event->cqe->res};
+	struct target target = target_opened(&event->request->sqe, event->cqe->res);
 	struct opened *place;
 
-	if (event->cqe->res < 0 || !gives_descriptor(sqe->opcode))
+	if (target.kind == TARGET_NONE)
 		return NULL;
-	if (sqe->file_index) {
-		target.kind = TARGET_SLOT;
-		if (sqe->file_index != ANY_SLOT)
-			target.number = (int)sqe->file_index - 1;
-	}
 	place = opened_find(event->ring, 0, target.kind, target.number);
 	if (!place) {
 		opened = grown(opened, &opened_count, opened_count + 1, sizeof(*opened));
@@ -352,18 +336,6 @@ static void on_ring(const struct event *event)
 	     event->opened->cq_entries);
 }
 
-static bool is_multishot(const struct io_uring_sqe *sqe)
-{
-	switch (sqe->opcode) {
-	case IORING_OP_ACCEPT: return sqe->ioprio & IORING_ACCEPT_MULTISHOT;
-	case IORING_OP_RECV:
-	case IORING_OP_RECVMSG: return sqe->ioprio & IORING_RECV_MULTISHOT;
-	case IORING_OP_POLL_ADD: return sqe->len & IORING_POLL_ADD_MULTI;
-	case IORING_OP_TIMEOUT: return sqe->timeout_flags & TIMEOUT_MULTISHOT;
-	default: return sqe->opcode == OP_READ_MULTISHOT;
-	}
-}
-
 /* Which buffer of a buffer ring the memory at `address` is; false if it is none. */
 static bool buffer_at(uint64_t address, unsigned *group, unsigned *number)
 {
@@ -378,19 +350,13 @@ static bool buffer_at(uint64_t address, unsigned *group, unsigned *number)
 	return false;
 }
 
-static bool takes_memory(const struct io_uring_sqe *sqe)
-{
-	return is_send(sqe->opcode) || sqe->opcode == IORING_OP_WRITE ||
-	       sqe->opcode == IORING_OP_WRITEV;
-}
-
 /* The memory that a request sends or writes, as far as it is that of buffers. */
 static void lend_buffers(const struct event *event)
 {
 	struct text words, target = target_name(event->request->target);
 	unsigned group, number;
 
-	if (is_full() || !has_begun || !takes_memory(event->sqe))
+	if (is_full() || !has_begun || !(fields_of(event->sqe->opcode) & EMPTIES))
 		return;
 	for (size_t i = 0; i < event->vectors_known; i++) {
 		if (!buffer_at((uint64_t)(uintptr_t)event->vectors[i].iov_base, &group, &number))
@@ -404,19 +370,10 @@ static void lend_buffers(const struct event *event)
 	}
 }
 
-/* The function that has prepared a request, as one more element, if it's known. */
-static struct text by(const struct request *request)
-{
-	struct text element = {.length = 0};
-
-	if (request->function)
-		text_add(&element, ",\"%s\"", request->function);
-	return element;
-}
-
 static void on_sqe(const struct event *event)
 {
 	const struct request *request = event->request;
+	const char *function = request ? request->function : NULL;
 
 	if (!request) {
 		note(event);
@@ -424,10 +381,11 @@ static void on_sqe(const struct event *event)
 	}
 	total.sqes++;
 	progress_of(event->ring)->sq.tail++;
-	item(event->time, event->ring, "sqe", line.data, ",%llu,\"%s\",\"%s\",\"%s\"%s]",
+	item(event->time, event->ring, "sqe", line.data,
+	     function ? ",%llu,\"%s\",\"%s\",\"%s\",\"%s\"]" : ",%llu,\"%s\",\"%s\",\"%s\"]",
 	     (unsigned long long)request->serial, operation_name(request->sqe.opcode),
-	     target_name(request->target).data, is_multishot(&request->sqe) ? "m" : "",
-	     by(request).data);
+	     target_name(request->target).data, sqe_is_multishot(&request->sqe) ? "m" : "",
+	     function);
 	lend_buffers(event);
 }
 
@@ -511,28 +469,24 @@ static void on_cqe(const struct event *event)
 /* Buffers that are given one after the other are one item. */
 static void on_buffers(const struct event *event)
 {
-	struct text words;
-	unsigned first, i;
+	const struct io_uring_buf *buffer = event->buffers, *end = buffer + event->count;
 
-	for (i = 0; i < event->count; i++)
-		*buffer_of(event->buffers[i].bid, event->group) =
-			(struct buffer){.address = event->buffers[i].addr,
-					.length = event->buffers[i].len,
-					.is_given = true};
-	for (first = 0; first < event->count; first = i) {
-		unsigned number = event->buffers[first].bid;
+	for (; buffer < end; buffer++)
+		*buffer_of(buffer->bid, event->group) = (struct buffer){
+			.address = buffer->addr, .length = buffer->len, .is_given = true};
+	for (buffer = event->buffers; buffer < end;) {
+		unsigned count = buffers_in_a_row(buffer, (unsigned)(end - buffer));
+		struct text words = {.length = 0};
 
-		for (i = first + 1; i < event->count; i++)
-			if (event->buffers[i].bid != number + i - first)
-				break;
-		words.length = 0;
-		if (i - first == 1)
-			text_add(&words, "buffer %u is put into group %u", number, event->group);
+		if (count == 1)
+			text_add(&words, "buffer %u is", buffer->bid);
 		else
-			text_add(&words, "buffers %u to %u are put into group %u", number,
-				 number + i - first - 1, event->group);
+			text_add(&words, "buffers %u to %u are", buffer->bid,
+				 buffer[count - 1].bid);
+		text_add(&words, " put into group %u", event->group);
 		item(event->time, event->ring, "give", words.data, ",%u,%u,%u]", event->group,
-		     number, i - first);
+		     buffer->bid, count);
+		buffer += count;
 	}
 }
 
@@ -610,11 +564,12 @@ static void write_request(const struct request *request)
 	event_text(&words, &event);
 	list_part("[%u,%llu,\"%s\",\"%s\",\"%s\",", request->ring->number,
 		  (unsigned long long)request->serial, operation_name(request->sqe.opcode),
-		  target_name(request->target).data, is_multishot(&request->sqe) ? "m" : "");
+		  target_name(request->target).data, sqe_is_multishot(&request->sqe) ? "m" : "");
 	write_string(words.data);
 	fprintf(page, ",%u,[", request->answers);
 	separator = "";
-	for (size_t i = 0; takes_memory(&request->sqe) && i < request->vectors_known; i++)
+	for (size_t i = 0; fields_of(request->sqe.opcode) & EMPTIES && i < request->vectors_known;
+	     i++)
 		if (buffer_at((uint64_t)(uintptr_t)request->vectors[i].iov_base, &group, &number))
 			list_part("[%u,%u]", group, number);
 	fputs("]]", page);
@@ -688,22 +643,13 @@ static const char *write_up_to(const char *template, const char *name)
 
 static const char *rest;
 
-static void write_html(const char *text)
-{
-	while (*text)
-		if (*text == '<' || *text == '&')
-			fprintf(page, "&#%d;", *text++);
-		else
-			text = write_character(text, "&#xfffd;");
-}
-
 void html_open(const char *path, const char *command)
 {
+	setlocale(LC_CTYPE, "C.UTF-8");
 	page = fopen(path, "we");
-	if (!page)
-		error(EXIT_FAILURE, errno, "%s", path);
+	must(page ? 0 : -1, path);
 	rest = write_up_to(player_html, "{{title}}");
-	write_html(command);
+	write_escaped(command, "<&", "&#%d;", "&#xfffd;");
 	rest = write_up_to(rest, "{{css}}");
 	fputs(player_css, page);
 	rest = write_up_to(rest, "{{run}}");
@@ -733,8 +679,7 @@ static void html_close(const struct event *event)
 	rest = write_up_to(rest, "{{js}}");
 	fputs(player_js, page);
 	fputs(rest, page);
-	if (fclose(page) != 0)
-		error(EXIT_FAILURE, errno, "--html");
+	must(fclose(page), "--html");
 }
 
 static void (*const handlers[])(const struct event *event) = {

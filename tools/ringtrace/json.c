@@ -4,6 +4,7 @@
  * more of them, its lanes, where several requests are outstanding on it at once: the spans of a
  * thread have to follow one another.
  */
+#include "tools/ringtrace/launch.h"
 #include "tools/ringtrace/lines.h"
 #include "tools/ringtrace/names.h"
 
@@ -22,8 +23,7 @@ static const char *before = "[\n";
 void json_open(const char *path)
 {
 	file = fopen(path, "we");
-	if (!file)
-		error(EXIT_FAILURE, errno, "%s", path);
+	must(file ? 0 : -1, path);
 }
 
 static long long lane_of(const struct request *request)
@@ -35,8 +35,8 @@ static long long lane_of(const struct request *request)
 
 static void start(const char *phase, uint64_t time, unsigned ring, long long thread)
 {
-	fprintf(file, "%s{\"ph\":\"%s\",\"ts\":%llu.%03llu,\"pid\":%u,\"tid\":%lld", before, phase,
-		(unsigned long long)time / 1000, (unsigned long long)time % 1000, ring, thread);
+	fprintf(file, "%s{\"ph\":\"%s\",\"ts\":%.3f,\"pid\":%u,\"tid\":%lld", before, phase,
+		(double)time / 1000, ring, thread);
 	before = ",\n";
 }
 
@@ -99,9 +99,8 @@ static void call(const struct event *event)
 	}
 	add_call(&text, event);
 	start("X", event->began, event->ring->number, event->thread);
-	fprintf(file, ",\"dur\":%llu.%03llu,\"name\":\"%s\"}",
-		(unsigned long long)(event->time - event->began) / 1000,
-		(unsigned long long)(event->time - event->began) % 1000, text.data);
+	fprintf(file, ",\"dur\":%.3f,\"name\":\"%s\"}", (double)(event->time - event->began) / 1000,
+		text.data);
 }
 
 void json_event(const struct event *event)

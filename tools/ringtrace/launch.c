@@ -22,6 +22,13 @@
 #define LIBRARY	  "libringtrace.so"
 #define INSTEAD	  "what works there, as root: bpftrace -c PROGRAM tools/ringtrace/requests.bt"
 
+int must(int result, const char *what)
+{
+	if (result < 0)
+		error(EXIT_FAILURE, errno, "%s", what);
+	return result;
+}
+
 /* The path that execvp(3) will run: of PROGRAM itself, or of the first in PATH. */
 static void find_program(const char *name, char path[PATH_MAX])
 {
@@ -43,42 +50,33 @@ static void find_program(const char *name, char path[PATH_MAX])
 	}
 }
 
-static bool is_script(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char start[2] = "";
-
-	if (fd < 0)
-		error(EXIT_FAILURE, errno, "%s", path);
-	if (read(fd, start, 2) < 0)
-		start[0] = '\0';
-	close(fd);
-	return memcmp(start, "#!", 2) == 0;
-}
-
 static void check_header(const char *path, const ElfW(Ehdr) * header, ssize_t length)
 {
-	if (is_script(path))
-		error(EXIT_FAILURE, 0,
-		      "%s: a script: with -f, what it starts is traced, too (without, give the "
-		      "interpreter, if that uses liburing)",
-		      path);
 	if (length < (ssize_t)sizeof(*header) || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
 		error(EXIT_FAILURE, 0, "%s: not a program", path);
 	if (header->e_ident[EI_CLASS] != (sizeof(void *) == 8 ? ELFCLASS64 : ELFCLASS32))
 		error(EXIT_FAILURE, 0, "%s: of another word size than ringtrace itself", path);
 }
 
-/* Finds the program's dynamic linker; a program that names none is static. */
-static void find_interpreter(const char *path, char interpreter[PATH_MAX])
+/* Finds the program's dynamic linker; a program that names none is static. False for a script. */
+static bool find_interpreter(const char *path, char interpreter[PATH_MAX], bool follows)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = must(open(path, O_RDONLY | O_CLOEXEC), path);
 	ElfW(Ehdr) header = {0};
 	ElfW(Phdr) segment;
+	ssize_t length;
 
-	if (fd < 0)
-		error(EXIT_FAILURE, errno, "%s", path);
-	check_header(path, &header, pread(fd, &header, sizeof(header), 0));
+	length = pread(fd, &header, sizeof(header), 0);
+	if (memcmp(&header, "#!", 2) == 0 && follows) {
+		close(fd);
+		return false;
+	}
+	if (memcmp(&header, "#!", 2) == 0)
+		error(EXIT_FAILURE, 0,
+		      "%s: a script: with -f, what it starts is traced, too (without, give the "
+		      "interpreter, if that uses liburing)",
+		      path);
+	check_header(path, &header, length);
 	for (size_t i = 0; i < header.e_phnum; i++) {
 		if (pread(fd, &segment, sizeof(segment),
 			  (off_t)(header.e_phoff + i * header.e_phentsize)) != sizeof(segment))
@@ -88,21 +86,21 @@ static void find_interpreter(const char *path, char interpreter[PATH_MAX])
 			    (ssize_t)segment.p_filesz) {
 			interpreter[segment.p_filesz] = '\0';
 			close(fd);
-			return;
+			return true;
 		}
 	}
 	error(EXIT_FAILURE, 0,
 	      "%s: statically linked: its liburing is a part of it, where ringtrace cannot step in "
 	      "(link it with liburing.so; " INSTEAD ")",
 	      path);
+	return false;
 }
 
 static void check_privileges(const char *path)
 {
 	struct stat status;
 
-	if (stat(path, &status) < 0)
-		error(EXIT_FAILURE, errno, "%s", path);
+	must(stat(path, &status), path);
 	if ((status.st_mode & S_ISUID && status.st_uid != getuid()) ||
 	    (status.st_mode & S_ISGID && status.st_gid != getgid()) ||
 	    getxattr(path, "security.capability", NULL, 0) > 0)
@@ -117,15 +115,11 @@ static FILE *list_libraries(const char *interpreter, const char *path, pid_t *ch
 {
 	int ends[2];
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		error(EXIT_FAILURE, errno, "pipe2");
-	*child = fork();
-	if (*child < 0)
-		error(EXIT_FAILURE, errno, "fork");
+	must(pipe2(ends, O_CLOEXEC), "pipe2");
+	*child = must(fork(), "fork");
 	if (*child == 0) {
 		dup2(ends[1], STDOUT_FILENO);
-		execl(interpreter, interpreter, "--list", path, NULL);
-		error(EXIT_FAILURE, errno, "%s", interpreter);
+		must(execl(interpreter, interpreter, "--list", path, NULL), interpreter);
 	}
 	close(ends[1]);
 	return fdopen(ends[0], "r");
@@ -170,8 +164,7 @@ static void find_recorder(char directory[PATH_MAX])
 	ssize_t length = readlink("/proc/self/exe", directory, PATH_MAX - sizeof(DIRECTORY));
 	char library[PATH_MAX + sizeof(LIBRARY)];
 
-	if (length < 0)
-		error(EXIT_FAILURE, errno, "/proc/self/exe");
+	must((int)length, "/proc/self/exe");
 	directory[length] = '\0';
 	memcpy(strrchr(directory, '/') + 1, DIRECTORY, sizeof(DIRECTORY));
 	snprintf(library, sizeof(library), "%s/" LIBRARY, directory);
@@ -204,10 +197,8 @@ void program_find(const char *name, struct program *program, bool follows)
 	find_program(name, program->path);
 	check_privileges(program->path);
 	program->first[0] = '\0';
-	if (!follows || !is_script(program->path)) {
-		find_interpreter(program->path, program->interpreter);
+	if (find_interpreter(program->path, program->interpreter, follows))
 		check_libraries(program->interpreter, program->path, program->first, follows);
-	}
 	find_recorder(program->recorder);
 }
 
@@ -218,7 +209,6 @@ void program_become(const struct program *program, char **arguments, int segment
 	preload(program, reader);
 	snprintf(number, sizeof(number), "%d", segment);
 	setenv(ENV_CHANNEL, number, 1);
-	execv(program->path, arguments);
-	error(EXIT_FAILURE, errno, "%s", program->path);
+	must(execv(program->path, arguments), program->path);
 	abort();
 }

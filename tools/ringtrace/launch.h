@@ -8,6 +8,9 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+/* The result of a system call without which there is no trace: a failure is said, and the end. */
+int must(int result, const char *what);
+
 struct program {
 	char path[PATH_MAX];
 	char interpreter[PATH_MAX];

@@ -16,6 +16,7 @@ extern int lines_fd;
  */
 void line_add(const struct text *line);
 bool lines_flush(void);
+void line_print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* All of it, however often that has to be tried; false, with errno set, where that fails. */
 bool write_all(int fd, const void *data, size_t length);

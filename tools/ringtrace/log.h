@@ -148,74 +148,83 @@ struct memory {
 	uint32_t reserved;
 };
 
-/* The calls that have a hook, and what their arguments are, for printf(3). */
-#define CALLS(CALL)                                                                                \
-	CALL(submit, "")                                                                           \
-	CALL(submit_and_wait, "%u")                                                                \
-	CALL(submit_and_wait_timeout, "%u")                                                        \
-	CALL(submit_and_wait_min_timeout, "%u")                                                    \
-	CALL(submit_and_wait_reg, "%u, registered wait %u")                                        \
-	CALL(submit_and_get_events, "")                                                            \
-	CALL(get_events, "")                                                                       \
-	CALL(wait_cqe, "")                                                                         \
-	CALL(peek_cqe, "")                                                                         \
-	CALL(wait_cqes, "%u")                                                                      \
-	CALL(wait_cqes_min_timeout, "%u")                                                          \
-	CALL(wait_cqe_timeout, "")                                                                 \
-	CALL(peek_batch_cqe, "%u")                                                                 \
-	CALL(sqring_wait, "")                                                                      \
-	CALL(enter, "")                                                                            \
-	CALL(enter2, "")                                                                           \
-	CALL(register, "")                                                                         \
-	CALL(register_buffers, "%u buffers")                                                       \
-	CALL(register_buffers_tags, "%u buffers")                                                  \
-	CALL(register_buffers_sparse, "%u buffers")                                                \
-	CALL(register_buffers_update_tag, "%u buffers from %u")                                    \
-	CALL(unregister_buffers, "")                                                               \
-	CALL(clone_buffers, "of the ring with fd %u")                                              \
-	CALL(clone_buffers_offset, "of the ring with fd %u, %u buffers from %u to %u")             \
-	CALL(register_files, "%u slots")                                                           \
-	CALL(register_files_tags, "%u slots")                                                      \
-	CALL(register_files_sparse, "%u slots")                                                    \
-	CALL(register_files_update, "%u slots from slot %u")                                       \
-	CALL(register_files_update_tag, "%u slots from slot %u")                                   \
-	CALL(unregister_files, "")                                                                 \
-	CALL(register_file_alloc_range, "%u slots from slot %u")                                   \
-	CALL(register_buf_ring, "group %u, %u buffers")                                            \
-	CALL(setup_buf_ring, "group %u, %u buffers")                                               \
-	CALL(unregister_buf_ring, "group %u")                                                      \
-	CALL(free_buf_ring, "group %u")                                                            \
-	CALL(register_ring_fd, "")                                                                 \
-	CALL(unregister_ring_fd, "")                                                               \
-	CALL(close_ring_fd, "")                                                                    \
-	CALL(register_eventfd, "fd %u")                                                            \
-	CALL(register_eventfd_async, "fd %u")                                                      \
-	CALL(unregister_eventfd, "")                                                               \
-	CALL(register_probe, "")                                                                   \
-	CALL(register_personality, "")                                                             \
-	CALL(unregister_personality, "%u")                                                         \
-	CALL(register_restrictions, "%u")                                                          \
-	CALL(enable_rings, "")                                                                     \
-	CALL(register_iowq_aff, "")                                                                \
-	CALL(unregister_iowq_aff, "")                                                              \
-	CALL(register_iowq_max_workers, "%u bounded, %u unbounded")                                \
-	CALL(register_sync_cancel, "")                                                             \
-	CALL(register_napi, "")                                                                    \
-	CALL(unregister_napi, "")                                                                  \
-	CALL(register_region, "")                                                                  \
-	CALL(register_wait_reg, "%u waits")                                                        \
-	CALL(resize_rings, "%u SQEs, %u CQEs")                                                     \
-	CALL(buf_ring_head, "group %u")                                                            \
-	CALL(register_clock, "")                                                                   \
-	CALL(register_ifq, "")                                                                     \
-	CALL(register_zcrx_ctrl, "")                                                               \
-	CALL(register_bpf_filter, "")                                                              \
-	CALL(register_bpf_filter_task, "")                                                         \
-	CALL(register_query, "")                                                                   \
-	CALL(register_sync_msg, "to the ring with fd %u, result %u")
+/*
+ * The calls that have a hook: the function's name without its io_uring_, a CALL_ of what it may do
+ * with the ring, what its arguments are, for printf(3), and where they are: ARG(n) is the
+ * function's parameter n, counted from 0, and AT() stands in what one points to. OTHER() are those
+ * whose hook is written out in hooks.c.
+ */
+#define CALLS(CALL, OTHER)                                                                         \
+	CALL(submit, SUBMITS, "", 0)                                                               \
+	CALL(submit_and_wait, SUBMITS, "%u", ARG(1))                                               \
+	CALL(submit_and_wait_timeout, SUBMITS, "%u", ARG(2))                                       \
+	CALL(submit_and_wait_min_timeout, SUBMITS, "%u", ARG(2), ARG(4))                           \
+	CALL(submit_and_wait_reg, SUBMITS, "%u, registered wait %u", ARG(2), ARG(3))               \
+	CALL(submit_and_get_events, SUBMITS, "", 0)                                                \
+	CALL(get_events, WAITS, "", 0)                                                             \
+	OTHER(wait_cqe, "")                                                                        \
+	OTHER(peek_cqe, "")                                                                        \
+	CALL(wait_cqes, WAITS, "%u", ARG(2))                                                       \
+	CALL(wait_cqes_min_timeout, WAITS, "%u", ARG(2), ARG(4))                                   \
+	CALL(wait_cqe_timeout, WAITS, "", 1)                                                       \
+	CALL(peek_batch_cqe, LOOKS, "%u", ARG(2))                                                  \
+	OTHER(sqring_wait, "")                                                                     \
+	OTHER(enter, "fd %2$u, submit %3$u, wait for %1$u")                                        \
+	OTHER(enter2, "fd %2$u, submit %3$u, wait for %1$u")                                       \
+	OTHER(register, "")                                                                        \
+	CALL(register_buffers, REGISTERS, "%u buffers", ARG(2))                                    \
+	CALL(register_buffers_tags, REGISTERS, "%u buffers", ARG(3))                               \
+	CALL(register_buffers_sparse, REGISTERS, "%u buffers", ARG(1))                             \
+	CALL(register_buffers_update_tag, REGISTERS, "%u buffers from %u", ARG(4), ARG(1))         \
+	CALL(unregister_buffers, REGISTERS, "", 0)                                                 \
+	CALL(clone_buffers, REGISTERS, "of the ring with fd %u", AT(1, io_uring, ring_fd))         \
+	CALL(clone_buffers_offset, REGISTERS, "of the ring with fd %u, %u buffers from %u to %u",  \
+	     AT(1, io_uring, ring_fd), ARG(4), ARG(3), ARG(2))                                     \
+	CALL(register_files, REGISTERS, "%u slots", ARG(2))                                        \
+	CALL(register_files_tags, REGISTERS, "%u slots", ARG(3))                                   \
+	CALL(register_files_sparse, REGISTERS, "%u slots", ARG(1))                                 \
+	CALL(register_files_update, REGISTERS, "%u slots from slot %u", ARG(3), ARG(1))            \
+	CALL(register_files_update_tag, REGISTERS, "%u slots from slot %u", ARG(4), ARG(1))        \
+	CALL(unregister_files, REGISTERS, "", 0)                                                   \
+	CALL(register_file_alloc_range, REGISTERS, "%u slots from slot %u", ARG(2), ARG(1))        \
+	CALL(register_buf_ring, REGISTERS, "group %u, %u buffers", AT(1, buf_reg, group),          \
+	     AT(1, buf_reg, entries), ARG(2) | AT(1, buf_reg, flags))                              \
+	CALL(setup_buf_ring, REGISTERS, "group %u, %u buffers", ARG(2), ARG(1), ARG(3))            \
+	CALL(unregister_buf_ring, REGISTERS, "group %u", ARG(1))                                   \
+	CALL(free_buf_ring, REGISTERS, "group %u", ARG(3))                                         \
+	CALL(register_ring_fd, REGISTERS, "", 0)                                                   \
+	CALL(unregister_ring_fd, REGISTERS, "", 0)                                                 \
+	CALL(close_ring_fd, REGISTERS, "", 0)                                                      \
+	CALL(register_eventfd, REGISTERS, "fd %u", ARG(1))                                         \
+	CALL(register_eventfd_async, REGISTERS, "fd %u", ARG(1))                                   \
+	CALL(unregister_eventfd, REGISTERS, "", 0)                                                 \
+	CALL(register_probe, REGISTERS, "", 0)                                                     \
+	CALL(register_personality, REGISTERS, "", 0)                                               \
+	CALL(unregister_personality, REGISTERS, "%u", ARG(1))                                      \
+	CALL(register_restrictions, REGISTERS, "%u", ARG(2))                                       \
+	CALL(enable_rings, REGISTERS, "", 0)                                                       \
+	CALL(register_iowq_aff, REGISTERS, "", 0)                                                  \
+	CALL(unregister_iowq_aff, REGISTERS, "", 0)                                                \
+	CALL(register_iowq_max_workers, REGISTERS, "%u bounded, %u unbounded",                     \
+	     AT(1, workers, bounded), AT(1, workers, unbounded))                                   \
+	CALL(register_sync_cancel, REGISTERS, "", 0)                                               \
+	CALL(register_napi, REGISTERS, "", 0)                                                      \
+	CALL(unregister_napi, REGISTERS, "", 0)                                                    \
+	CALL(register_region, REGISTERS, "", 0)                                                    \
+	CALL(register_wait_reg, REGISTERS, "%u waits", ARG(2))                                     \
+	CALL(resize_rings, REGISTERS, "%u SQEs, %u CQEs", AT(1, io_uring_params, sq_entries),      \
+	     AT(1, io_uring_params, cq_entries))                                                   \
+	CALL(buf_ring_head, REGISTERS, "group %u", ARG(1))                                         \
+	CALL(register_clock, REGISTERS, "", 0)                                                     \
+	CALL(register_ifq, REGISTERS, "", 0)                                                       \
+	CALL(register_zcrx_ctrl, REGISTERS, "", 0)                                                 \
+	CALL(register_bpf_filter, REGISTERS, "", 0)                                                \
+	OTHER(register_bpf_filter_task, "")                                                        \
+	OTHER(register_query, "")                                                                  \
+	OTHER(register_sync_msg, "to the ring with fd %u, result %u")
 
-#define CALL_ID(name, arguments) CALL_##name,
-enum call_id { CALLS(CALL_ID) CALL_COUNT };
+#define CALL_ID(name, ...) CALL_##name,
+enum call_id { CALLS(CALL_ID, CALL_ID) CALL_COUNT };
 #undef CALL_ID
 
 /* What a call may do with the ring. */

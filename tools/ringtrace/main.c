@@ -36,7 +36,8 @@
 
 static const char *log_to_write, *log_to_read, *output_path, *json_path, *html_path;
 static int log_fd = -1;
-static struct log_start log_start;
+static struct log_start log_start = {
+	.magic = LOG_MAGIC, .version = LOG_VERSION, .size = sizeof(log_start)};
 static uint64_t log_size, log_most = UINT64_MAX; /* bytes */
 static bool checks, fails, marks, follows;
 
@@ -79,19 +80,16 @@ static void parse_user_data(const char *format)
 
 static void parse_check(char *how)
 {
-	static char fail[] = "fail", user_data[] = "user-data";
-	char *const words[] = {fail, user_data, NULL};
-	char *wrong = how;
+	const char *word;
 
 	checks = true;
-	while (how && *how) {
-		wrong = how;
-		switch (getsubopt(&how, words, &(char *){NULL})) {
-		case 0: fails = true; break;
-		case 1: marks = true; break;
-		default: usage_error("--check: '%s' is neither fail nor user-data", wrong);
-		}
-	}
+	while ((word = strsep(&how, ",")))
+		if (strcmp(word, "fail") == 0)
+			fails = true;
+		else if (strcmp(word, "user-data") == 0)
+			marks = true;
+		else if (*word)
+			usage_error("--check: '%s' is neither fail nor user-data", word);
 }
 
 static uint64_t parse_time(const char *option, const char *text, double unit_ns)
@@ -107,15 +105,14 @@ static uint64_t parse_time(const char *option, const char *text, double unit_ns)
 /* "100M", with K, M or G. */
 static uint64_t parse_size(const char *text)
 {
+	static const char units[] = "KMG";
 	char *unit;
 	double size = strtod(text, &unit);
-	const char *units = "KMG", *known = *unit ? strchr(units, *unit) : NULL;
+	size_t place = strcspn(units, unit);
 
-	if (unit == text || (*unit && (!known || unit[1])) || !(size > 0 && size < 1e12))
+	if (unit == text || (*unit && (!units[place] || unit[1])) || !(size > 0 && size < 1e12))
 		usage_error("--last: '%s' is no size, like 100M", text);
-	for (; known && known >= units; known--)
-		size *= 1024;
-	return (uint64_t)size;
+	return (uint64_t)(*unit ? size * (double)(1024ULL << 10 * place) : size);
 }
 
 static void parse_only(const char *list)
@@ -184,14 +181,10 @@ static void parse_options(int argc, char **argv)
 
 static int open_file(const char *path)
 {
-	int fd = open(path, LOG_FLAGS, 0666);
-
-	if (fd < 0)
-		error(EXIT_FAILURE, errno, "%s", path);
-	return fd;
+	return must(open(path, LOG_FLAGS, 0666), path);
 }
 
-static void add_consumers(const char *command)
+static void add_consumers(void)
 {
 	if (!log_to_write || output_path || checks) {
 		events_add_consumer(print_event);
@@ -204,7 +197,7 @@ static void add_consumers(const char *command)
 	if (checks)
 		events_add_consumer(check_event);
 	if (html_path) {
-		html_open(html_path, command);
+		html_open(html_path, log_start.command);
 		events_add_consumer(html_event);
 	}
 }
@@ -217,14 +210,13 @@ static const char *read_records(const char *log, size_t size, size_t *at)
 	const struct log_start *start = (const struct log_start *)log;
 	const struct record *record;
 	const char *wrong = NULL;
-	char command[sizeof(start->command)];
 
 	if (size < sizeof(*start) || memcmp(start->magic, LOG_MAGIC, sizeof(start->magic)) != 0)
 		return "no log of ringtrace";
 	if (start->version != LOG_VERSION || start->size != sizeof(*start))
 		return "of another version of ringtrace: record again with this one";
-	snprintf(command, sizeof(command), "%.*s", (int)sizeof(command) - 1, start->command);
-	add_consumers(command);
+	memcpy(log_start.command, start->command, sizeof(start->command) - 1);
+	add_consumers();
 	for (*at = sizeof(*start); *at < size; *at += record->size) {
 		record = (const struct record *)(log + *at);
 		if (size - *at < 8 || record->size > size - *at)
@@ -239,21 +231,18 @@ static const char *read_records(const char *log, size_t size, size_t *at)
 
 static int read_log(const char *path)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd = must(open(path, O_RDONLY | O_CLOEXEC), path);
 	struct stat status;
 	const char *log, *wrong;
 	size_t at = 0;
 
-	if (fd < 0 || fstat(fd, &status) < 0)
-		error(EXIT_FAILURE, errno, "%s", path);
+	must(fstat(fd, &status), path);
 	log = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (log == MAP_FAILED && status.st_size)
-		error(EXIT_FAILURE, errno, "%s", path);
+	must(log == MAP_FAILED && status.st_size ? -1 : 0, path);
 	close(fd);
 	wrong = read_records(log, (size_t)status.st_size, &at);
 	events_end();
-	if (!lines_flush())
-		error(EXIT_FAILURE, errno, "writing the lines");
+	must(lines_flush() ? 0 : -1, "writing the lines");
 	if (wrong)
 		error(EXIT_FAILURE, 0, "%s: at byte %zu: %s", path, at, wrong);
 	return fails && check_count() ? EXIT_MISTAKES : EXIT_SUCCESS;
@@ -359,19 +348,14 @@ static void read_channel(struct channel *channel, int segment)
 	channel_stop(channel);
 }
 
-static struct log_start log_start_of(char **command)
+static void name_command(char **command)
 {
-	struct log_start start = {
-		.magic = LOG_MAGIC,
-		.version = LOG_VERSION,
-		.size = sizeof(start),
-	};
+	const size_t room = sizeof(log_start.command);
 	size_t length = 0;
 
-	for (; *command && length < sizeof(start.command); command++)
-		length += (size_t)snprintf(start.command + length, sizeof(start.command) - length,
-					   "%s%s", length ? " " : "", *command);
-	return start;
+	for (; *command && length < room; command++)
+		length += (size_t)snprintf(log_start.command + length, room - length, "%s%s",
+					   length ? " " : "", *command);
 }
 
 /* What the program inherits, in contrast to our own files, stays open across execve(2). */
@@ -399,8 +383,7 @@ static void become_reader(const char *directory)
 {
 	int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	if (chdir(directory) < 0)
-		error(EXIT_FAILURE, errno, "%s", directory);
+	must(chdir(directory), directory);
 	setsid();
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
@@ -415,11 +398,8 @@ static pid_t start_reader(struct channel *channel, int segment, const char *dire
 	pid_t child, reader;
 	int ready[2];
 
-	if (pipe2(ready, O_CLOEXEC) < 0)
-		error(EXIT_FAILURE, errno, "pipe2");
-	child = fork();
-	if (child < 0)
-		error(EXIT_FAILURE, errno, "fork");
+	must(pipe2(ready, O_CLOEXEC), "pipe2");
+	child = must(fork(), "fork");
 	if (child > 0) {
 		close(ready[1]);
 		waitpid(child, NULL, 0);
@@ -455,12 +435,11 @@ int main(int argc, char **argv)
 		return read_log(log_to_read);
 
 	program_find(argv[optind], &program, follows);
-	log_start = log_start_of(argv + optind);
-	add_consumers(log_start.command);
+	name_command(argv + optind);
+	add_consumers();
 	if (log_to_write) {
 		log_fd = open_file(log_to_write);
-		if (!write_all(log_fd, &log_start, sizeof(log_start)))
-			error(EXIT_FAILURE, errno, "%s", log_to_write);
+		must(write_all(log_fd, &log_start, sizeof(log_start)) ? 0 : -1, log_to_write);
 	}
 	channel = channel_create(&segment);
 	channel->checks = checks;

@@ -4,15 +4,12 @@
 #include "tools/ringtrace/names.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 const char sqe_flags[] = "FIXED_FILE DRAIN LINK HARDLINK ASYNC BUFFER_SELECT CQE_SKIP_SUCCESS";
-static const char accept_ioprio_flags[] = "MULTISHOT DONTWAIT POLL_FIRST";
 static const char transfer_ioprio_flags[] =
 	"POLL_FIRST MULTISHOT FIXED_BUF ZC_REPORT_USAGE BUNDLE SEND_VECTORIZED";
 static const char message_flags[] =
@@ -23,7 +20,6 @@ static const char socket_flags[] = "- - - - - - - - - - - SOCK_NONBLOCK - - - - 
 static const char read_write_flags[] =
 	"RWF_HIPRI RWF_DSYNC RWF_SYNC RWF_NOWAIT RWF_APPEND RWF_NOAPPEND RWF_ATOMIC "
 	"RWF_DONTCACHE";
-static const char fsync_flags[] = "DATASYNC";
 static const char timeout_flags[] =
 	"ABS UPDATE BOOTTIME REALTIME LINK_TIMEOUT_UPDATE ETIME_SUCCESS MULTISHOT "
 	"IMMEDIATE_ARG";
@@ -43,10 +39,10 @@ static const char open_flags[] =
 static const char splice_flags[] =
 	"SPLICE_F_MOVE SPLICE_F_NONBLOCK SPLICE_F_MORE - - - - - - - - - - - - - - - - - "
 	"- - - - - - - - - - - FD_IN_FIXED";
-static const char message_ring_flags[] = "CQE_SKIP FLAGS_PASS";
 static const char nop_flags[] = "INJECT_RESULT FILE FIXED_FILE FIXED_BUFFER TW CQE32";
-static const char install_flags[] = "NO_CLOEXEC";
 static const char command_flags[] = "FIXED MULTISHOT";
+const char shutdown_ways[] = "SHUT_RD SHUT_WR SHUT_RDWR";
+const char socket_commands[] = "SIOCINQ SIOCOUTQ GETSOCKOPT SETSOCKOPT TX_TIMESTAMP GETSOCKNAME";
 const char cqe_flags[] = "- MORE SOCK_NONEMPTY NOTIF BUF_MORE - - - - - - - - - - CQE32";
 const char setup_flags[] =
 	"IOPOLL SQPOLL SQ_AFF CQSIZE CLAMP ATTACH_WQ R_DISABLED SUBMIT_ALL COOP_TASKRUN "
@@ -60,34 +56,34 @@ const char buffer_ring_flags[] = "MMAP INC";
 
 /* In the order of enum io_uring_op. */
 static const struct operation operations[] = {
-	{"nop", 0, NULL, nop_flags},
-	{"readv", FD | VECTORS | ADDRESS | OFFSET, NULL, read_write_flags},
-	{"writev", FD | VECTORS | ADDRESS | OFFSET, NULL, read_write_flags},
-	{"fsync", FD, NULL, fsync_flags},
+	{"nop", LOSES_NOTHING, NULL, nop_flags},
+	{"readv", FD | VECTORS | ADDRESS | OFFSET | FILLS, NULL, read_write_flags},
+	{"writev", FD | VECTORS | ADDRESS | OFFSET | EMPTIES, NULL, read_write_flags},
+	{"fsync", FD, NULL, "DATASYNC"},
 	{"read_fixed", FD | LENGTH | ADDRESS | OFFSET | BUFFER, NULL, read_write_flags},
-	{"write_fixed", FD | LENGTH | ADDRESS | OFFSET | BUFFER, NULL, read_write_flags},
-	{"poll_add", FD, NULL, NULL},
-	{"poll_remove", 0, NULL, NULL},
+	{"write_fixed", FD | LENGTH | ADDRESS | OFFSET | BUFFER | EMPTIES, NULL, read_write_flags},
+	{"poll_add", FD | LOSES_NOTHING, NULL, NULL},
+	{"poll_remove", LOSES_NOTHING, NULL, NULL},
 	{"sync_file_range", FD | LENGTH | OFFSET, NULL, NULL},
-	{"sendmsg", FD | MESSAGE, transfer_ioprio_flags, message_flags},
-	{"recvmsg", FD | MESSAGE, transfer_ioprio_flags, message_flags},
-	{"timeout", 0, NULL, timeout_flags},
-	{"timeout_remove", 0, NULL, timeout_flags},
-	{"accept", FD | INTO, accept_ioprio_flags, socket_flags},
-	{"async_cancel", 0, NULL, cancel_flags},
-	{"link_timeout", 0, NULL, timeout_flags},
+	{"sendmsg", FD | MESSAGE | EMPTIES, transfer_ioprio_flags, message_flags},
+	{"recvmsg", FD | MESSAGE | FILLS, transfer_ioprio_flags, message_flags},
+	{"timeout", LOSES_NOTHING, NULL, timeout_flags},
+	{"timeout_remove", LOSES_NOTHING, NULL, timeout_flags},
+	{"accept", FD | INTO, "MULTISHOT DONTWAIT POLL_FIRST", socket_flags},
+	{"async_cancel", LOSES_NOTHING, NULL, cancel_flags},
+	{"link_timeout", LOSES_NOTHING, NULL, timeout_flags},
 	{"connect", FD | SOCKET, NULL, NULL},
 	{"fallocate", FD | OFFSET, NULL, NULL},
 	{"openat", PATH | INTO, NULL, open_flags},
 	{"close", 0, NULL, NULL},
 	{"files_update", 0, NULL, NULL},
 	{"statx", PATH, NULL, NULL},
-	{"read", FD | LENGTH | ADDRESS | OFFSET, NULL, read_write_flags},
-	{"write", FD | LENGTH | ADDRESS | OFFSET, NULL, read_write_flags},
+	{"read", FD | LENGTH | ADDRESS | OFFSET | FILLS, NULL, read_write_flags},
+	{"write", FD | LENGTH | ADDRESS | OFFSET | EMPTIES, NULL, read_write_flags},
 	{"fadvise", FD | LENGTH | OFFSET, NULL, NULL},
 	{"madvise", LENGTH | ADDRESS, NULL, NULL},
-	{"send", FD | LENGTH | ADDRESS, transfer_ioprio_flags, message_flags},
-	{"recv", FD | LENGTH | ADDRESS, transfer_ioprio_flags, message_flags},
+	{"send", FD | LENGTH | ADDRESS | EMPTIES, transfer_ioprio_flags, message_flags},
+	{"recv", FD | LENGTH | ADDRESS | FILLS, transfer_ioprio_flags, message_flags},
 	{"openat2", PATH | INTO, NULL, NULL},
 	{"epoll_ctl", FD, NULL, NULL},
 	{"splice", FD, NULL, splice_flags},
@@ -95,33 +91,34 @@ static const struct operation operations[] = {
 	{"remove_buffers", 0, NULL, NULL},
 	{"tee", FD, NULL, splice_flags},
 	{"shutdown", FD, NULL, NULL},
-	{"renameat", PATH, NULL, NULL},
+	{"renameat", PATH | SECOND_PATH, NULL, NULL},
 	{"unlinkat", PATH, NULL, NULL},
 	{"mkdirat", PATH, NULL, NULL},
-	{"symlinkat", PATH, NULL, NULL},
-	{"linkat", PATH, NULL, NULL},
-	{"msg_ring", FD, NULL, message_ring_flags},
+	{"symlinkat", PATH | SECOND_PATH, NULL, NULL},
+	{"linkat", PATH | SECOND_PATH, NULL, NULL},
+	{"msg_ring", FD, NULL, "CQE_SKIP FLAGS_PASS"},
 	{"fsetxattr", FD | NAME, NULL, NULL},
 	{"setxattr", NAME, NULL, NULL},
 	{"fgetxattr", FD | NAME, NULL, NULL},
 	{"getxattr", NAME, NULL, NULL},
 	{"socket", 0, NULL, NULL},
 	{"uring_cmd", FD, NULL, command_flags},
-	{"send_zc", FD | LENGTH | ADDRESS, transfer_ioprio_flags, message_flags},
-	{"sendmsg_zc", FD | MESSAGE, transfer_ioprio_flags, message_flags},
+	{"send_zc", FD | LENGTH | ADDRESS | EMPTIES, transfer_ioprio_flags, message_flags},
+	{"sendmsg_zc", FD | MESSAGE | EMPTIES, transfer_ioprio_flags, message_flags},
 	{"read_multishot", FD | LENGTH, NULL, read_write_flags},
 	{"waitid", 0, NULL, NULL},
 	{"futex_wait", ADDRESS, NULL, NULL},
 	{"futex_wake", ADDRESS, NULL, NULL},
 	{"futex_waitv", ADDRESS, NULL, NULL},
-	{"fixed_fd_install", FD, NULL, install_flags},
+	{"fixed_fd_install", FD, NULL, "NO_CLOEXEC"},
 	{"ftruncate", FD | OFFSET, NULL, NULL},
 	{"bind", FD | SOCKET, NULL, NULL},
 	{"listen", FD, NULL, NULL},
 	{"recv_zc", FD | LENGTH, transfer_ioprio_flags, NULL},
 	{"epoll_wait", FD | ADDRESS, NULL, NULL},
 	{"readv_fixed", FD | VECTORS | ADDRESS | OFFSET | BUFFER, NULL, read_write_flags},
-	{"writev_fixed", FD | VECTORS | ADDRESS | OFFSET | BUFFER, NULL, read_write_flags},
+	{"writev_fixed", FD | VECTORS | ADDRESS | OFFSET | BUFFER | EMPTIES, NULL,
+	 read_write_flags},
 	{"pipe", INTO, NULL, open_flags},
 	{"nop128", 0, NULL, nop_flags},
 	{"uring_cmd128", FD, NULL, command_flags},
@@ -132,6 +129,11 @@ const struct operation *operation(unsigned opcode)
 	return opcode < COUNT(operations) ? &operations[opcode] : NULL;
 }
 
+unsigned fields_of(unsigned opcode)
+{
+	return operation(opcode) ? operation(opcode)->fields : 0;
+}
+
 const char *operation_name(unsigned opcode)
 {
 	static char number[16];
@@ -140,16 +142,6 @@ const char *operation_name(unsigned opcode)
 		return operations[opcode].name;
 	snprintf(number, sizeof(number), "op %u", opcode);
 	return number;
-}
-
-int operation_number(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < COUNT(operations); i++)
-		if (strcmp(operations[i].name, name) == 0)
-			return (int)i;
-	return -1;
 }
 
 bool is_send(unsigned opcode)
@@ -168,12 +160,33 @@ bool is_bundle(const struct io_uring_sqe *sqe)
 	return (is_send(sqe->opcode) || is_receive(sqe->opcode)) && sqe->ioprio & TRANSFER_BUNDLE;
 }
 
+bool sqe_is_multishot(const struct io_uring_sqe *sqe)
+{
+	switch (sqe->opcode) {
+	case IORING_OP_ACCEPT: return sqe->ioprio & IORING_ACCEPT_MULTISHOT;
+	case IORING_OP_RECV:
+	case IORING_OP_RECVMSG: return sqe->ioprio & IORING_RECV_MULTISHOT;
+	case IORING_OP_POLL_ADD: return sqe->len & IORING_POLL_ADD_MULTI;
+	case IORING_OP_TIMEOUT: return sqe->timeout_flags & TIMEOUT_MULTISHOT;
+	default: return sqe->opcode == OP_READ_MULTISHOT || sqe->opcode == OP_RECV_ZC;
+	}
+}
+
 bool points_to_vectors(const struct io_uring_sqe *sqe)
 {
-	const struct operation *known = operation(sqe->opcode);
+	return fields_of(sqe->opcode) & (VECTORS | MESSAGE) ||
+	       (is_send(sqe->opcode) && sqe->ioprio & SEND_VECTORIZED);
+}
 
-	return known && (known->fields & (VECTORS | MESSAGE) ||
-			 (is_send(sqe->opcode) && sqe->ioprio & SEND_VECTORIZED));
+uint64_t time_address(const struct io_uring_sqe *sqe)
+{
+	switch (sqe->opcode) {
+	case IORING_OP_TIMEOUT:
+	case IORING_OP_LINK_TIMEOUT: return sqe->addr;
+	case IORING_OP_TIMEOUT_REMOVE:
+		return sqe->timeout_flags & IORING_TIMEOUT_UPDATE_MASK ? sqe->off : 0;
+	default: return 0;
+	}
 }
 
 bool gives_descriptor(unsigned opcode)
@@ -182,10 +195,11 @@ bool gives_descriptor(unsigned opcode)
 	       opcode == IORING_OP_OPENAT2 || opcode == IORING_OP_SOCKET;
 }
 
-#define CALL_TEXTS(name, arguments) {#name, arguments},
+#define CALL_TEXTS(name, kind, arguments, ...) {#name, arguments},
+#define OTHER_TEXTS(name, arguments)	       {#name, arguments},
 static const struct {
 	const char *name, *arguments;
-} calls[] = {CALLS(CALL_TEXTS)};
+} calls[] = {CALLS(CALL_TEXTS, OTHER_TEXTS)};
 
 const char *call_name(enum call_id id)
 {

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -35,13 +36,13 @@ static bool has_word(const char *name, const char *word)
 /* An operation's own name stands for it alone; a word of it for all that have it. */
 static bool show_operations(const char *word)
 {
-	int opcode = operation_number(word);
-	bool found = opcode >= 0;
+	bool is_name = false, found = false;
 
-	if (found)
-		shown[opcode] = true;
-	for (unsigned i = 0; opcode < 0 && operation(i); i++)
-		if (has_word(operation_name(i), word))
+	for (unsigned i = 0; operation(i); i++)
+		is_name |= strcmp(operation_name(i), word) == 0;
+	for (unsigned i = 0; operation(i); i++)
+		if (is_name ? strcmp(operation_name(i), word) == 0
+			    : has_word(operation_name(i), word))
 			shown[i] = found = true;
 	return found;
 }
@@ -100,13 +101,24 @@ void line_add(const struct text *line)
 	buffer[buffered++] = '\n';
 }
 
+void line_print(const char *format, ...)
+{
+	struct text line = {.length = 0};
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(line.data, sizeof(line.data), format, arguments);
+	va_end(arguments);
+	line.length = strlen(line.data);
+	line_add(&line);
+}
+
 struct text line_start(const struct event *event)
 {
-	uint64_t microseconds = event->time / 1000;
+	unsigned long long microseconds = event->time / 1000;
 	struct text line = {.length = 0};
 
-	text_add(&line, "%3llu.%06llu  ", (unsigned long long)microseconds / 1000000,
-		 (unsigned long long)microseconds % 1000000);
+	text_add(&line, "%3llu.%06llu  ", microseconds / 1000000, microseconds % 1000000);
 	if (!event->is_first_thread && event->thread)
 		text_add(&line, "[%d]  ", event->thread);
 	if (event->ring)
@@ -193,13 +205,21 @@ static void print_call(struct text *line, const struct event *event)
 		text_add(line, "no system call");
 }
 
-static void add_request(struct text *line, bool first, unsigned opcode, const struct target *target)
+/* One of the first requests of a list, and what comes behind the last of those. */
+static void add_request(struct text *line, bool first, const struct io_uring_sqe *sqe)
 {
-	text_add(line, "%s%s", first ? " (" : ", ", operation_name(opcode));
-	if (target->kind != TARGET_NONE) {
-		text_add(line, " ");
-		add_target(line, target);
-	}
+	const struct target target = target_of(sqe);
+
+	text_add(line, "%s%s", first ? " (" : ", ", operation_name(sqe->opcode));
+	if (target.kind == TARGET_NONE)
+		return;
+	text_add(line, " ");
+	add_target(line, &target);
+}
+
+static void add_end(struct text *line, unsigned count)
+{
+	text_add(line, "%s", count > PREPARED_MOST ? ", ...)" : count ? ")" : "");
 }
 
 static void add_prepared(struct text *line, const struct event *event)
@@ -208,20 +228,19 @@ static void add_prepared(struct text *line, const struct event *event)
 
 	text_add(line, "; prepared and not submitted: %u", count);
 	for (unsigned i = 0; i < count && i < PREPARED_MOST; i++) {
-		const struct io_uring_sqe sqe = {.opcode = event->prepared[i].opcode,
-						 .flags = event->prepared[i].flags,
-						 .fd = event->prepared[i].fd};
-		const struct target target = target_of(&sqe);
+		const struct prepared *prepared = &event->prepared[i];
+		const struct io_uring_sqe sqe = {prepared->opcode, prepared->flags,
+						 .fd = prepared->fd};
 
-		add_request(line, !i, sqe.opcode, &target);
+		add_request(line, !i, &sqe);
 	}
-	text_add(line, "%s", count > PREPARED_MOST ? ", ...)" : count ? ")" : "");
+	add_end(line, count);
 }
 
 /* Where a thread was when the program ended: mostly, what a program that hangs waits for. */
 static void print_inside(struct text *line, const struct event *event)
 {
-	unsigned count = 0;
+	const struct request *request = event->ring->oldest;
 
 	text_add(line, "in ");
 	add_call(line, event);
@@ -229,10 +248,9 @@ static void print_inside(struct text *line, const struct event *event)
 	if (!event->submits)
 		add_prepared(line, event);
 	text_add(line, "; in flight: %u", event->ring->in_flight);
-	for (const struct request *request = event->ring->oldest; request && count < PREPARED_MOST;
-	     request = request->newer)
-		add_request(line, !count++, request->sqe.opcode, request->target);
-	text_add(line, "%s", event->ring->in_flight > count ? ", ...)" : count ? ")" : "");
+	for (unsigned i = 0; request && i < PREPARED_MOST; i++, request = request->newer)
+		add_request(line, !i, &request->sqe);
+	add_end(line, event->ring->in_flight);
 }
 
 /* A call that only looks, and finds what it looks for without the kernel. */
@@ -241,37 +259,20 @@ static bool is_silent_call(const struct event *event)
 	return event->waits && !event->enters && !event->call->arguments[0];
 }
 
-/* The requests that a ring leaves behind: one line for each reason. */
-static struct left {
-	const char *why;
-	unsigned count;
-	struct text list;
-} left[] = {
-	{.why = "SQEs never taken by the kernel"},
-	{.why = "requests still without completion"},
-};
-
-static void note_left(const struct event *event)
+/* The requests that a ring leaves behind: one line for those that were taken, one for others. */
+static void print_left(const struct event *event, bool taken, const char *what)
 {
-	struct left *reason = &left[event->request->taken];
+	struct text list = {.length = 0};
+	unsigned count = 0;
 
-	text_add(&reason->list, "%s %s ", reason->count++ ? "," : ":",
-		 operation_name(event->request->sqe.opcode));
-	add_user_data(&reason->list, event->request->sqe.user_data);
-}
-
-static void print_left(const struct event *event)
-{
-	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++) {
-		struct left *reason = &left[i];
-		struct text line = line_start(event);
-
-		text_add(&line, "%s: %u%s", reason->why, reason->count, reason->list.data);
-		if (reason->count)
-			line_add(&line);
-		reason->count = 0;
-		reason->list.length = 0;
-	}
+	for (const struct request *request = event->ring->oldest; request; request = request->newer)
+		if (request->taken == taken) {
+			text_add(&list, "%s %s ", count++ ? "," : ":",
+				 operation_name(request->sqe.opcode));
+			add_user_data(&list, request->sqe.user_data);
+		}
+	if (count)
+		line_print("%s%s: %u%s", line_start(event).data, what, count, list.data);
 }
 
 void event_text(struct text *line, const struct event *event)
@@ -307,27 +308,22 @@ void event_text(struct text *line, const struct event *event)
 	}
 }
 
-static bool is_quick(const struct event *event)
-{
-	if (event->kind == EVENT_CALL)
-		return event->time - event->began < shown_least;
-	return event->kind == EVENT_SQE ||
-	       (event->kind == EVENT_CQE &&
-		!(event->sure && event->time - event->request->submitted >= shown_least));
-}
-
 static bool is_left_out(const struct event *event)
 {
 	if (event->kind == EVENT_WARNING)
 		return false;
 	if (event->time < shown_from || event->time > shown_to)
 		return true;
-	if (shown_least && is_quick(event))
-		return true;
 	switch (event->kind) {
-	case EVENT_SQE: return only_some && !shown[event->sqe->opcode];
-	case EVENT_CQE: return only_some && !(event->request && shown[event->request->sqe.opcode]);
-	case EVENT_CALL: return !calls_shown || is_silent_call(event);
+	case EVENT_SQE: return shown_least || (only_some && !shown[event->sqe->opcode]);
+	case EVENT_CQE:
+		if (shown_least &&
+		    !(event->sure && event->time - event->request->submitted >= shown_least))
+			return true;
+		return only_some && !(event->request && shown[event->request->sqe.opcode]);
+	case EVENT_CALL:
+		return event->time - event->began < shown_least || !calls_shown ||
+		       is_silent_call(event);
 	default: return event->kind == EVENT_RING_END && event->by_exit;
 	}
 }
@@ -337,10 +333,10 @@ void print_event(const struct event *event)
 	struct text line;
 	size_t start;
 
-	if (event->kind == EVENT_LEFT)
-		note_left(event);
-	if (event->kind == EVENT_RING_END)
-		print_left(event);
+	if (event->kind == EVENT_RING_END) {
+		print_left(event, false, "SQEs never taken by the kernel");
+		print_left(event, true, "requests still without completion");
+	}
 	if (is_left_out(event))
 		return;
 	line = line_start(event);

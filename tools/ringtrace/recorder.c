@@ -8,6 +8,7 @@
  */
 #include "tools/ringtrace/recorder.h"
 #include "tools/ringtrace/channel.h"
+#include "tools/ringtrace/names.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -124,15 +125,15 @@ static bool sit_down(struct seat *free, uint32_t owner)
 static void find_seat(void)
 {
 	thread = (pid_t)syscall(SYS_gettid);
-	for (seat = channel->seats; seat < &channel->seats[SEATS - 1]; seat++)
-		if (!seat->thread && sit_down(seat, 0))
-			return;
-	for (seat = channel->seats; seat < &channel->seats[SEATS - 1]; seat++) {
-		uint32_t owner = seat->thread;
+	for (int of_gone = 0; of_gone <= 1; of_gone++)
+		for (seat = channel->seats; seat < &channel->seats[SEATS - 1]; seat++) {
+			uint32_t owner = seat->thread;
 
-		if (syscall(SYS_tgkill, seat->process, owner, 0) < 0 && sit_down(seat, owner))
-			return;
-	}
+			if ((!owner ||
+			     (of_gone && syscall(SYS_tgkill, seat->process, owner, 0) < 0)) &&
+			    sit_down(seat, owner))
+				return;
+		}
 }
 
 static void write_size(uint64_t position, uint32_t size)
@@ -153,10 +154,7 @@ static bool reserve(uint32_t size, uint64_t *position)
 	do {
 		to_end = CHANNEL_CAPACITY - from % CHANNEL_CAPACITY;
 		start = to_end < size ? from + to_end : from;
-		for (;;) {
-			consumed = channel->consumed;
-			if (start + size - consumed <= CHANNEL_CAPACITY)
-				break;
+		while (start + size - (consumed = channel->consumed) > CHANNEL_CAPACITY) {
 			wait_for_reader(consumed);
 			if (channel->stopped)
 				return false;
@@ -258,129 +256,68 @@ static size_t memory_peek(uint64_t address, void *copy, size_t size)
 	return result > 0 ? (size_t)result : 0;
 }
 
-/* What SQEs point to, as far as the reader shows it. */
-enum field { NO_FIELD, ADDR, OFF, ADDR3 };
-enum size { TEXT = 64, TIMESPEC = 16, HOW = 24, BY_LEN = 1, BY_OFF = 2, MESSAGE = 3 };
-
-#define ADDRESS_MOST	 110	   /* bytes: struct sockaddr_un is the largest */
-#define VECTORIZED	 (1U << 5) /* sqe->ioprio of a send */
-#define IMMEDIATE_ARG	 (1U << 7) /* sqe->timeout_flags */
-#define OPERATION_BIND	 56
-#define OPERATION_READV	 60 /* with registered buffers */
-#define OPERATION_WRITEV 61
-
-static const struct pointer {
-	uint8_t field, size;
-} pointers[][2] = {
-	[IORING_OP_READV] = {{ADDR, BY_LEN}},
-	[IORING_OP_WRITEV] = {{ADDR, BY_LEN}},
-	[OPERATION_READV] = {{ADDR, BY_LEN}},
-	[OPERATION_WRITEV] = {{ADDR, BY_LEN}},
-	[IORING_OP_SENDMSG] = {{ADDR, MESSAGE}},
-	[IORING_OP_RECVMSG] = {{ADDR, MESSAGE}},
-	[IORING_OP_SENDMSG_ZC] = {{ADDR, MESSAGE}},
-	[IORING_OP_SEND] = {{ADDR, BY_LEN}},
-	[IORING_OP_SEND_ZC] = {{ADDR, BY_LEN}},
-	[IORING_OP_TIMEOUT] = {{ADDR, TIMESPEC}},
-	[IORING_OP_LINK_TIMEOUT] = {{ADDR, TIMESPEC}},
-	[IORING_OP_TIMEOUT_REMOVE] = {{OFF, TIMESPEC}},
-	[IORING_OP_CONNECT] = {{ADDR, BY_OFF}},
-	[OPERATION_BIND] = {{ADDR, BY_OFF}},
-	[IORING_OP_OPENAT] = {{ADDR, TEXT}},
-	[IORING_OP_OPENAT2] = {{ADDR, TEXT}, {OFF, HOW}},
-	[IORING_OP_STATX] = {{ADDR, TEXT}},
-	[IORING_OP_RENAMEAT] = {{ADDR, TEXT}, {OFF, TEXT}},
-	[IORING_OP_UNLINKAT] = {{ADDR, TEXT}},
-	[IORING_OP_MKDIRAT] = {{ADDR, TEXT}},
-	[IORING_OP_SYMLINKAT] = {{ADDR, TEXT}, {OFF, TEXT}},
-	[IORING_OP_LINKAT] = {{ADDR, TEXT}, {OFF, TEXT}},
-	[IORING_OP_FSETXATTR] = {{ADDR, TEXT}},
-	[IORING_OP_FGETXATTR] = {{ADDR, TEXT}},
-	[IORING_OP_SETXATTR] = {{ADDR, TEXT}, {ADDR3, TEXT}},
-	[IORING_OP_GETXATTR] = {{ADDR, TEXT}, {ADDR3, TEXT}},
-};
-
-static bool points(const struct io_uring_sqe *sqe)
-{
-	switch (sqe->opcode) {
-	case IORING_OP_SEND:
-	case IORING_OP_SEND_ZC: return sqe->ioprio & VECTORIZED;
-	case IORING_OP_TIMEOUT:
-	case IORING_OP_LINK_TIMEOUT: return !(sqe->timeout_flags & IMMEDIATE_ARG);
-	case IORING_OP_TIMEOUT_REMOVE:
-		return sqe->timeout_flags & IORING_TIMEOUT_UPDATE_MASK &&
-		       !(sqe->timeout_flags & IMMEDIATE_ARG);
-	default: return true;
-	}
-}
+#define ADDRESS_MOST 110 /* bytes: struct sockaddr_un is the largest */
+#define PATH_SHOWN   64
 
 static size_t vectors_size(size_t count)
 {
 	return sizeof(struct iovec) * MIN(count, VECTORS_MOST);
 }
 
-static size_t pointed_size(const struct io_uring_sqe *sqe, unsigned size)
-{
-	switch (size) {
-	case BY_LEN: return vectors_size(sqe->len);
-	case BY_OFF: return MIN(sqe->off, ADDRESS_MOST);
-	case MESSAGE: return sizeof(struct msghdr);
-	default: return size;
-	}
-}
-
-/* Puts a struct memory and the bytes at the address into `copy`; returns how many bytes that is. */
-static size_t copy_memory(uint64_t address, size_t size, char *copy)
+/* Puts a struct memory and the bytes at the address at `copy`; returns where they end. */
+static char *copy_memory(char *copy, uint64_t address, size_t size)
 {
 	struct memory *memory = (struct memory *)copy;
 
 	memory->address = address;
 	memory->length = (uint32_t)memory_peek(address, memory + 1, size);
 	memory->reserved = 0;
-	return sizeof(*memory) + ((memory->length + 7) & ~7U);
+	return copy + sizeof(*memory) + ((memory->length + 7) & ~7U);
 }
 
-/* What a struct msghdr, copied already, points to: the vectors, and where a message is to go. */
-static size_t copy_message(const struct io_uring_sqe *sqe, const struct memory *memory, char *copy)
+/* A struct msghdr, and what it points to: the vectors, and where a message is to go. */
+static char *copy_message(char *copy, const struct io_uring_sqe *sqe)
 {
+	const struct memory *memory = (const struct memory *)copy;
 	const struct msghdr *message = (const struct msghdr *)(memory + 1);
-	size_t length = 0;
 
+	copy = copy_memory(copy, sqe->addr, sizeof(*message));
 	if (memory->length < sizeof(*message))
-		return 0;
+		return copy;
 	if (message->msg_iovlen)
-		length += copy_memory((uintptr_t)message->msg_iov,
-				      vectors_size(message->msg_iovlen), copy);
-	if (message->msg_name && sqe->opcode != IORING_OP_RECVMSG)
-		length += copy_memory((uintptr_t)message->msg_name,
-				      MIN(message->msg_namelen, ADDRESS_MOST), copy + length);
-	return length;
+		copy = copy_memory(copy, (uintptr_t)message->msg_iov,
+				   vectors_size(message->msg_iovlen));
+	if (message->msg_name && is_send(sqe->opcode))
+		copy = copy_memory(copy, (uintptr_t)message->msg_name,
+				   MIN(message->msg_namelen, ADDRESS_MOST));
+	return copy;
 }
 
 /*
- * Puts all that the SQE points to into `copy`, and returns how many bytes that is. The most it can
- * be is a message: five times struct memory or less, and less than 500 bytes behind them.
+ * Puts all that the SQE points to, as far as the reader shows it, into `copy`, and returns how many
+ * bytes that is. The most it can be is a message: five times struct memory or less, and less than
+ * 500 bytes behind them.
  */
 static size_t copy_pointed(const struct io_uring_sqe *sqe, char *copy)
 {
-	size_t length = 0;
+	const struct operation *known = operation(sqe->opcode);
+	unsigned fields = known ? known->fields : 0;
+	uint64_t time = time_address(sqe);
+	char *end = copy;
 
-	if (sqe->opcode >= sizeof(pointers) / sizeof(pointers[0]))
-		return 0;
-	for (unsigned i = 0; i < 2; i++) {
-		struct pointer pointer = pointers[sqe->opcode][i];
-		const struct memory *memory = (struct memory *)(copy + length);
-
-		if (pointer.field == NO_FIELD || !points(sqe))
-			break;
-		length += copy_memory(pointer.field == ADDR  ? sqe->addr
-				      : pointer.field == OFF ? sqe->off
-							     : sqe->addr3,
-				      pointed_size(sqe, pointer.size), copy + length);
-		if (pointer.size == MESSAGE)
-			length += copy_message(sqe, memory, copy + length);
-	}
-	return length;
+	if (fields & MESSAGE)
+		end = copy_message(end, sqe);
+	else if (points_to_vectors(sqe))
+		end = copy_memory(end, sqe->addr, vectors_size(sqe->len));
+	if (fields & (PATH | NAME))
+		end = copy_memory(end, sqe->addr, PATH_SHOWN);
+	if (fields & SECOND_PATH)
+		end = copy_memory(end, sqe->off, PATH_SHOWN);
+	if (fields & SOCKET)
+		end = copy_memory(end, sqe->addr, MIN(sqe->off, ADDRESS_MOST));
+	if (time && !(sqe->timeout_flags & TIMEOUT_IMMEDIATE_ARG))
+		end = copy_memory(end, time, sizeof(struct __kernel_timespec));
+	return (size_t)(end - copy);
 }
 
 static unsigned sqe_size(const struct io_uring *ring)
@@ -403,7 +340,7 @@ static const struct io_uring_sqe *sqe_at(const struct io_uring *ring, unsigned i
 
 #define MARK	   0xa5c3e1f00f1e3c5aULL
 #define NOBODY	   (-1)
-#define UNMARKABLE ((1U << 19) | (1U << 20)) /* IORING_SETUP_SQE_MIXED, IORING_SETUP_SQ_REWIND */
+#define UNMARKABLE (SETUP_SQE_MIXED | SETUP_SQ_REWIND)
 
 static _Atomic uint64_t *user_data_at(const struct io_uring *ring, unsigned index)
 {
@@ -496,18 +433,12 @@ static void record_sqes(struct ring_state *state, const struct io_uring *ring, u
 
 static bool rewinds(const struct io_uring *ring)
 {
-	return ring->flags & (1U << 20); /* IORING_SETUP_SQ_REWIND: SQEs start at 0 each time */
+	return ring->flags & SETUP_SQ_REWIND; /* SQEs start at 0 each time */
 }
 
 /* For which ring a descriptor's type was asked for, once; 0: for none since it was opened. */
 #define STREAMS_MOST 65536
 static _Atomic uint8_t asked_by[STREAMS_MOST];
-
-static bool is_send(unsigned opcode)
-{
-	return opcode == IORING_OP_SEND || opcode == IORING_OP_SENDMSG ||
-	       opcode == IORING_OP_SEND_ZC || opcode == IORING_OP_SENDMSG_ZC;
-}
 
 static bool is_stream(int fd)
 {
@@ -517,8 +448,10 @@ static bool is_stream(int fd)
 	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
 }
 
-void files_registered(const struct call *call, const int *files, unsigned count, unsigned first)
+void files_registered(const struct call *call, const int *files)
 {
+	const uint32_t count = call->record.arguments[0], first = call->record.arguments[1];
+
 	for (unsigned i = 0; channel->checks && call->state && files && i < count; i++)
 		if (files[i] >= 0 && is_stream(files[i]))
 			record_write(RECORD_STREAM, call->state->number, first + i, 1, NULL, 0);
@@ -673,10 +606,11 @@ static void look_at_buffers(struct ring_state *state)
 			look_at_buffer_ring(state, &state->buffer_rings[i]);
 }
 
-void buffer_ring_registered(struct call *call, const void *address, unsigned entries,
-			    unsigned group)
+void buffer_ring_registered(const struct call *call, uintptr_t address)
 {
-	struct buffer_ring ring = {.memory = address, .entries = entries, .group = group};
+	struct buffer_ring ring = {.memory = (const struct io_uring_buf_ring *)address,
+				   .entries = call->record.arguments[1],
+				   .group = call->record.arguments[0]};
 
 	for (unsigned i = 0; call->state && address && i < BUFFER_RINGS; i++)
 		if (!call->state->buffer_rings[i].memory) {
@@ -894,7 +828,7 @@ static void ring_ends(struct ring_state *state, const struct io_uring *ring, enu
 
 /* Calls */
 
-bool opening_begin(void)
+bool recorder_enter(void)
 {
 	if (inside || !is_recording())
 		return false;
@@ -902,39 +836,30 @@ bool opening_begin(void)
 	return true;
 }
 
-void opening_end(unsigned entries, struct io_uring *ring, const struct io_uring_params *params,
+void recorder_leave(void)
+{
+	inside = false;
+}
+
+void ring_opened(unsigned entries, struct io_uring *ring, const struct io_uring_params *params,
 		 int result)
 {
 	struct ring_record failed = {.sq_entries = entries, .result = result};
-	int saved_errno = errno;
 
 	if (result >= 0)
 		ring_add(ring, RING_OPENED, params ? params->sq_thread_idle : 0);
 	else
 		record_write(RECORD_RING, 0, RING_FAILED, 0, &failed, sizeof(failed));
 	wake_reader();
-	inside = false;
-	errno = saved_errno;
 }
 
-bool closing_begin(struct io_uring *ring)
+void ring_closing(struct io_uring *ring)
 {
-	struct ring_state *state;
-	int saved_errno = errno;
+	struct ring_state *state = ring_known(ring);
 
-	if (!opening_begin())
-		return false;
-	state = ring_known(ring);
 	if (state)
 		ring_ends(state, ring, RING_CLOSED);
 	wake_reader();
-	errno = saved_errno;
-	return true;
-}
-
-void closing_end(void)
-{
-	inside = false;
 }
 
 /* The ring's memory is another one now, with the same numbers of entries seen. */
@@ -971,9 +896,7 @@ static void note_inside(const struct call *call)
 	     count++, index++) {
 		const struct io_uring_sqe *sqe = sqe_at(call->ring, index);
 
-		put->prepared[count].opcode = sqe->opcode;
-		put->prepared[count].flags = sqe->flags;
-		put->prepared[count].fd = sqe->fd;
+		put->prepared[count] = (struct prepared){sqe->opcode, sqe->flags, sqe->fd};
 	}
 	seat->is_inside = true;
 }
@@ -998,15 +921,14 @@ static void record_insides(void)
 	}
 }
 
-bool call_begin(struct call *call)
+void call_begin(struct call *call, bool traced)
 {
-	int saved_errno = errno;
 	unsigned first;
 
-	if (!opening_begin()) {
+	if (!traced) {
 		if (call->kind == CALL_SUBMITS && call->ring && ring_known(call->ring))
 			unmark_all(ring_known(call->ring), call->ring);
-		return false;
+		return;
 	}
 	stack = call->stack;
 	call->state = call->ring ? ring_find(call->ring) : NULL;
@@ -1028,8 +950,6 @@ bool call_begin(struct call *call)
 	call->record.began = clock_ns(CLOCK_MONOTONIC);
 	if (call->state && (call->kind == CALL_SUBMITS || call->kind == CALL_WAITS))
 		note_inside(call);
-	errno = saved_errno;
-	return true;
 }
 
 #define CQ_ENTER 4 /* later liburings' int_flags: a look goes into the kernel */
@@ -1099,8 +1019,6 @@ static void record_call(struct call *call, int result)
 
 void call_end(struct call *call, int result)
 {
-	int saved_errno = errno;
-
 	if (seat)
 		seat->is_inside = false;
 	if (call->id == CALL_resize_rings && call->state && result >= 0)
@@ -1114,21 +1032,20 @@ void call_end(struct call *call, int result)
 			mark_taken(call->state, call->ring);
 		wake_reader();
 	}
-	inside = false;
-	errno = saved_errno;
 }
 
 /* A descriptor's calls that pass by the rings */
 
+/* A child of vfork(2) closes descriptors of its own, in its parent's memory. */
+static bool is_recorded_process(void)
+{
+	return process_is_recorded && getpid() == process;
+}
+
 void descriptor_shutting_down(int fd)
 {
-	int saved_errno = errno;
-
-	if (process_is_recorded && getpid() == process && opening_begin()) {
+	if (is_recorded_process())
 		record_write(RECORD_SHUTDOWN, 0, (uint32_t)fd, 0, NULL, 0);
-		inside = false;
-	}
-	errno = saved_errno;
 }
 
 /* What the record of a close(2) says of an SQE with the descriptor that is still to be submitted.
@@ -1147,30 +1064,24 @@ static uint16_t prepared_with(const struct ring_state *state, int fd)
 	return 0;
 }
 
-/*
- * What has completed by now is not in flight any more. A child of vfork(2) closes descriptors of
- * its own, in its parent's memory.
- */
+/* What has completed by now is not in flight any more. */
 void descriptor_closing(int fd)
 {
-	int saved_errno = errno;
 	uint16_t flags = 0;
 
-	if (process_is_recorded && getpid() == process && opening_begin()) {
-		for (struct ring_state *state = states; state; state = state->next) {
-			if (!is_open(state))
-				continue;
-			look_at_cqes(state);
-			if (channel->checks && !flags)
-				flags = prepared_with(state, fd);
-		}
-		if (fd >= 0 && fd < STREAMS_MOST)
-			asked_by[fd] = 0;
-		flags |= fcntl(fd, F_GETFD) < 0 ? CLOSE_FAILS : 0;
-		record_write(RECORD_CLOSE, 0, (uint32_t)fd, flags, NULL, 0);
-		inside = false;
+	if (!is_recorded_process())
+		return;
+	for (struct ring_state *state = states; state; state = state->next) {
+		if (!is_open(state))
+			continue;
+		look_at_cqes(state);
+		if (channel->checks && !flags)
+			flags = prepared_with(state, fd);
 	}
-	errno = saved_errno;
+	if (fd >= 0 && fd < STREAMS_MOST)
+		asked_by[fd] = 0;
+	flags |= fcntl(fd, F_GETFD) < 0 ? CLOSE_FAILS : 0;
+	record_write(RECORD_CLOSE, 0, (uint32_t)fd, flags, NULL, 0);
 }
 
 /*
@@ -1183,9 +1094,10 @@ void descriptor_closing(int fd)
 THREAD_LOCAL const void *functions[DEEPEST]; /* that the thread is in */
 THREAD_LOCAL unsigned depth;
 
-static const ElfW(Ehdr) * program_file(void)
+/* The program's file, in memory; NULL where that can't be had. */
+static const char *program_file(void)
 {
-	static const ElfW(Ehdr) * file;
+	static const char *file;
 	struct stat status;
 	void *mapped = MAP_FAILED;
 	int fd;
@@ -1197,16 +1109,15 @@ static const ElfW(Ehdr) * program_file(void)
 		mapped = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (fd >= 0)
 		syscall(SYS_close, fd);
-	file = mapped == MAP_FAILED ? NULL : mapped;
-	return file;
+	return file = mapped == MAP_FAILED ? NULL : mapped;
 }
 
 /* In the program's own table of symbols, which knows its static functions too, unlike dladdr(3). */
 static const char *function_name(const void *function)
 {
-	const char *file = (const char *)program_file();
-	const ElfW(Ehdr) *header = program_file();
-	const ElfW(Shdr) * sections;
+	const char *file = program_file();
+	const ElfW(Ehdr) *header = (const ElfW(Ehdr) *)file;
+	const ElfW(Shdr) * sections, *section;
 	const ElfW(Sym) * symbol, *end;
 	uintptr_t address;
 
@@ -1214,13 +1125,12 @@ static const char *function_name(const void *function)
 		return NULL;
 	sections = (const ElfW(Shdr) *)(file + header->e_shoff);
 	address = (uintptr_t)function - (getauxval(AT_ENTRY) - header->e_entry);
-	for (unsigned i = 0; i < header->e_shnum; i++) {
-		if (sections[i].sh_type != SHT_SYMTAB)
-			continue;
-		symbol = (const ElfW(Sym) *)(file + sections[i].sh_offset);
-		for (end = symbol + sections[i].sh_size / sizeof(*symbol); symbol < end; symbol++)
+	for (section = sections; section < &sections[header->e_shnum]; section++) {
+		symbol = (const ElfW(Sym) *)(file + section->sh_offset);
+		end = symbol + section->sh_size / sizeof(*symbol);
+		for (; section->sh_type == SHT_SYMTAB && symbol < end; symbol++)
 			if (symbol->st_value == address && (symbol->st_info & 0xf) == STT_FUNC)
-				return file + sections[sections[i].sh_link].sh_offset +
+				return file + sections[section->sh_link].sh_offset +
 				       symbol->st_name;
 	}
 	return NULL;
@@ -1259,42 +1169,40 @@ static void name_sqes(void)
 	}
 }
 
+/* What is prepared by now is the work of the function that the thread was in. */
+static void function_changes(const void *function, bool enters)
+{
+	int saved_errno = errno;
+
+	if (inside || !channel)
+		return;
+	inside = true;
+	if (is_recording())
+		name_sqes();
+	if (enters && depth < DEEPEST)
+		functions[depth] = function;
+	depth += enters;
+	/* longjmp(3) has passed by the ends of some. */
+	while (!enters && depth > 0 && --depth < DEEPEST && functions[depth] != function)
+		;
+	inside = false;
+	errno = saved_errno;
+}
+
 /* NOLINTBEGIN(bugprone-reserved-identifier) */
 void __cyg_profile_func_enter(void *function, void *caller);
 void __cyg_profile_func_exit(void *function, void *caller);
 
 __attribute__((no_instrument_function)) void __cyg_profile_func_enter(void *function, void *caller)
 {
-	int saved_errno = errno;
-
 	(void)caller;
-	if (inside || !channel)
-		return;
-	inside = true;
-	if (is_recording())
-		name_sqes();
-	if (depth < DEEPEST)
-		functions[depth] = function;
-	depth++;
-	inside = false;
-	errno = saved_errno;
+	function_changes(function, true);
 }
 
 __attribute__((no_instrument_function)) void __cyg_profile_func_exit(void *function, void *caller)
 {
-	int saved_errno = errno;
-
 	(void)caller;
-	if (inside || !channel)
-		return;
-	inside = true;
-	if (is_recording())
-		name_sqes();
-	/* longjmp(3) has passed by the ends of some. */
-	while (depth > 0 && --depth < DEEPEST && functions[depth] != function)
-		;
-	inside = false;
-	errno = saved_errno;
+	function_changes(function, false);
 }
 /* NOLINTEND(bugprone-reserved-identifier) */
 
@@ -1363,27 +1271,22 @@ static bool is_there(const struct io_uring *view)
 {
 	unsigned head;
 
-	if (view->flags & (1U << 14)) /* IORING_SETUP_NO_MMAP */
+	if (view->flags & SETUP_NO_MMAP)
 		return memory_peek((uintptr_t)view->sq.khead, &head, sizeof(head)) ==
 			       sizeof(head) &&
 		       memory_peek((uintptr_t)view->sq.sqes, &head, sizeof(head)) == sizeof(head);
 	return is_ring_memory(view->sq.khead) && is_ring_memory(view->cq.khead);
 }
 
-static void rings_at_exit(void)
+static void ring_at_exit(struct ring_state *state)
 {
 	static const struct ring_end gone;
-	struct io_uring last;
+	struct io_uring last = last_view(state);
 
-	for (struct ring_state *state = states; state; state = state->next) {
-		if (is_open(state) && is_there(&state->view)) {
-			last = last_view(state);
-			ring_ends(state, &last, RING_LEFT);
-		} else if (is_open(state)) {
-			record_write(RECORD_RING_END, state->number, RING_GONE, 0, &gone,
-				     sizeof(gone));
-		}
-	}
+	if (is_there(&state->view))
+		ring_ends(state, &last, RING_LEFT);
+	else
+		record_write(RECORD_RING_END, state->number, RING_GONE, 0, &gone, sizeof(gone));
 }
 
 /* A child of vfork(2) has its parent's memory, and is not what ends here. */
@@ -1392,7 +1295,7 @@ __attribute__((destructor)) void recorder_finish(void)
 	int saved_errno = errno;
 	uint64_t position, consumed;
 
-	if (!is_recording() || !process_is_recorded || process != getpid())
+	if (!is_recording() || !is_recorded_process())
 		return;
 	/* In a signal handler that interrupted a hook, whose record will stay unfinished. */
 	if (being_written) {
@@ -1404,7 +1307,9 @@ __attribute__((destructor)) void recorder_finish(void)
 		if (is_open(state) && is_there(&state->view))
 			look_at_cqes(state);
 	record_insides();
-	rings_at_exit();
+	for (struct ring_state *state = states; state; state = state->next)
+		if (is_open(state))
+			ring_at_exit(state);
 	record_write(RECORD_EXIT, 0, 0, 0, NULL, 0);
 	position = channel->reserved;
 	atomic_fetch_add(&channel->exiting, 1);

@@ -1,9 +1,9 @@
 /*
  * ringtrace's recorder, inside the traced program: copies what passes through the rings into the
- * log. It knows neither names nor which CQE answers which SQE.
+ * log. Which CQE answers which SQE is for the reader to find out.
  *
- * It must not change anything that the program sees: errno is kept, its memory is not the program's
- * heap, and it calls no cancellation point.
+ * It must not change anything that the program sees: its memory is not the program's heap, and it
+ * calls no cancellation point. errno is for the hooks to keep.
  */
 #ifndef TOOLS_RINGTRACE_RECORDER_H
 #define TOOLS_RINGTRACE_RECORDER_H
@@ -25,22 +25,21 @@ struct call {
 	struct call_record record;
 };
 
-/* Around a call: false where the hook shall only pass on. */
-bool call_begin(struct call *call);
+/* Around all of this; false where the hook shall only pass on. */
+bool recorder_enter(void);
+void recorder_leave(void);
+
+/* Around a call, and even if it is not traced. */
+void call_begin(struct call *call, bool traced);
 void call_end(struct call *call, int result);
 
-/* Around what opens, resizes or closes a ring. */
-bool opening_begin(void);
-void opening_end(unsigned entries, struct io_uring *ring, const struct io_uring_params *params,
+void ring_opened(unsigned entries, struct io_uring *ring, const struct io_uring_params *params,
 		 int result);
-bool closing_begin(struct io_uring *ring);
-void closing_end(void);
+void ring_closing(struct io_uring *ring);
 
-void buffer_ring_registered(struct call *call, const void *address, unsigned entries,
-			    unsigned group);
-
-/* From slot `first` on the ring has these now. */
-void files_registered(const struct call *call, const int *files, unsigned count, unsigned first);
+/* Where the call's buffer ring is, and which files it has put into its slots. */
+void buffer_ring_registered(const struct call *call, uintptr_t address);
+void files_registered(const struct call *call, const int *files);
 
 /* The ring that the system calls' wrappers know by its descriptor, or its index in the table of
  * registered ones; NULL for others. */
