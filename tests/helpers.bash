@@ -57,12 +57,14 @@ wait_until() {
 }
 
 # side_by_side MOST FUNCTION ARG...: calls the function with each of the arguments, so many at a time at most, each call in
-# a process of its own. Fails when a call fails. For what mostly waits: together it takes as long as the longest.
+# a process of its own. Fails when a call fails. For what mostly waits: together it takes as long as the longest. Programs
+# that check themselves don't wait, but work: two at a time.
 side_by_side() {
-	local calls worker workers=() failed=0
+	local most=$1 calls worker workers=() failed=0
 
+	! sanitized || most=2
 	calls=$(mktemp -d "$BATS_TEST_TMPDIR/calls.XXXXXX")
-	while ((${#workers[@]} < $1)); do
+	while ((${#workers[@]} < most)); do
 		take_calls "$calls" "${@:2}" 3>&- &
 		workers+=("$!")
 	done
