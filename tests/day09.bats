@@ -165,8 +165,7 @@ has_taken_its_signals() {
 	[ "$(awk '/^ShdPnd:/ { print $2 }' "/proc/$PID/status")" = 0000000000000000 ]
 }
 
-@test "day 9: SIGUSR1 again before every thread has answered: both prints have what all have counted" {
-	is_recent || skip "the fault needs Linux 6.10"
+counts_again() {
 	start_server with_fault threads:200:0 ./day09/cores --threads 3 0 "$ROOT"
 	ask 10
 	kill -USR1 "$PID"
@@ -175,6 +174,48 @@ has_taken_its_signals() {
 	wait_until printed 2
 	[ "$(lines "$LOG" '^all threads: connections: 10, requests: 10,')" = 2 ]
 	stop_within TERM "$(within 10000)" # each pass of a thread takes 200 or 400 ms
+}
+
+# come_and_go N: servers, one after the other.
+come_and_go() {
+	local i
+
+	for ((i = 0; i < $1; i++)); do
+		cores --threads 8
+		stop_clean
+	done
+}
+
+# one_gets_the_port FOLDER: for what they print.
+one_gets_the_port() {
+	local pids name
+
+	mkdir "$1"
+	cores
+	stop_clean
+	for name in a b; do
+		./day09/cores --threads 4 "$PORT" "$ROOT" >"$1/$name" 2>&1 3>&- &
+		pids+=("$!")
+	done
+	SERVERS+=("${pids[@]}")
+	wait_until one_has_ended "${pids[@]}"
+	kill "${pids[@]}" 2>/dev/null || true
+	wait "${pids[0]}" || true
+	wait "${pids[1]}" || true
+	[ "$(cat "$1"/* | grep -c '^listening on ')" = 1 ]
+	[ "$(cat "$1"/* | grep -c 'Address already in use')" = 1 ]
+}
+
+one_has_ended() {
+	has_ended "$1" || has_ended "$2"
+}
+
+@test "day 9: SIGUSR1 again before every thread has answered: both prints have what all have counted; SIGTERM at once after the start; two servers started at the same time: one gets the port" {
+	local counts=(counts_again)
+
+	is_recent || counts=() # the fault needs Linux 6.10
+	at_once "${counts[@]}" "come_and_go $(scaled 30)" "come_and_go $(scaled 20)" \
+		"one_gets_the_port $BATS_TEST_TMPDIR/"{first,second,third}
 }
 
 @test "day 9: SIGTERM under load: every thread sends all that it has begun" {
@@ -200,20 +241,6 @@ has_taken_its_signals() {
 	wait_for_end
 	[ "$status" = 0 ]
 	printed 2
-}
-
-# come_and_go N: servers, one after the other.
-come_and_go() {
-	local i
-
-	for ((i = 0; i < $1; i++)); do
-		cores --threads 8
-		stop_clean
-	done
-}
-
-@test "day 9: SIGTERM at once after the start" {
-	two_at_a_time come_and_go "$(scaled 30)" "$(scaled 20)"
 }
 
 @test "day 9: a second signal ends it at once, whichever thread still has clients" {
@@ -260,34 +287,6 @@ is_refused() {
 	PID=$first
 	wait_for_end
 	[ "$status" = 0 ]
-}
-
-# one_gets_the_port FOLDER: for what they print.
-one_gets_the_port() {
-	local pids name
-
-	mkdir "$1"
-	cores
-	stop_clean
-	for name in a b; do
-		./day09/cores --threads 4 "$PORT" "$ROOT" >"$1/$name" 2>&1 3>&- &
-		pids+=("$!")
-	done
-	SERVERS+=("${pids[@]}")
-	wait_until one_has_ended "${pids[@]}"
-	kill "${pids[@]}" 2>/dev/null || true
-	wait "${pids[0]}" || true
-	wait "${pids[1]}" || true
-	[ "$(cat "$1"/* | grep -c '^listening on ')" = 1 ]
-	[ "$(cat "$1"/* | grep -c 'Address already in use')" = 1 ]
-}
-
-@test "day 9: two servers started at the same time: one gets the port" {
-	side_by_side 3 one_gets_the_port "$BATS_TEST_TMPDIR"/{first,second,third}
-}
-
-one_has_ended() {
-	has_ended "$1" || has_ended "$2"
 }
 
 @test "day 9: IPv6: every thread gets clients there, too" {
