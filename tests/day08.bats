@@ -462,7 +462,6 @@ reads_slowly_enough() {
 	web --idle 500
 	fetch --limit-rate 10M "$URL/large.bin" | cmp - "$ROOT/large.bin" # for four times the limit
 	stop_clean
-	grep 'timed out: 0' "$LOG"
 }
 
 @test "day 8: a client that reads slowly or never is cut off; one that reads slowly enough is not" {
