@@ -3,11 +3,11 @@
  *
  * For each client the proxy connects to one other server, the upstream. What it receives from
  * either of the two it sends to the other. The way out is new, a connect with a time limit, and so
- * are two connections that are one: an end crosses as an end, an error as an error, and if one of
+ * are two connections that are one: an EOF crosses as an EOF, an error as a reset, and if one of
  * them won't take any more, the other one has to wait.
  *
  * Needs: Linux 6.1.
- * Run:   make day05 day07 && ./day05/echo & ./day07/proxy 7007 127.0.0.1:7005
+ * Run:   make day05 day07; ./day05/echo & ./day07/proxy 7007 127.0.0.1:7005
  *        nc 127.0.0.1 7007              (in another terminal; type something)
  *
  * The bytes of a pair cross over like this, both ways at once:
@@ -47,7 +47,7 @@
 
 #define SLOW_LIMITS 16	 /* that pass before an end which takes nothing is cut off */
 #define SHUTDOWN_MS 1500 /* the time that the program takes to end, at most */
-#define QUIET_MS    200	 /* and a pair that is silent for so long then has come to its end */
+#define QUIET_MS    200	 /* and a pair that is silent for so long then counts as over */
 
 /* What a completion is of; 0 stands for a request whose result decides nothing. */
 enum operation { ACCEPT = 1, CONNECT, RECV, SEND, CANCEL, SHUTDOWN, CLOSE, SIGNAL, DEADLINE };
@@ -448,7 +448,7 @@ static void on_deadline(void)
 	deadlines_prepare(&deadlines, &ring, now_ns);
 }
 
-/* Pairs go on until they end or are silent for a moment. Those that do neither are broken off. */
+/* Pairs go on until they're over, or silent for a moment. At the limit, busy ones are reset. */
 static void stop(void)
 {
 	stop_ns = now_ns + SHUTDOWN_MS * NS_PER_MS;

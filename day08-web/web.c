@@ -52,7 +52,7 @@
 #define SLOW_LIMITS 4	 /* that a client may take for a piece before it's cut off */
 #define SHUTDOWN_MS 1500 /* the limit when the program ends, for clients that don't close */
 
-/* What a completion is of; 0 stands for a request whose result decides nothing. */
+/* What a completion is of; 0 stands for one whose result decides nothing. */
 enum operation { NONE, ACCEPT, RECV, OPEN, READ, SEND, CANCEL, SHUTDOWN, CLOSE, SIGNAL, DEADLINE };
 
 struct connection {
@@ -121,7 +121,7 @@ static void record_progress(unsigned slot)
 	deadlines_renew(&deadlines, slot, now_ns);
 }
 
-/* ---- The requests ---- */
+/* ---- The operations ---- */
 
 /* The kernel takes a buffer when a request begins; the rest goes behind what has been received. */
 static void prepare_recv(unsigned slot)
@@ -228,7 +228,7 @@ static void take_request(unsigned slot)
 	struct connection *connection = &connections[slot];
 	struct http_exchange *exchange = connections[slot].exchange;
 
-	if (!http_exchange_begin(exchange))
+	if (!exchange || !http_exchange_begin(exchange))
 		return;
 	record_progress(slot);
 	connection->replying = true;
@@ -257,7 +257,7 @@ static void finish_reply(unsigned slot)
 }
 
 /*
- * One request is in flight at any time, as on day 4. While a reply is made and sent, the client
+ * One operation is in flight at any time, as on day 4. While a reply is made and sent, the client
  * isn't received from: that's all the backpressure there is. When no reply is left to be made, a
  * connection that ends gets day 6's end: the shutdown, then it is read from until its EOF.
  */
@@ -273,7 +273,7 @@ static void advance(unsigned slot)
 
 	if (connection->replying && http_exchange_is_sent(connection->exchange))
 		finish_reply(slot);
-	if (!connection->replying && connection->exchange && !connection->last)
+	if (!connection->replying && !connection->last)
 		take_request(slot);
 	if (connection->doing != NONE)
 		return;
@@ -519,7 +519,7 @@ static void map_memory(void)
 {
 	connections = memory_map(options.slots, sizeof(connections[0]));
 	exchanges = memory_map(options.slots, sizeof(exchanges[0]));
-	released = memory_map(options.slots, sizeof(released[0]));
+	released = memory_map(options.slots, sizeof(void *));
 	buffers_map(&buffers, BUFFERS, HTTP_REQUEST_BYTES, 0, 0);
 	deadlines_open(&deadlines, options.slots, options.limit_ms, user_data_pack(DEADLINE, 0));
 }

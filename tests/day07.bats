@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # Day 7: what crosses the proxy, and what doesn't; and that it lives, whatever its peers do.
-# PROXY=haproxy bats tests/day07.bats -f crosses: the same questions to another proxy (also nginx, socat).
+# PROXY=haproxy bats tests/day07.bats -f '^crosses:': the same questions to another proxy (also nginx, socat).
 
 load helpers
 load peers

@@ -164,8 +164,13 @@ __attribute__((noreturn, format(printf, 2, 3))) static void fail(const struct pe
 	va_start(arguments, format);
 	vfprintf(stderr, format, arguments);
 	va_end(arguments);
-	fprintf(stderr, " (sent %" PRIu64 " of %" PRIu64 ", answered %" PRIu64 "%s)\n", peer->sent,
-		peer->character.bytes, peer->answered, peer->shut ? ", half-closed" : "");
+	fprintf(stderr, " (sent %" PRIu64, peer->sent);
+	if (peer->character.bytes == NEVER)
+		fputs(", without limit", stderr);
+	else
+		fprintf(stderr, " of %" PRIu64, peer->character.bytes);
+	fprintf(stderr, ", answered %" PRIu64 "%s)\n", peer->answered,
+		peer->shut ? ", half-closed" : "");
 	exit(EXIT_FAILURE);
 }
 

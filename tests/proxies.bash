@@ -87,7 +87,7 @@ start_nginx() {
 	choose_port
 	cat >"$BATS_TEST_TMPDIR/nginx.conf" <<-END
 		$(sed -n 's,^load_module ,load_module /usr/lib/nginx/,p' /etc/nginx/modules-enabled/50-mod-stream.conf 2>/dev/null || true)
-		daemon off; user root; pid $BATS_TEST_TMPDIR/nginx.pid; error_log stderr crit;
+		daemon off; master_process off; user root; pid $BATS_TEST_TMPDIR/nginx.pid; error_log stderr crit;
 		worker_processes 1; events { worker_connections 2000; }
 		stream { server { listen 127.0.0.1:$OTHER_PORT so_keepalive=on; proxy_pass 127.0.0.1:$UPSTREAM_PORT;
 			proxy_connect_timeout 1s; proxy_half_close on; } }
