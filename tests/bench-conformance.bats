@@ -15,34 +15,22 @@ teardown() {
 
 @test "epoll echo: streams, messages, late readers, half-closes" {
 	STREAM_BYTES=10000000
-	echoes_streams
-	echoes_messages
-	echoes_to_late_readers
-	half_closes
+	at_once echoes_streams echoes_messages echoes_to_late_readers half_closes
 }
 
 @test "epoll echo: 100 peers that do not read harm nobody, nor do those with windows of megabytes" {
-	absent_peers_harm_nobody 100
-	absent_peers_with_large_windows
+	at_once "absent_peers_harm_nobody 100" absent_peers_with_large_windows
 }
 
 @test "epoll echo: resets, flashes and random peers" {
-	survives_resets
-	survives_flashes
-	survives_random_peers
+	at_once survives_resets survives_flashes survives_random_peers
 }
 
-@test "epoll echo: resumes at the limit" {
-	resumes_at_the_limit
-}
-
-@test "epoll echo: ends in order" {
-	sends_what_it_received
+@test "epoll echo: ends in order, resumes at the limit" {
 	sends_what_it_received_of_more
-	ends_despite_absent_peers
 	ends_under_load
-	ends_at_once_on_the_second_signal
-	frees_the_port_at_once
+	at_once ends_despite_absent_peers resumes_at_the_limit frees_the_port_at_once ends_at_once_on_the_second_signal \
+		sends_what_it_received
 }
 
 @test "epoll echo: TCP_NODELAY" {

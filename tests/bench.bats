@@ -252,18 +252,19 @@ first_free_descriptor_of() {
 	[[ $output == '500 connections '* ]]
 }
 
-# expect_failure FAULT MESSAGE: with messages and streaming, on a server with that fault.
+# expect_failure FAULT MESSAGE: with messages and streaming, each on a server with that fault.
 expect_failure() {
-	local options
+	FAULT=$1 MESSAGE=$2
+	side_by_side 3 fails '--connections 2 --size 64' '--connections 2 --stream' '--connections 2 --size 4096'
+}
 
-	for options in '--connections 2 --size 64' '--connections 2 --stream' '--connections 2 --size 4096'; do
-		start_server build/tests/broken-echo "$1" 0
-		# shellcheck disable=SC2086 # several options
-		run -1 --separate-stderr bench/load --stall 1 --duration 200 $options "$PORT"
-		[ -z "$output" ]
-		[[ $stderr =~ $2 ]]
-		end_servers
-	done
+# fails OPTIONS: which are one word of several.
+fails() {
+	start_server build/tests/broken-echo "$FAULT" 0
+	# shellcheck disable=SC2086 # several options
+	run -1 --separate-stderr bench/load --stall 1 --duration 200 $1 "$PORT"
+	[ -z "$output" ]
+	[[ $stderr =~ $MESSAGE ]]
 }
 
 @test "load: another value of one byte is a failure" {
@@ -300,18 +301,22 @@ expect_failure() {
 
 @test "load: a server that dies or is not there is a failure" {
 	expect_failure crash 'the server closed it early|no server listens there'
+	free_port
 	run -1 bench/load --count 1 "$PORT"
 	[[ $output == *'no server listens there'* ]]
 	run -1 bench/load --connect --count 1 "$PORT"
 }
 
+# finds_it_stalling [OPTION]...
+finds_it_stalling() {
+	run -1 bench/load --stall 1 "$@" --count 1 "$PORT"
+	[[ $output == *'the server stalls'* ]]
+}
+
 @test "load: a server that never accepts is a failure" {
 	start_epoll_echo --connections 1
 	hold idle 1
-	run -1 bench/load --stall 1 --count 1 "$PORT"
-	[[ $output == *'the server stalls'* ]]
-	run -1 bench/load --stall 1 --connect --count 1 "$PORT"
-	[[ $output == *'the server stalls'* ]]
+	at_once finds_it_stalling "finds_it_stalling --connect"
 	release
 }
 
@@ -324,7 +329,7 @@ expect_failure() {
 }
 
 bench_run() {
-	bench/run --quick --rounds 1 --round-ms 50 --results "$BATS_TEST_TMPDIR/results" "$@"
+	bench/run --quick --rounds 1 --round-ms 50 --results "${RESULTS:-$BATS_TEST_TMPDIR/results}" "$@"
 }
 
 # measured LOADS: into results of its own. As many connections as there are descriptors for: 8,000 idle ones, and
@@ -402,15 +407,25 @@ measured() {
 	awk -F, 'NF != 14 { exit 1 }' "$BATS_TEST_TMPDIR/results/summary.csv"
 }
 
-@test "run: --vs compares the CPU times of two builds" {
+children_of() {
+	pgrep -P "$1"
+}
+
+has_children() {
+	children_of "$1" >"$BATS_TEST_TMPDIR/children" && (($(wc -l <"$BATS_TEST_TMPDIR/children") >= $2))
+}
+
+two_builds() {
+	RESULTS=$BATS_TEST_TMPDIR/two
 	cp day06/deadlines "$BATS_TEST_TMPDIR/older"
 	run -0 bench_run --vs "$BATS_TEST_TMPDIR/older" --only connect
 	grep -Eq '^load +figure +other +io_uring ' <<<"$output"
 	grep -Eq '^connect.* CPU time a connection, us +[0-9.]+ +[0-9.]+ +[0-9.]+ +$' <<<"$output"
-	grep -q "^compared: day06/deadlines with $BATS_TEST_TMPDIR/older" "$BATS_TEST_TMPDIR/results/machine.txt"
+	grep -q "^compared: day06/deadlines with $BATS_TEST_TMPDIR/older" "$RESULTS/machine.txt"
 }
 
-@test "run: a server that is wrong is reported, not measured" {
+wrong_server() {
+	RESULTS=$BATS_TEST_TMPDIR/wrong
 	printf '#!/bin/sh\nexec build/tests/broken-echo corrupt "$1"\n' >"$BATS_TEST_TMPDIR/server"
 	chmod +x "$BATS_TEST_TMPDIR/server"
 	run -1 bench_run --only pipeline --server "$BATS_TEST_TMPDIR/server"
@@ -421,15 +436,7 @@ measured() {
 	[[ $output == *'io_uring does not start'* ]]
 }
 
-children_of() {
-	pgrep -P "$1"
-}
-
-has_children() {
-	children_of "$1" >"$BATS_TEST_TMPDIR/children" && (($(wc -l <"$BATS_TEST_TMPDIR/children") >= $2))
-}
-
-@test "run: an interrupted run leaves no process behind" {
+interrupted() {
 	local signal pid child
 
 	for signal in INT TERM; do
@@ -447,4 +454,8 @@ has_children() {
 			run -1 kill -0 "$child"
 		done <"$BATS_TEST_TMPDIR/children"
 	done
+}
+
+@test "run: --vs compares the CPU times of two builds; a server that is wrong is reported, not measured; an interrupted run leaves no process behind" {
+	at_once two_builds wrong_server interrupted
 }

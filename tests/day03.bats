@@ -240,9 +240,13 @@ accept: armed" ]
 	(($(lines "$LOG" '^connection ') >= 10))
 }
 
-@test "accept: without a client it sleeps" {
-	start_server ./day03/accept 0
+sleeps() {
+	start_server "$1" 0
 	is_quiet
+}
+
+@test "accept: without a client it sleeps; so does poll-accept" {
+	two_at_a_time sleeps ./day03/accept ./day03/poll-accept
 }
 
 @test "accept: nobody reads its output: it serves on, and says how many lines are missing" {
@@ -300,11 +304,6 @@ accept: armed" ]
 	[ "$(descriptors_of "$PID")" -eq "$before" ]
 	build/tests/connect "$PORT"
 	ended_with 'connections: 1001, .*'
-}
-
-@test "poll-accept: without a client it sleeps" {
-	start_server ./day03/poll-accept 0
-	is_quiet
 }
 
 @test "poll-accept: clients that reset before they are accepted do no harm" {

@@ -146,14 +146,14 @@ everybody_says() {
 	stop_clean
 }
 
-@test "day 4: 100 idle peers cost no processor time" {
+idle_peers() {
 	event_loop
 	start_peers ping --acks --connections 100 --count 1 --chunk 10 --hold
 	is_quiet 2 2
 	stop_clean
 }
 
-@test "day 4: a full table: accepting pauses, is quiet, and resumes when a slot is free" {
+full_table() {
 	event_loop --slots 4
 	start_peers ping --acks --connections 4 --count 5 --chunk 100 --hold --drain
 	seated=$PEERS
@@ -166,11 +166,7 @@ everybody_says() {
 	stop_clean
 }
 
-everybody_came() {
-	(($(ss -Htn state established state fin-wait-1 state fin-wait-2 "dport = :$PORT" | wc -l) >= 20))
-}
-
-@test "day 4: a small table under peers of every kind" {
+small_table() {
 	event_loop --slots 4
 	peer random --acks --connections 12 --seconds 1
 	peer flash --connections 50 --total 1000
@@ -178,10 +174,18 @@ everybody_came() {
 	stop_clean
 }
 
-@test "day 4: random peers (a failure names the seed)" {
+random_peers() {
 	event_loop
 	peer random --acks --connections 30 --seconds 2
 	stop_clean
+}
+
+@test "day 4: 100 idle peers cost no processor time; a full table: accepting pauses, is quiet, and resumes when a slot is free; a small table under peers of every kind; random peers (a failure names the seed)" {
+	at_once idle_peers full_table small_table random_peers
+}
+
+everybody_came() {
+	(($(ss -Htn state established state fin-wait-1 state fin-wait-2 "dport = :$PORT" | wc -l) >= 20))
 }
 
 @test "day 4: SIGUSR1 prints what has happened so far, and the service goes on" {

@@ -53,10 +53,6 @@ teardown() {
 	echoes_to_late_readers "${FEW_SMALL[@]}"
 }
 
-@test "day 5: random peers (a failure names the seed)" {
-	survives_random_peers "${FEW[@]}"
-}
-
 # 2. Half-close.
 
 @test "day 5: half-closed peers get all their bytes, then end-of-file, however slowly they read" {
@@ -71,8 +67,9 @@ teardown() {
 	absent_peers_harm_nobody 1
 }
 
-@test "day 5: 300 peers that do not read: the one that does is answered at once" {
-	absent_peers_harm_nobody "${CROWD:-$(scaled 300)}"
+@test "day 5: 300 peers that do not read: the one that does is answered at once; two connections: others wait, and service resumes; idle peers cost no processor time; random peers (a failure names the seed)" {
+	at_once "absent_peers_harm_nobody ${CROWD:-$(scaled 300)}" resumes_at_the_limit is_quiet_when_idle \
+		"survives_random_peers ${FEW[*]}"
 }
 
 @test "day 5: 100 peers that do not read, 4 buffers" {
@@ -146,10 +143,6 @@ teardown() {
 	(($(sed -n 's/.*buffer ring empty: \([0-9]*\).*/\1/p' "$LOG") <= 4 * 2000 * 3))
 }
 
-@test "day 5: two connections: others wait, and service resumes" {
-	resumes_at_the_limit
-}
-
 @test "day 5: a full table turns nobody away: 300 peers at a table of 16" {
 	echo_server --connections 16
 	peer stream --connections 300 --bytes 30000
@@ -211,10 +204,6 @@ teardown() {
 }
 
 # 7. Quiet.
-
-@test "day 5: idle peers cost no processor time" {
-	is_quiet_when_idle
-}
 
 @test "day 5: no output per message, nor per connection" {
 	local before

@@ -53,17 +53,13 @@ teardown() {
 }
 
 @test "day 6: random peers (a failure names the seed)" {
-	survives_random_peers
-	survives_random_peers "${FEW[@]}"
-	survives_random_peers "${FEW_SMALL[@]}"
+	at_once survives_random_peers "survives_random_peers ${FEW[*]}" "survives_random_peers ${FEW_SMALL[*]}"
 }
 
 # 2. Half-close.
 
 @test "day 6: half-closed peers get all their bytes, then end-of-file, however slowly they read" {
-	half_closes
-	half_closes "${FEW[@]}"
-	half_closes "${FEW_SMALL[@]}"
+	at_once half_closes "half_closes ${FEW[*]}" "half_closes ${FEW_SMALL[*]}"
 }
 
 # 3. Backpressure, per peer.
@@ -72,16 +68,9 @@ teardown() {
 	absent_peers_harm_nobody 1
 }
 
-@test "day 6: 300 peers that do not read: the one that does is answered at once" {
-	absent_peers_harm_nobody "${CROWD:-$(scaled 300)}"
-}
-
-@test "day 6: 100 peers that do not read, 4 buffers" {
-	absent_peers_harm_nobody "$(scaled 100)" "${FEW[@]}"
-}
-
-@test "day 6: 100 peers that do not read, 4 buffers of 512 bytes" {
-	absent_peers_harm_nobody "$(scaled 100)" "${FEW_SMALL[@]}"
+@test "day 6: 300 peers that do not read, 100 and 4 buffers, 100 and 4 buffers of 512 bytes: the one that does is answered at once" {
+	at_once "absent_peers_harm_nobody ${CROWD:-$(scaled 300)}" "absent_peers_harm_nobody $(scaled 100) ${FEW[*]}" \
+		"absent_peers_harm_nobody $(scaled 100) ${FEW_SMALL[*]}"
 }
 
 @test "day 6: peers that do not read, and windows of megabytes" {
@@ -151,10 +140,6 @@ teardown() {
 	(($(sed -n 's/.*buffer ring empty: \([0-9]*\).*/\1/p' "$LOG") <= 4 * 2000 * 3))
 }
 
-@test "day 6: two connections: others wait, and service resumes" {
-	resumes_at_the_limit
-}
-
 @test "day 6: a full table turns nobody away: 300 peers at a table of 16" {
 	echo_server --connections 16
 	peer stream --connections 300 --bytes 30000
@@ -205,10 +190,6 @@ teardown() {
 	sends_what_it_received_of_more "${FEW_SMALL[@]}"
 }
 
-@test "day 6: SIGTERM: peers that do not read get at most two seconds" {
-	ends_despite_absent_peers "" "${FEW[*]}"
-}
-
 @test "day 6: SIGTERM under load" {
 	ends_under_load
 	ends_under_load "${FEW[@]}"
@@ -221,18 +202,18 @@ teardown() {
 	finish_peers
 }
 
-@test "day 6: a second signal ends it at once" {
-	ends_at_once_on_the_second_signal
+absent_peers_with_and_without_buffers() {
+	ends_despite_absent_peers "" "${FEW[*]}"
 }
 
-@test "day 6: the port is free at once, also while peers are waited for" {
-	frees_the_port_at_once
+@test "day 6: SIGTERM: peers that do not read get at most two seconds; the port is free at once; a second signal ends it at once" {
+	at_once absent_peers_with_and_without_buffers frees_the_port_at_once ends_at_once_on_the_second_signal
 }
 
 # 7. Quiet.
 
-@test "day 6: idle peers cost no processor time" {
-	is_quiet_when_idle
+@test "day 6: idle peers cost no processor time; two connections: others wait, and service resumes" {
+	at_once is_quiet_when_idle resumes_at_the_limit
 }
 
 @test "day 6: no output per message, nor per connection" {
@@ -425,7 +406,8 @@ silent() {
 	has_lines "$LOG" '^silent for too long: 1$' 1
 }
 
-@test "day 6: what a silent client was owed is sent before its EOF: it half-closes, reads late, loses nothing" {
+# It half-closes, and reads late.
+is_owed_bytes() {
 	echo_server --idle 300
 	peer stream --late --connections 10 --bytes 1000000 --blocked-ms 100
 	stop_clean
@@ -466,33 +448,7 @@ silent_all_at_once() {
 	has_lines "$LOG" "^silent for too long: $crowd\$" 1
 }
 
-both() {
-	"$1"
-}
-
-@test "day 6: a client that reads 16 KiB in each limit is never cut off; thousands silent at once don't hold up one that speaks" {
-	if sanitized || (($(ulimit -Hn) < 9100)); then
-		reads_slowly
-	else
-		two_at_a_time both reads_slowly silent_all_at_once
-	fi
-}
-
-@test "day 6: clients that take nothing are cut off" {
-	echo_server --idle 100
-	start_peers absent --cut-short --hold --connections 3
-	wait_until nobody_is_connected
-	kill -USR1 "$PID"
-	wait_until has_lines "$LOG" '^silent for too long: 3$' 1
-	end_peers
-	peer ping --connections 1 --count 3
-	stop_clean
-}
-
-
-# 10. Signals at the end.
-
-@test "day 6: timeout(1), which signals twice, ends it cleanly; SIGUSR1 at the end prints the counts" {
+ends_by_timeout() {
 	local round
 
 	for round in 1 2 3; do
@@ -505,8 +461,11 @@ both() {
 		has_lines "$LOG" '^connections: 5, ' 1 # it has come to its end
 		finish_peers
 	done
+}
 
-	# Two that are pending at the same moment, and so are read one right after the other.
+# Two that are pending at the same moment, and so are read one right after the other; SIGUSR1 among them prints the
+# counts.
+ends_on_two_signals() {
 	echo_server
 	start_peers ping --server-ends --connections 5 --count 1 --hold
 	pause_server
@@ -527,6 +486,26 @@ both() {
 	ends_with_status_0
 	(($(lines "$LOG" '^connections: 5, ') >= 2))
 	end_peers
+}
+
+@test "day 6: a client that reads 16 KiB in each limit is never cut off; what a silent one was owed is sent before its EOF; thousands silent at once don't hold up one that speaks; timeout(1), which signals twice, ends it cleanly; SIGUSR1 at the end prints the counts" {
+	local crowds=(silent_all_at_once)
+
+	if sanitized || (($(ulimit -Hn) < 9100)); then
+		crowds=()
+	fi
+	at_once reads_slowly "${crowds[@]}" ends_by_timeout ends_on_two_signals is_owed_bytes
+}
+
+@test "day 6: clients that take nothing are cut off" {
+	echo_server --idle 100
+	start_peers absent --cut-short --hold --connections 3
+	wait_until nobody_is_connected
+	kill -USR1 "$PID"
+	wait_until has_lines "$LOG" '^silent for too long: 3$' 1
+	end_peers
+	peer ping --connections 1 --count 3
+	stop_clean
 }
 
 @test "day 6: bad limits" {

@@ -315,20 +315,6 @@ first_free_descriptor() {
 
 # 4. Backpressure, and who waits for whom.
 
-@test "day 7: an upstream that never reads stops its clients; when it reads, all of it is there" {
-	start_upstream --deaf --small --then hold
-	start_proxy
-	start_client --connections 5 --send 20000000
-	wait_until is_quiet
-	kill -USR1 "$PID"
-	wait_until has_lines "$LOG" '^bytes: ' 1
-	(($(sed -n 's/^bytes: \([0-9]*\),.*/\1/p' "$LOG") < 5 * 20000000))
-	[ "$(cat "$CLIENT_LOG")" = ready ]
-	release "$UPSTREAM"
-	upstream_hears "sent 0, received 20000000, then EOF" 5
-	stop_clean
-}
-
 # What the upstream and the clients have sent lies in the kernel's buffers, ten megabytes and more a pair.
 @test "day 7: clients that never read stop their upstreams, and nobody else" {
 	two_at_a_time absent_clients_harm_nobody "" "${FEW[*]}"
@@ -347,7 +333,21 @@ absent_clients_harm_nobody() {
 	stop_within TERM "$(within 2500)"
 }
 
-@test "day 7: clients that read in the end get all of it" {
+deaf_upstream() {
+	start_upstream --deaf --small --then hold
+	start_proxy
+	start_client --connections 5 --send 20000000
+	wait_until is_quiet
+	kill -USR1 "$PID"
+	wait_until has_lines "$LOG" '^bytes: ' 1
+	(($(sed -n 's/^bytes: \([0-9]*\),.*/\1/p' "$LOG") < 5 * 20000000))
+	[ "$(cat "$CLIENT_LOG")" = ready ]
+	release "$UPSTREAM"
+	upstream_hears "sent 0, received 20000000, then EOF" 5
+	stop_clean
+}
+
+late_clients() {
 	start_echo
 	start_proxy
 	# Not without a limit, nor with windows that grow: where both directions of a connection are full, Linux 6.18 may
@@ -355,6 +355,16 @@ absent_clients_harm_nobody() {
 	start_peers absent --drain --small --bytes 20000000 --connections 4
 	release_peers
 	stop_clean
+}
+
+idle_pairs() {
+	start_echo
+	is_quiet_when_idle
+	run ! grep -vE '^(memory|listening|connections|bytes|silent)' "$LOG"
+}
+
+@test "day 7: an upstream that never reads stops its clients, and when it reads, all of it is there; clients that read in the end get all of it; idle pairs cost no processor time, and no output" {
+	at_once deaf_upstream late_clients idle_pairs
 }
 
 @test "day 7: one client that never reads holds a few buffers, not the pool" {
@@ -400,14 +410,12 @@ absent_clients_harm_nobody() {
 
 @test "day 7: half-closed clients get all their bytes, then EOF, however slowly they read" {
 	start_echo
-	half_closes
-	half_closes "${FEW_SMALL[@]}"
+	at_once half_closes "half_closes ${FEW_SMALL[*]}"
 }
 
 @test "day 7: random clients (a failure names the seed)" {
 	start_echo
-	survives_random_peers
-	survives_random_peers "${FEW_SMALL[@]}"
+	at_once survives_random_peers "survives_random_peers ${FEW_SMALL[*]}"
 }
 
 @test "day 7: resets with data on the way, and clients that connect and leave at once" {
@@ -420,8 +428,7 @@ absent_clients_harm_nobody() {
 @test "day 7: 2,000 clients at once, and in a table of two" {
 	start_echo
 	serves_a_crowd 2000
-	serves_a_crowd 500 "${FEW[@]}"
-	resumes_at_the_limit
+	at_once "serves_a_crowd 500 ${FEW[*]}" resumes_at_the_limit
 }
 
 @test "day 7: 1,000 pairs at once, each with bytes of its own" {
@@ -460,12 +467,6 @@ exchange_ms() {
 	((4 * with < without))
 }
 
-@test "day 7: idle pairs cost no processor time, and no output" {
-	start_echo
-	is_quiet_when_idle
-	run ! grep -vE '^(memory|listening|connections|bytes|silent)' "$LOG"
-}
-
 @test "day 7: memory stays below the bound that is printed at start" {
 	local before bound
 
@@ -484,23 +485,6 @@ exchange_ms() {
 }
 
 # 6. Silence.
-
-@test "day 7: a pair that is silent in both directions is broken off, and both are reset" {
-	start_upstream --send 10 --then hold
-	start_proxy --idle 300
-	hears 'sent 10, received 10, then reset' client --send 10 --then hold
-	upstream_hears 'sent 10, received 10, then reset'
-	stop_clean
-	grep -q '^silent for too long: 1, ' "$LOG"
-}
-
-@test "day 7: bytes in one direction keep a pair, half-closed or not" {
-	start_upstream --send 12 --chunk 1 --chunk-ms 100 --then hold
-	start_proxy --idle 600
-	hears 'sent 0, received 12, then EOF' client
-	stop_clean
-	grep -q '^silent for too long: 0, ' "$LOG"
-}
 
 # So slowly that a send waits for several limits until there is room again.
 takes_slowly() {
@@ -524,20 +508,33 @@ has_its_eof_coming() {
 	stop_clean
 }
 
-both() {
-	"$1"
+@test "day 7: a pair that is silent in both directions is broken off, and both are reset" {
+	start_upstream --send 10 --then hold
+	start_proxy --idle 300
+	hears 'sent 10, received 10, then reset' client --send 10 --then hold
+	upstream_hears 'sent 10, received 10, then reset'
+	stop_clean
+	grep -q '^silent for too long: 1, ' "$LOG"
 }
 
-@test "day 7: a client that takes bytes slowly isn't cut off; one that has its EOF coming gets all, whoever is silent meanwhile" {
-	two_at_a_time both takes_slowly has_its_eof_coming
+bytes_in_one_direction() {
+	start_upstream --send 12 --chunk 1 --chunk-ms 100 --then hold
+	start_proxy --idle 600
+	hears 'sent 0, received 12, then EOF' client
+	stop_clean
+	grep -q '^silent for too long: 0, ' "$LOG"
 }
 
-@test "day 7: an upstream that takes nothing any more is broken off, in the end" {
+takes_nothing() {
 	start_upstream --deaf --small --then hold
 	start_proxy --idle 50 # sixteen times
 	hears 'sent [0-9]+, received 0, then reset' client --send 100000000 --then hold
 	stop_clean
 	grep -q '^silent for too long: 1, ' "$LOG"
+}
+
+@test "day 7: a client that takes bytes slowly isn't cut off; one that has its EOF coming gets all, whoever is silent meanwhile; bytes in one direction keep a pair, half-closed or not; an upstream that takes nothing any more is broken off, in the end" {
+	at_once takes_slowly has_its_eof_coming bytes_in_one_direction takes_nothing
 }
 
 # 7. The end.
@@ -581,7 +578,12 @@ both() {
 	sends_what_it_received "${FEW_SMALL[@]}"
 }
 
-@test "day 7: SIGTERM: clients that do not read get at most two seconds" {
+@test "day 7: SIGTERM under load" {
+	start_echo
+	ends_under_load
+}
+
+clients_that_do_not_read() {
 	start_echo
 	start_proxy
 	start_peers absent --cut-short --connections 5
@@ -590,12 +592,7 @@ both() {
 	end_peers
 }
 
-@test "day 7: SIGTERM under load" {
-	start_echo
-	ends_under_load
-}
-
-@test "day 7: SIGTERM while connecting" {
+signal_while_connecting() {
 	start_upstream --full
 	start_proxy
 	start_client --connections 3 --then hold
@@ -605,7 +602,7 @@ both() {
 	wait_until has_lines "$CLIENT_LOG" '^[0-9]+: sent 0, received 0, then reset$' 3
 }
 
-@test "day 7: the port is free at once, while pairs are waited for; a second signal ends it" {
+port_and_second_signal() {
 	start_echo
 	start_proxy
 	start_peers absent --cut-short --connections 2
@@ -616,6 +613,10 @@ both() {
 	wait_for_end
 	[ "$status" = $((128 + 15)) ]
 	end_peers
+}
+
+@test "day 7: SIGTERM: clients that do not read get at most two seconds; SIGTERM while connecting; the port is free at once, while pairs are waited for; a second signal ends it" {
+	at_once clients_that_do_not_read signal_while_connecting port_and_second_signal
 }
 
 # Options, and real clients.

@@ -22,6 +22,7 @@ setup() {
 	printf '<p>index</p>\n' >"$ROOT/index.html"
 	printf '<p>inner</p>\n' >"$ROOT/dir/index.html"
 	echo secret >"$BATS_TEST_TMPDIR/outside"
+	ENDED=$BATS_TEST_TMPDIR/ended
 }
 
 teardown() {
@@ -40,11 +41,11 @@ browser() {
 	local kind=$1
 
 	shift
-	build/tests/browser "$kind" "$PORT" "$@" 2>"$BATS_TEST_TMPDIR/ended"
+	build/tests/browser "$kind" "$PORT" "$@" 2>"$ENDED"
 }
 
 ended() {
-	sed -n 's/^end: //p' "$BATS_TEST_TMPDIR/ended"
+	sed -n 's/^end: //p' "$ENDED"
 }
 
 # sends TEXT: printf(1)'s, answered until the end: leaves the reply in `reply`.
@@ -415,40 +416,57 @@ after_fault() {
 	stop_clean
 }
 
+comes_a_byte_at_a_time() {
+	printf 'GET /hello.txt HTTP/1.1\r\nHost: a\r\nX: %0200d' 0 |
+		timeout 15 build/tests/browser bytes "$PORT" 20 2>"$ENDED"
+}
+
+says_nothing() {
+	: | browser raw
+}
+
+says_nothing_more() {
+	printf 'GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n' | browser raw | grep 'hello, web'
+}
+
+# gets_eof CLIENT
+gets_eof() {
+	ENDED=$BATS_TEST_TMPDIR/ended.$1
+	"$1"
+	[[ $(ended) == EOF* ]]
+}
+
 @test "day 8: a request that comes a byte at a time, and a client that says nothing, have a limit" {
 	days_8s_alone
 	web --idle 1500
-	printf 'GET /hello.txt HTTP/1.1\r\nHost: a\r\nX: %0200d' 0 >"$BATS_TEST_TMPDIR/slow"
-	timeout 15 build/tests/browser bytes "$PORT" 20 <"$BATS_TEST_TMPDIR/slow" 2>"$BATS_TEST_TMPDIR/ended"
-	[[ $(ended) == EOF* ]]
-	: | browser raw
-	[[ $(ended) == EOF* ]]
-	printf 'GET /hello.txt HTTP/1.1\r\nHost: a\r\n\r\n' | browser raw | grep 'hello, web' # keep-alive, then nothing
-	[[ $(ended) == EOF* ]]
+	side_by_side 3 gets_eof comes_a_byte_at_a_time says_nothing says_nothing_more
 	stop_clean
 	grep 'timed out: [3-9]' "$LOG"
 }
 
-# is_rid_of KIND [ARGUMENT...]: of a client that has asked for a large file.
-is_rid_of() {
+# is_cut_off KIND [ARGUMENT...]: a client that has asked for a large file.
+is_cut_off() {
 	local open
 
+	web --idle 500
 	open=$(descriptors_of "$PID")
-	printf 'GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n' >"$BATS_TEST_TMPDIR/get"
-	browser "$@" <"$BATS_TEST_TMPDIR/get" 3>&- &
+	printf 'GET /large.bin HTTP/1.1\r\nHost: a\r\n\r\n' | browser "$@" 3>&- &
 	SERVERS+=("$!")
 	wait_until is_sending
 	wait_until has_closed_all "$open"
+	stop_clean
+	grep 'timed out: [1-9]' "$LOG"
+}
+
+reads_slowly_enough() {
+	web --idle 500
+	fetch --limit-rate 10M "$URL/large.bin" | cmp - "$ROOT/large.bin" # for four times the limit
+	stop_clean
 }
 
 @test "day 8: a client that reads slowly or never is cut off; one that reads slowly enough is not" {
 	head -c 20000000 /dev/urandom >"$ROOT/large.bin"
-	web --idle 500
-	is_rid_of sip 0 50
-	is_rid_of sip 1 5
-	fetch --limit-rate 10M "$URL/large.bin" | cmp - "$ROOT/large.bin" # for four times the limit
-	stop_clean
-	grep 'timed out: [2-9]' "$LOG"
+	at_once "is_cut_off sip 0 50" "is_cut_off sip 1 5" reads_slowly_enough
 }
 
 @test "day 8: clients that run away leave nothing behind" {

@@ -165,8 +165,7 @@ has_taken_its_signals() {
 	[ "$(awk '/^ShdPnd:/ { print $2 }' "/proc/$PID/status")" = 0000000000000000 ]
 }
 
-@test "day 9: SIGUSR1 again before every thread has answered: both prints have what all have counted" {
-	is_recent || skip "the fault needs Linux 6.10"
+counts_again() {
 	start_server with_fault threads:200:0 ./day09/cores --threads 3 0 "$ROOT"
 	ask 10
 	kill -USR1 "$PID"
@@ -175,6 +174,48 @@ has_taken_its_signals() {
 	wait_until printed 2
 	[ "$(lines "$LOG" '^all threads: connections: 10, requests: 10,')" = 2 ]
 	stop_within TERM "$(within 10000)" # each pass of a thread takes 200 or 400 ms
+}
+
+# come_and_go N: servers, one after the other.
+come_and_go() {
+	local i
+
+	for ((i = 0; i < $1; i++)); do
+		cores --threads 8
+		stop_clean
+	done
+}
+
+# one_gets_the_port FOLDER: for what they print.
+one_gets_the_port() {
+	local pids name
+
+	mkdir "$1"
+	cores
+	stop_clean
+	for name in a b; do
+		./day09/cores --threads 4 "$PORT" "$ROOT" >"$1/$name" 2>&1 3>&- &
+		pids+=("$!")
+	done
+	SERVERS+=("${pids[@]}")
+	wait_until one_has_ended "${pids[@]}"
+	kill "${pids[@]}" 2>/dev/null || true
+	wait "${pids[0]}" || true
+	wait "${pids[1]}" || true
+	[ "$(cat "$1"/* | grep -c '^listening on ')" = 1 ]
+	[ "$(cat "$1"/* | grep -c 'Address already in use')" = 1 ]
+}
+
+one_has_ended() {
+	has_ended "$1" || has_ended "$2"
+}
+
+@test "day 9: SIGUSR1 again before every thread has answered: both prints have what all have counted; SIGTERM at once after the start; two servers started at the same time: one gets the port" {
+	local counts=(counts_again)
+
+	is_recent || counts=() # the fault needs Linux 6.10
+	at_once "${counts[@]}" "come_and_go $(scaled 30)" "come_and_go $(scaled 20)" \
+		"one_gets_the_port $BATS_TEST_TMPDIR/"{first,second,third}
 }
 
 @test "day 9: SIGTERM under load: every thread sends all that it has begun" {
@@ -202,15 +243,6 @@ has_taken_its_signals() {
 	printed 2
 }
 
-@test "day 9: SIGTERM at once after the start" {
-	local i
-
-	for ((i = 0; i < $(scaled 50); i++)); do
-		cores --threads 8
-		stop_clean
-	done
-}
-
 @test "day 9: a second signal ends it at once, whichever thread still has clients" {
 	local i
 
@@ -231,17 +263,19 @@ ends_when_asked_again() {
 	has_ended "$PID"
 }
 
+# is_refused COMMAND...: a server on a port that another one has.
+is_refused() {
+	run --separate-stderr timeout 20 "$@" "$PORT" "$ROOT"
+	[ "$status" = 1 ]
+	[[ $stderr == *"bind: Address already in use"* ]]
+}
+
 @test "day 9: a second server is refused, and while the first one drains it isn't" {
-	local first second
+	local first
 
 	cores
 	first=$PID
-	for second in "./day09/cores --threads 3" ./day08/web; do
-		# shellcheck disable=SC2086 # several words
-		run --separate-stderr timeout 20 $second "$PORT" "$ROOT"
-		[ "$status" = 1 ]
-		[[ $stderr == *"bind: Address already in use"* ]]
-	done
+	at_once "is_refused ./day09/cores --threads 3" "is_refused ./day08/web"
 	begin 3
 	kill -TERM "$first"
 	wait_until is_closed
@@ -253,30 +287,6 @@ ends_when_asked_again() {
 	PID=$first
 	wait_for_end
 	[ "$status" = 0 ]
-}
-
-@test "day 9: two servers started at the same time: one gets the port" {
-	local i pids
-
-	cores
-	stop_clean
-	for ((i = 0; i < 3; i++)); do
-		./day09/cores --threads 4 "$PORT" "$ROOT" >"$BATS_TEST_TMPDIR/a" 2>&1 3>&- &
-		pids=("$!")
-		./day09/cores --threads 4 "$PORT" "$ROOT" >"$BATS_TEST_TMPDIR/b" 2>&1 3>&- &
-		pids+=("$!")
-		SERVERS+=("${pids[@]}")
-		wait_until one_has_ended "${pids[@]}"
-		kill "${pids[@]}" 2>/dev/null || true
-		wait "${pids[0]}" || true
-		wait "${pids[1]}" || true
-		[ "$(cat "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b" | grep -c '^listening on ')" = 1 ]
-		[ "$(cat "$BATS_TEST_TMPDIR/a" "$BATS_TEST_TMPDIR/b" | grep -c 'Address already in use')" = 1 ]
-	done
-}
-
-one_has_ended() {
-	has_ended "$1" || has_ended "$2"
 }
 
 @test "day 9: IPv6: every thread gets clients there, too" {

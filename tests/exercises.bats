@@ -124,142 +124,227 @@ stands() {
 	begins "Solved: $1 " # so there is no warning before it
 }
 
+# The checks mostly wait: six at a time, each in a tree of its own.
+exercises() {
+	side_by_side 6 in_a_tree_of_its_own "$@"
+}
+
+in_a_tree_of_its_own() {
+	make_tree "$1"
+	"$1"
+}
+
 @test "1.1 many-nops" {
 	need_strace
 	stands 1.1 "there's no option '--nops N' yet."
 }
 
-@test "1.2 in-order" {
+in_order() {
 	stands 1.2 "the requests complete in the order 2 1 3 0; it should be 0 1 2 3."
 }
 
-@test "1.3 bad-request" {
+bad_request() {
 	stands 1.3 "the third request that is prepared should be 'a timeout of -1 ns'."
 }
 
-@test "2.1 types" {
+@test "1.2 in-order, 1.3 bad-request" {
+	exercises in_order bad_request
+}
+
+types() {
 	stands 2.1 "there's no 'struct slot' yet: close(FILE_SLOT) still compiles."
 }
 
-@test "2.2 all-or-nothing" {
+all_or_nothing() {
 	stands 2.2 "when one of the files cannot be opened nothing should be written; "
 }
 
-@test "2.2: what is not enough: an error that is not the completion's" {
+negated_twice() {
 	half 2.2 's/error\(EXIT_FAILURE, -slots/error(EXIT_FAILURE, slots/' \
 		"when one of the files cannot be opened the message should say why: a completion's result is the error, negated."
+}
+
+always_too_many() {
 	half 2.2 's/error\(EXIT_FAILURE, -slots\[i\]/error(EXIT_FAILURE, ENFILE/' "the message should say why the file cannot be opened: there is none."
+}
+
+always_missing() {
 	half 2.2 's/error\(EXIT_FAILURE, -slots\[i\]/error(EXIT_FAILURE, ENOENT/' "the message should say why the file cannot be opened: a folder in its path is none."
+}
+
+too_many_is_missing() {
 	half 2.2 's/open_ring\(files \+ 1\)/open_ring(64)/; s/-slots\[i\], "%s: open"/i > 2 ? ENOENT : &/' \
 		"with 100 files that all exist the message should say that there are too many."
 }
 
-@test "2.3 one-submit" {
-	need_strace
+@test "2.1 types, 2.2 all-or-nothing; what is not enough: an error that is not the completion's" {
+	exercises types all_or_nothing negated_twice always_too_many always_missing too_many_is_missing
+}
+
+one_submit() {
 	stands 2.3 "LICENSE takes 5 calls of io_uring_enter; two are enough."
 }
 
-@test "2.3: what is not enough: no close after a short read, no second look, the open's message, no link" {
-	need_strace
+no_close_after_short_read() {
 	half 2.3 's/(FIXED_FILE \| IOSQE_IO_)HARD/\1/; s/results\[CLOSE\] < 0/& \&\& results[CLOSE] != -ECANCELED/' \
 		"no slot should stay in use; of 3 files that were opened, 0 were closed"
+}
+
+no_second_look() {
 	half 2.3 's/results\[READ\] != size/(results[READ] < 0 \&\& size >= 0)/; s/write_all\(size\)/write_all(results[READ])/' \
 		"LICENSE Makefile should come out whole although the first read brings only one byte, "
+}
+
+message_of_another() {
 	# Which has a size and cannot be read, not even by root; not every container has it.
 	[ ! -s /sys/bus/platform/drivers_probe ] || half 2.3 's/^\tif \(results\[OPEN\] < 0 .*/\tif (results[OPEN] < 0)\n\t\texit(EXIT_FAILURE);\n&/' \
 		"the message for /sys/bus/platform/drivers_probe should be that of the open"
+}
+
+no_link() {
 	half 2.3 '/HARDLINK; .. it is closed/d' "the read should wait for the open, which may take a while"
 }
 
-@test "3.1 greet" {
+@test "2.3 one-submit; what is not enough: no close after a short read, no second look, the open's message, no link" {
+	need_strace
+	exercises one_submit no_close_after_short_read no_second_look message_of_another no_link
+}
+
+turn_nobody_away() {
+	stands 3.2 "of 300 clients, "
+}
+
+greet() {
 	stands 3.1 "a client should get the line 'hello 1'; it got ''."
 }
 
-@test "3.1: one text for all peers is not enough, where the kernel takes it later" {
+end_in_order() {
+	stands 3.3 "with nothing open, the exit status after the signal should be 0; it is 143."
+}
+
+one_greeting_for_all() {
 	half 3.1 's/greetings\[slot\]/greetings[0]/g' \
 		"fifty clients that come at once should get 'hello 1' to 'hello 50', each a different line, even if the kernel"
 }
 
-@test "3.1: a slot is closed once, also when the table is full" {
+closed_twice() {
 	half 3.1 's/data64\(sqe, GREETING\)/data64(sqe, GREETING + slot)/; s/(prepare_greeting\(slot), options.*/\1, 0);/
 		/^\tif \(!options.hold\)$/,+1d
 		s/else if \(cqe->user_data != GREETING\).*/else if (cqe->user_data >= GREETING) {\n\t\t\tif (!options.hold)\n\t\t\t\tprepare_close((unsigned)(cqe->user_data - GREETING));\n\t\t} else/' \
 		"your server does not accept connections any more"
 }
 
-@test "3.2 turn-nobody-away" {
-	stands 3.2 "of 300 clients, "
-}
-
-@test "3.3 end-in-order" {
-	stands 3.3 "with nothing open, the exit status after the signal should be 0; it is 143."
-}
-
-@test "3.3: it is not enough to end before the accept's last completion" {
+ends_before_the_last() {
 	half 3.3 's/return !accepting && slots_in_use == 0/return slots_in_use == 0/' \
 		"with --hold --slots 64 and a hundred clients that come right after the signal, the accept has still brought 64 "
 }
 
-@test "4.1 quit" {
-	stands 4.1 "a client that sends 'quit' should get 'bye'; it got 'ack 5'."
+@test "3.1 greet, 3.2 turn-nobody-away, 3.3 end-in-order; what is not enough: one text for all peers, where the kernel takes it later; a slot closed twice, also when the table is full; to end before the accept's last completion" {
+	exercises turn_nobody_away greet end_in_order one_greeting_for_all closed_twice ends_before_the_last
 }
 
-@test "4.1: what is not enough: a close, a reply to what is to be discarded, the beginning of the word" {
-	half 4.1 's/(connection->quits) = says_quit/connection->eof = \1 = says_quit/' \
-		"a client that goes on sending after its 'bye' shouldn't be reset"
-	half 4.1 's/if \(!connection->shut_down\)$/if (true)/' \
-		"a client that has sent 20000 bytes after its 'quit' was reset"
-	half 4.1 's/length >= [^&]*&& memcmp\(chunk, word, sizeof\(word\)\)/memcmp(chunk, word, (size_t)length < sizeof(word) ? (size_t)length : sizeof(word))/' \
-		"'q' alone is not 'quit': it should get its 'ack'; it got 'bye'."
-}
-
-@test "4.2 one-at-a-time" {
-	stands 4.2 "your program still calls common/acceptor.h: its accepts should be your own."
-}
-
-@test "4.2: what is not enough: a multishot accept, more accepts than free slots, too few, no pause" {
-	half 4.2 's/prep_accept\(sqe, listen_fd, NULL, NULL, 0\)/prep_multishot_accept_direct(sqe, listen_fd, NULL, NULL, 0)/; /FILE_INDEX_ALLOC/d' \
-		"when all slots are in use, the next client should wait"
-	half 4.2 's/accepts < options.slots - slots_in_use/slots_in_use < options.slots/' \
-		"when all slots are in use, the next client should wait"
-	half 4.2 '/^static void on_accept/,/^}/s/^\tadvance_accepts\(\);//' \
-		"with --slots 16, 16 clients that stay should all be served; client 9 got ''."
-	half 4.2 's/pausing = true/pausing = false/' "while every accept fails (EMFILE) the server should pause; it reaped "
-}
-
-@test "4.3 lines" {
-	stands 4.3 "three lines that come together should get 'ack 1', 'ack 2' and 'ack 3'; instead of one of these came 'ack 9'."
-}
-
-@test "4.3: what is not enough: a close after too long a line, and replies that may not fit" {
+too_long_closed() {
 	half 4.3 's/else if \(connection->too_long .*/else if (connection->too_long)/; s/^\t\tprepare_shutdown\(slot\);/\t\tprepare_close(slot), (void)prepare_shutdown;/' \
 		"after 'too long' a client should get EOF, not a reset"
+}
+
+replies_may_not_fit() {
 	half 4.3 's/connection->length \+ MOST_REPLY_BYTES <= OWN_BYTES/connection->length < OWN_BYTES/' \
 		"20000 lines of one byte should get as many times 'ack 1'"
 }
 
-@test "5.2 gather" {
-	stands 5.2 "four streams filled "
+multishot_accept() {
+	half 4.2 's/prep_accept\(sqe, listen_fd, NULL, NULL, 0\)/prep_multishot_accept_direct(sqe, listen_fd, NULL, NULL, 0)/; /FILE_INDEX_ALLOC/d' \
+		"when all slots are in use, the next client should wait"
 }
 
-@test "5.2: what is not enough: two buffers a send, one list for all, a short send that is rounded, or forgotten" {
-	half 5.2 's/(define BUFFERS_A_SEND\s+)16/\12/' "four streams filled "
-	half 5.2 's/size_t index = .*/size_t index = 0 * (size_t)(sqe - ring.sq.sqes);/' \
-		"with --buffers 4096 --buffer-size 2048 four streams should come back whole"
-	half 5.2 's/^(\tbytes \+= connection->sent;)/\1\n\tbytes = bytes \/ 2048 * 2048;/' "with "
-	half 5.2 's/skip = connection->sent/skip = 0/' "with "
+too_many_accepts() {
+	half 4.2 's/accepts < options.slots - slots_in_use/slots_in_use < options.slots/' \
+		"when all slots are in use, the next client should wait"
 }
 
-@test "5.3: what is not enough: to pass on all at once, for then who reads is dropped, too; to forget who waits for a buffer" {
+too_few_accepts() {
+	half 4.2 '/^static void on_accept/,/^}/s/^\tadvance_accepts\(\);//' \
+		"with --slots 16, 16 clients that stay should all be served; client 9 got ''."
+}
+
+no_accept_pause() {
+	half 4.2 's/pausing = true/pausing = false/' "while every accept fails (EMFILE) the server should pause; it reaped "
+}
+
+one_at_a_time() {
+	stands 4.2 "your program still calls common/acceptor.h: its accepts should be your own."
+}
+
+lines_of_text() {
+	stands 4.3 "three lines that come together should get 'ack 1', 'ack 2' and 'ack 3'; instead of one of these came 'ack 9'."
+}
+
+quit() {
+	stands 4.1 "a client that sends 'quit' should get 'bye'; it got 'ack 5'."
+}
+
+quit_closes() {
+	half 4.1 's/(connection->quits) = says_quit/connection->eof = \1 = says_quit/' \
+		"a client that goes on sending after its 'bye' shouldn't be reset"
+}
+
+quit_replies() {
+	half 4.1 's/if \(!connection->shut_down\)$/if (true)/' \
+		"a client that has sent 20000 bytes after its 'quit' was reset"
+}
+
+quit_by_its_beginning() {
+	half 4.1 's/length >= [^&]*&& memcmp\(chunk, word, sizeof\(word\)\)/memcmp(chunk, word, (size_t)length < sizeof(word) ? (size_t)length : sizeof(word))/' \
+		"'q' alone is not 'quit': it should get its 'ack'; it got 'bye'."
+}
+
+@test "4.1 quit, 4.2 one-at-a-time, 4.3 lines; what is not enough: for 4.1 a close, a reply to what is to be discarded, the beginning of the word; for 4.2 a multishot accept, more accepts than free slots, too few, no pause; for 4.3 a close after too long a line, replies that may not fit" {
+	exercises too_long_closed replies_may_not_fit multishot_accept too_many_accepts too_few_accepts no_accept_pause \
+		one_at_a_time lines_of_text quit quit_closes quit_replies quit_by_its_beginning
+}
+
+passed_on_at_once() {
 	half 5.3 's/^\t\tprepare_pass\(\);/\t\tpass_on(), (void)prepare_pass;/' "when forty clients speak at once, each should hear the others"
+}
+
+forgotten_waiter() {
 	half 5.3 's/if \(buffer_missing/if (false \&\& buffer_missing/' \
 		"what comes at once and fills many buffers should still reach everybody who reads"
 }
 
-# The checks of these mostly wait: two at a time.
+chat() {
+	stands 5.3 "what a client says should reach every other client; with 3 of them one heard nothing for 3 s."
+}
+
+gather() {
+	stands 5.2 "four streams filled "
+}
+
+two_buffers_a_send() {
+	half 5.2 's/(define BUFFERS_A_SEND\s+)16/\12/' "four streams filled "
+}
+
+one_list_for_all() {
+	half 5.2 's/size_t index = .*/size_t index = 0 * (size_t)(sqe - ring.sq.sqes);/' \
+		"with --buffers 4096 --buffer-size 2048 four streams should come back whole"
+}
+
+rounded_short_send() {
+	half 5.2 's/^(\tbytes \+= connection->sent;)/\1\n\tbytes = bytes \/ 2048 * 2048;/' "with "
+}
+
+forgotten_short_send() {
+	half 5.2 's/skip = connection->sent/skip = 0/' "with "
+}
 
 rot13() {
 	stands 5.1 "'Hello, World 13!' should come back as 'Uryyb, Jbeyq 13!'; it came back as 'Hello, World 13!'."
+}
+
+@test "5.1 rot13, 5.2 gather, 5.3 chat; what is not enough: for 5.2 two buffers a send, one list for all, a short send that is rounded, or forgotten; for 5.3 to pass on all at once, for then who reads is dropped, too; to forget who waits for a buffer" {
+	exercises passed_on_at_once forgotten_waiter chat gather two_buffers_a_send one_list_for_all rounded_short_send \
+		forgotten_short_send rot13
 }
 
 rate() {
@@ -269,10 +354,6 @@ rate() {
 one_rate() {
 	half 6.2 's/prepare_pause\(slot, \(unsigned\)result/& * acceptor.slots_in_use/' \
 		"with --rate 400000 three streams of a megabyte should take no longer than one"
-}
-
-chat() {
-	stands 5.3 "what a client says should reach every other client; with 3 of them one heard nothing for 3 s."
 }
 
 warn() {
@@ -323,25 +404,9 @@ lifetime_with_a_reset() {
 		"a client that's still sending when its life is over shouldn't be reset"
 }
 
-in_a_tree_of_its_own() {
-	make_tree "$1"
-	"$1"
-}
-
-@test "5.1 rot13; 5.3 chat" {
-	two_at_a_time in_a_tree_of_its_own rot13 chat
-}
-
-# These wait even more: four at a time.
-some_of_day_6() {
-	case $1 in
-	one) two_at_a_time in_a_tree_of_its_own lifetime warn lifetime_late warn_at_any_time warn_for_ever lifetime_moved ;;
-	other) two_at_a_time in_a_tree_of_its_own rate rate_at_the_end ended_for_its_rate lifetime_with_a_reset one_rate warn_once_only ;;
-	esac
-}
-
 @test "6.1 warn, 6.2 rate, 6.3 lifetime; and for each what is not enough" {
-	two_at_a_time some_of_day_6 one other
+	exercises lifetime rate warn rate_at_the_end lifetime_late ended_for_its_rate warn_at_any_time lifetime_with_a_reset \
+		warn_for_ever one_rate lifetime_moved warn_once_only
 }
 
 # numbers: of all exercises, one a line.
@@ -375,7 +440,7 @@ hidden_undecoded() {
 
 @test "8.1 hidden files, and a look at the name before it is decoded is not enough; 8.2 listing; 8.3 cache" {
 	command -v curl >/dev/null || skip "needs curl"
-	two_at_a_time in_a_tree_of_its_own hidden hidden_undecoded listing cache
+	exercises hidden hidden_undecoded listing cache
 }
 
 pin() {
@@ -405,7 +470,7 @@ processes_keep_sockets() {
 
 @test "9.1 pin, and a look at which processors there are is needed; 9.2 no lock, and one print after the other; 9.3 processes, and who closes what" {
 	command -v curl >/dev/null || skip "needs curl"
-	two_at_a_time in_a_tree_of_its_own pin pin_anywhere no_lock no_lock_hurries processes processes_keep_sockets
+	exercises pin pin_anywhere no_lock no_lock_hurries processes processes_keep_sockets
 }
 
 @test "there are three exercises a day, and each has its test here" {
@@ -417,6 +482,18 @@ processes_keep_sockets() {
 		grep -q "^	stands $number " "$BATS_TEST_FILENAME"
 	done
 	run ! three_each "$(sed 4d <<<"$output")"
+	diff <(steps) <(steps_called)
+}
+
+# steps: the functions that are about an exercise, and steps_called: those that tests call.
+steps() {
+	awk '/^[a-z0-9_]+\(\) \{$/ { name = $1 }
+		/^@test / { name = "" }
+		name && /^\t(.* \|\| )?(stands|half) [1-9]/ { print substr(name, 1, index(name, "(") - 1) }' "$BATS_TEST_FILENAME" | sort
+}
+
+steps_called() {
+	sed -n '/^\texercises /,/^}/p' "$BATS_TEST_FILENAME" | tr -s ' \t\\}' '\n' | grep -vxE '(exercises)?' | sort
 }
 
 # bar SOLVED...: what the first line shows if the exercises in these places are solved.
@@ -744,5 +821,5 @@ leaving_is_a_failure() {
 }
 
 @test "7.1 log, 7.2 take turns, 7.3 a dead upstream; what is not enough: the wrong word, no next one, all at once, who leaves" {
-	two_at_a_time in_a_tree_of_its_own log dead_upstream take_turns all_try_at_once turns_without_a_next leaving_is_a_failure log_at_the_first_eof
+	exercises log dead_upstream take_turns all_try_at_once turns_without_a_next leaving_is_a_failure log_at_the_first_eof
 }

@@ -21,13 +21,13 @@ faulty() {
 
 	shift
 	# The search for leaks needs ptrace(2) for itself.
-	ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 start_server strace -D -qq -f -o "$BATS_TEST_TMPDIR/strace" -e trace=io_uring_enter \
+	ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}detect_leaks=0 start_server strace -D -qq -f -o "$BATS_TEST_TMPDIR/strace.$BASHPID" -e trace=io_uring_enter \
 		-e inject="io_uring_enter:$fault" "$@" 0
 }
 
 # The trace says that the fault was there.
 was_injected() {
-	grep -q INJECTED "$BATS_TEST_TMPDIR/strace"
+	grep -q INJECTED "$BATS_TEST_TMPDIR/strace.$BASHPID"
 }
 
 # is_reached: the more completions a turn finds, the fewer calls there have been; so there may have to be more.
@@ -53,35 +53,31 @@ event_loop_survives() {
 	stop_clean
 }
 
+# with_each_error FUNCTION WHEN COMMAND [ARG]...: what it does, with each of the errors that pass; FUNCTION gets the fault
+# and the command.
+with_each_error() {
+	at_once "$1 error="{EINTR,EAGAIN,EBUSY,ENOMEM}":when=${*:2}"
+}
+
 @test "faults: day 4: io_uring_enter fails for a moment, again and again" {
-	for error in EINTR EAGAIN EBUSY ENOMEM; do
-		event_loop_survives "error=$error:when=1+3" ./day04/event-loop
-	done
+	with_each_error event_loop_survives 1+3 ./day04/event-loop
 }
 
 @test "faults: day 4: io_uring_enter fails fifteen times in a row" {
-	for error in EINTR EAGAIN EBUSY ENOMEM; do
-		event_loop_survives "error=$error:when=1..15" ./day04/event-loop
-	done
+	with_each_error event_loop_survives 1..15 ./day04/event-loop
 }
 
 @test "faults: day 5: io_uring_enter fails for a moment, again and again" {
-	for error in EINTR EAGAIN EBUSY ENOMEM; do
-		echo_survives "error=$error:when=1+3" ./day05/echo
-		echo_survives "error=$error:when=1+3" ./day05/echo --buffers 4
-	done
+	with_each_error echo_survives 1+3 ./day05/echo
+	with_each_error echo_survives 1+3 ./day05/echo --buffers 4
 }
 
 @test "faults: day 5: io_uring_enter fails fifteen times in a row" {
-	for error in EINTR EAGAIN EBUSY ENOMEM; do
-		echo_survives "error=$error:when=1..15" ./day05/echo
-	done
+	with_each_error echo_survives 1..15 ./day05/echo
 }
 
 @test "faults: day 5: io_uring_enter fails for a moment in the middle of the load" {
-	for error in EINTR EAGAIN EBUSY ENOMEM; do
-		echo_survives "error=$error:when=60..69" ./day05/echo --buffers 4
-	done
+	with_each_error echo_survives 60..69 ./day05/echo --buffers 4
 }
 
 @test "faults: io_uring_enter fails for good with EAGAIN: the server pauses, and a signal ends it" {

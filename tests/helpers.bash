@@ -56,23 +56,52 @@ wait_until() {
 	done
 }
 
-# two_at_a_time FUNCTION ARG...: calls the function with each of the arguments, in two processes that share them.
-# Fails when a call fails.
-two_at_a_time() {
-	local function=$1 first halves=() failed=0
+# side_by_side MOST FUNCTION ARG...: calls the function with each of the arguments, so many at a time at most, each call in
+# a process of its own. Fails when a call fails. For what mostly waits: together it takes as long as the longest. Programs
+# that check themselves don't wait, but work: two at a time.
+side_by_side() {
+	local most=$1 calls worker workers=() failed=0
 
-	shift
-	for first in 1 2; do
-		while ((first <= $#)); do
-			"$function" "${!first}"
-			((first += 2))
-		done 3>&- &
-		halves+=("$!")
+	! sanitized || most=2
+	calls=$(mktemp -d "$BATS_TEST_TMPDIR/calls.XXXXXX")
+	while ((${#workers[@]} < most)); do
+		take_calls "$calls" "${@:2}" 3>&- &
+		workers+=("$!")
 	done
-	# Both have ended before the test does: otherwise one could start a server after its teardown.
-	wait "${halves[0]}" || failed=1
-	wait "${halves[1]}" || failed=1
+	# All have ended before the test does: otherwise one could start a server after its teardown.
+	for worker in "${workers[@]}"; do
+		wait "$worker" || failed=1
+	done
+	tail -n +1 -q "$calls"/*/output
 	return "$failed"
+}
+
+# take_calls FOLDER FUNCTION ARG...: makes those of the calls that no other process has taken yet, up to the first that
+# fails. What one prints stays together, and ends with a word if it has passed.
+take_calls() {
+	local call
+
+	for ((call = 3; call <= $#; call++)); do
+		if mkdir "$1/$call" 2>/dev/null; then
+			echo "---- $2 ${!call}" >"$1/$call/output"
+			("$2" "${!call}") >>"$1/$call/output" 2>&1
+			echo "---- passed" >>"$1/$call/output"
+		fi
+	done
+}
+
+two_at_a_time() {
+	side_by_side 2 "$@"
+}
+
+# at_once COMMAND...: runs them four at a time; each is one word of several, a function and its arguments.
+at_once() {
+	side_by_side 4 run_words "$@"
+}
+
+run_words() {
+	# shellcheck disable=SC2086 # several words
+	$1
 }
 
 # stop_server SIGNAL: ends the server started last and leaves its exit status in `status`.

@@ -80,7 +80,7 @@ stop_and_continue() {
 
 # strace detaches when it is interrupted.
 attach_strace() {
-	timeout --signal INT 0.2 strace -qqq -f -A -o "$BATS_TEST_TMPDIR/attached" -p "$PID" || true
+	timeout --signal INT 0.2 strace -qqq -f -A -o "$BATS_TEST_TMPDIR/attached.$BASHPID" -p "$PID" || true
 }
 
 attach_gdb() {
@@ -164,15 +164,20 @@ inside() {
 	done
 }
 
-@test "io_uring_setup fails: day 4 and later give the one line, too" {
-	for error in ENOSYS EPERM ENOMEM EMFILE ENFILE EINVAL; do
-		for program in "day04/event-loop 0" "day05/echo 0" "day06/deadlines 0"; do
-			# shellcheck disable=SC2086 # a program and its arguments
-			gives_up injected io_uring_setup "error=$error" ./$program
-			[[ "$reason" == "opening a ring: "*" ("*")" ]]
-			[ $error != EINVAL ] || [[ "$reason" == *"(this kernel lacks IORING_SETUP_DEFER_TASKRUN, which Linux 6.1 has; day 4 and later need it)" ]]
-		done
+# no_ring ERROR: of io_uring_setup.
+no_ring() {
+	local program
+
+	for program in "day04/event-loop 0" "day05/echo 0" "day06/deadlines 0"; do
+		# shellcheck disable=SC2086 # a program and its arguments
+		gives_up injected io_uring_setup "error=$1" ./$program
+		[[ "$reason" == "opening a ring: "*" ("*")" ]]
+		[ "$1" != EINVAL ] || [[ "$reason" == *"(this kernel lacks IORING_SETUP_DEFER_TASKRUN, which Linux 6.1 has; day 4 and later need it)" ]]
 	done
+}
+
+@test "io_uring_setup fails: day 4 and later give the one line, too" {
+	side_by_side 4 no_ring ENOSYS EPERM ENOMEM EMFILE ENFILE EINVAL
 }
 
 @test "a second signal ends day 6 at once, even if whoever started it ignored signals" {
@@ -188,52 +193,49 @@ inside() {
 	[ "$status" -eq 130 ]
 }
 
-@test "each call of io_uring_register fails in every way: one line that names it, and nothing left behind" {
-	local program calls call error
-	# liburing itself tries again after an EMFILE, with a raised limit: all from there on fail.
-	while IFS='|' read -r program calls; do
-		call=0
-		for name in $calls; do
-			((++call))
-			for error in ENOSYS EPERM ENOMEM EMFILE EINVAL EBUSY; do
-				# shellcheck disable=SC2086 # a program and its arguments
-				gives_up injected io_uring_register "error=$error:when=$call+" ./$program
-				[[ "$reason" == *"io_uring_register_$name: "* ]]
-				[ -z "$output" ] || [[ "$output" != *listening* ]]
-			done
-		done
-	done <<-END
-		day02/registered-files LICENSE|ring_fd files_sparse files_update
-		day03/accept 0|ring_fd files_sparse
-		day04/event-loop 0|ring_fd files_sparse
-		day05/echo 0|ring_fd files_sparse buf_ring
-		day06/deadlines 0|ring_fd files_sparse buf_ring
-	END
-}
+# register_fails PROGRAM ARG CALL...: the calls that it makes, in this order.
+register_fails() {
+	local call=0 name error
 
-@test "a storm of signals under load: no byte is lost" {
-	for server in day04/event-loop day05/echo day06/deadlines; do
-		disturb "$server" storm WINCH URG CONT CHLD
+	for name in "${@:3}"; do
+		((++call))
+		# liburing itself tries again after an EMFILE, with a raised limit: all from there on fail.
+		for error in ENOSYS EPERM ENOMEM EMFILE EINVAL EBUSY; do
+			gives_up injected io_uring_register "error=$error:when=$call+" "./$1" "$2"
+			[[ "$reason" == *"io_uring_register_$name: "* ]]
+			[ -z "$output" ] || [[ "$output" != *listening* ]]
+		done
 	done
 }
 
-@test "a storm of SIGUSR1: day 4 prints its counts, and no byte is lost" {
+@test "each call of io_uring_register fails in every way: one line that names it, and nothing left behind" {
+	at_once "register_fails day02/registered-files LICENSE ring_fd files_sparse files_update" \
+		"register_fails day05/echo 0 ring_fd files_sparse buf_ring" \
+		"register_fails day06/deadlines 0 ring_fd files_sparse buf_ring" \
+		"register_fails day03/accept 0 ring_fd files_sparse" \
+		"register_fails day04/event-loop 0 ring_fd files_sparse"
+}
+
+storm_of_counts() {
 	disturb day04/event-loop storm USR1
 	(($(lines "$LOG" '^connections: ') > 2))
 }
 
-@test "SIGSTOP and SIGCONT under load: no byte is lost" {
-	for server in day04/event-loop day05/echo day06/deadlines; do
-		disturb "$server" stop_and_continue
-	done
+@test "a storm of signals, SIGSTOP and SIGCONT under load: no byte is lost; a storm of SIGUSR1: day 4 prints its counts, and no byte is lost" {
+	at_once "disturb day04/event-loop storm WINCH URG CONT CHLD" "disturb day05/echo storm WINCH URG CONT CHLD" \
+		"disturb day06/deadlines storm WINCH URG CONT CHLD" storm_of_counts \
+		"disturb day04/event-loop stop_and_continue" "disturb day05/echo stop_and_continue" \
+		"disturb day06/deadlines stop_and_continue"
+}
+
+disturbed_by_strace() {
+	disturb "$1" attach_strace
+	grep -q io_uring_enter "$BATS_TEST_TMPDIR/attached.$BASHPID"
 }
 
 @test "a debugger that comes and goes under load: no byte is lost" {
 	need_strace
-	for server in day04/event-loop day05/echo day06/deadlines; do
-		disturb "$server" attach_strace
-		grep -q io_uring_enter "$BATS_TEST_TMPDIR/attached"
-	done
+	side_by_side 3 disturbed_by_strace day04/event-loop day05/echo day06/deadlines
 }
 
 @test "gdb attaches under load, stops the server and lets it go on" {
@@ -258,25 +260,6 @@ inside() {
 		start_server prlimit --nofile="$limit" ./day05/echo 0
 		[[ "$(<"$LOG")" == *"connections: $limit instead of "*"ulimit -Hn)"* ]]
 		peer stream --connections "$limit" --bytes 200000
-	done
-}
-
-@test "no locked memory, as an ordinary user: the rings fit, or the limit is named" {
-	need_user
-	for program in "${PROGRAMS[@]}"; do
-		# Linux 5.12 to 6.13 count rings as ordinary memory, later ones as locked memory again.
-		# shellcheck disable=SC2086 # a program and its arguments
-		run --separate-stderr prlimit --memlock=0 "${NOBODY[@]}" timeout --preserve-status 3 ./$program
-		[ "$status" -eq 0 ] || {
-			[ "$status" -eq 1 ]
-			[ "${#stderr_lines[@]}" -eq 1 ]
-			[[ "$stderr" == *"(the limit on locked memory, or memory itself, is too small for this ring: raise the limit with ulimit -l"* ]]
-		}
-	done
-	# With what Debian gives everybody the servers serve.
-	for server in "${SERVER_PROGRAMS[@]}"; do
-		start_server prlimit --memlock=8388608 "${NOBODY[@]}" "./$server" 0
-		serves "$server"
 	done
 }
 
@@ -309,8 +292,28 @@ waits_for_predecessor() {
 	waits_for_predecessor 750000 day06/deadlines --buffers 32768 --buffer-size 512
 }
 
-@test "little locked memory, as an ordinary user: probe says which days can run, and is right" {
-	need_user
+no_locked_memory() {
+	local program server
+
+	for program in "${PROGRAMS[@]}"; do
+		# Linux 5.12 to 6.13 count rings as ordinary memory, later ones as locked memory again.
+		# shellcheck disable=SC2086 # a program and its arguments
+		run --separate-stderr prlimit --memlock=0 "${NOBODY[@]}" timeout --preserve-status 3 ./$program
+		[ "$status" -eq 0 ] || {
+			[ "$status" -eq 1 ]
+			[ "${#stderr_lines[@]}" -eq 1 ]
+			[[ "$stderr" == *"(the limit on locked memory, or memory itself, is too small for this ring: raise the limit with ulimit -l"* ]]
+		}
+	done
+	# With what Debian gives everybody the servers serve.
+	for server in "${SERVER_PROGRAMS[@]}"; do
+		start_server prlimit --memlock=8388608 "${NOBODY[@]}" "./$server" 0
+		serves "$server"
+	done
+}
+
+little_locked_memory() {
+	local program
 	local as_user=(prlimit --memlock=65536 setpriv --reuid=65532 --regid=65532 --clear-groups)
 	run --separate-stderr "${as_user[@]}" ./day01/probe --days
 	local verdicts=("${lines[@]}")
@@ -324,6 +327,12 @@ waits_for_predecessor() {
 			[[ "${verdicts[${program:4:1} - 1]}" == *": cannot run: "*": Cannot allocate memory" ]]
 		fi
 	done
+}
+
+# Two users, for the kernel counts by user.
+@test "no locked memory, as an ordinary user: the rings fit, or the limit is named; little of it: probe says which days can run, and is right" {
+	need_user
+	at_once little_locked_memory no_locked_memory
 }
 
 @test "little address space: the allocation that failed is named" {
@@ -346,29 +355,32 @@ waits_for_predecessor() {
 	done
 }
 
-@test "a server that is started right after one was killed with 300 connections gets its port" {
-	local server acks i
+# takes_over SERVER: three times from one that was killed.
+takes_over() {
+	local acks=() i
 
-	for server in day04/event-loop day05/echo day06/deadlines; do
-		acks=()
-		[[ $server != day04/* ]] || acks=(--acks)
-		start_server "./$server" 0
-		for i in 1 2 3; do
-			start_peers ping --connections 300 --count 1 --cut-short --hold "${acks[@]}"
-			kill -KILL "$PID"
-			start_server "./$server" "$PORT"
-		done
+	[[ $1 != day04/* ]] || acks=(--acks)
+	start_server "./$1" 0
+	for i in 1 2 3; do
+		start_peers ping --connections 300 --count 1 --cut-short --hold "${acks[@]}"
+		kill -KILL "$PID"
+		start_server "./$1" "$PORT"
 	done
 }
 
-@test "an address that is in use for another moment: a server waits for it, and says how long" {
-	local server
+@test "a server that is started right after one was killed with 300 connections gets its port" {
+	side_by_side 3 takes_over day04/event-loop day05/echo day06/deadlines
+}
 
-	for server in "${SERVER_PROGRAMS[@]}"; do
-		# Both system calls that can find it in use: 15 times, 10 ms apart.
-		start_server injected bind,listen error=EADDRINUSE:when=1..15 "./$server" 0
-		[[ "$(<"$LOG.err")" =~ ^"./$server: the port was in use for another "[0-9]+" ms"$ ]]
-	done
+# waits_for_address SERVER
+waits_for_address() {
+	# Both system calls that can find it in use: 15 times, 10 ms apart.
+	start_server injected bind,listen error=EADDRINUSE:when=1..15 "./$1" 0
+	[[ "$(<"$LOG.err")" =~ ^"./$1: the port was in use for another "[0-9]+" ms"$ ]]
+}
+
+@test "an address that is in use for another moment: a server waits for it, and says how long" {
+	side_by_side 5 waits_for_address "${SERVER_PROGRAMS[@]}"
 }
 
 @test "urgent data stays in the stream, at its place" {
@@ -441,20 +453,6 @@ host_vanishes() {
 	done
 }
 
-@test "a client that takes nothing for longer than two minutes, and then reads, gets every byte" {
-	local fd
-
-	# Two minutes take two seconds.
-	start_server in_a_hurry ./day05/echo 0
-	exec {fd}<>"/dev/tcp/127.0.0.1/$PORT"
-	timeout 20 head -c 8000000 /dev/zero >&"$fd" 3>&- &
-	SERVERS+=("$!")
-	sleep 4
-	[ "$(timeout 10 head -c 8000000 <&"$fd" | wc -c)" -eq 8000000 ]
-	exec {fd}>&-
-	stop_clean
-}
-
 @test "a liburing that can: a server's waits are not counted as waiting for I/O" {
 	local server
 
@@ -514,34 +512,55 @@ child_of() {
 	done
 }
 
-@test "a listen backlog that is full: who waits outside is served once there is room" {
-	need_network
+# backlog_fills SERVER
+backlog_fills() {
 	# With SYN cookies the kernel resets connections whose handshake it has forgotten.
-	local narrow='ip link set lo up
+	local acks=() crowd narrow='ip link set lo up
 		echo 2 >/proc/sys/net/core/somaxconn
 		echo 0 >/proc/sys/net/ipv4/tcp_syncookies'
-	for server in day04/event-loop day05/echo day06/deadlines; do
-		start_server "${IN_NETWORK[@]}" "$narrow" "./$server" 0
-		pause_server
-		local acks=()
-		[[ $server != day04/* ]] || acks=(--acks)
-		# Three fit in. The others try again a second later.
-		inside "$PEER" stream --connections 6 --bytes 10000 "${acks[@]}" "$PORT" 3>&- &
-		local crowd=$!
-		SERVERS+=("$crowd")
-		wait_until backlog_is_full
-		kill -CONT "$PID"
-		wait "$crowd"
-		stop_clean
-	done
+
+	[[ $1 != day04/* ]] || acks=(--acks)
+	start_server "${IN_NETWORK[@]}" "$narrow" "./$1" 0
+	pause_server
+	# Three fit in. The others try again a second later.
+	inside "$PEER" stream --connections 6 --bytes 10000 "${acks[@]}" "$PORT" 3>&- &
+	crowd=$!
+	SERVERS+=("$crowd")
+	wait_until backlog_is_full
+	kill -CONT "$PID"
+	wait "$crowd"
+	stop_clean
 }
 
-@test "random peers for two seconds against four servers at once (a failure names the seed)" {
+@test "a listen backlog that is full: who waits outside is served once there is room" {
+	need_network
+	side_by_side 3 backlog_fills day04/event-loop day05/echo day06/deadlines
+}
+
+takes_nothing_for_long() {
+	local fd
+
+	# Two minutes take two seconds.
+	start_server in_a_hurry ./day05/echo 0
+	exec {fd}<>"/dev/tcp/127.0.0.1/$PORT"
+	timeout 20 head -c 8000000 /dev/zero >&"$fd" 3>&- &
+	SERVERS+=("$!")
+	sleep 4
+	[ "$(timeout 10 head -c 8000000 <&"$fd" | wc -c)" -eq 8000000 ]
+	exec {fd}>&-
+	stop_clean
+}
+
+random_peers() {
 	SEED=7 run tests/soak 2
 	echo "$output"
 	[ "$status" -eq 0 ]
 	[ "${lines[0]}" = "seed: 7, for 2 seconds" ]
 	[ "$(grep -c '^ok: day0' <<<"$output")" -eq 4 ]
+}
+
+@test "random peers for two seconds against four servers at once (a failure names the seed); a client that takes nothing for longer than two minutes, and then reads, gets every byte" {
+	at_once random_peers takes_nothing_for_long
 }
 
 @test "random peers: a server that is wrong is noticed, and the seed that shows it is said" {

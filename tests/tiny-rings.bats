@@ -73,10 +73,6 @@ day_4_with() {
 	was_tight 'completion queue overflowed'
 }
 
-@test "day 4 with rings of one and two entries and the smallest completion queues: every chunk is acknowledged" {
-	two_at_a_time day_4_with 1 2
-}
-
 # day_5_with ENTRIES
 day_5_with() {
 	build_with day05-echo/echo.c RING_ENTRIES="$1" COMPLETION_ENTRIES="$1"
@@ -89,10 +85,6 @@ day_5_with() {
 	was_tight 'completion queue overflowed'
 }
 
-@test "day 5 with rings of one and two entries and the smallest completion queues: the streams are equal" {
-	two_at_a_time day_5_with 1 2
-}
-
 # day_6_with ENTRIES
 day_6_with() {
 	build_with day06-deadlines/deadlines.c RING_ENTRIES="$1" COMPLETION_ENTRIES="$1"
@@ -103,54 +95,6 @@ day_6_with() {
 	(($1 > 1)) || start_peers absent --small --connections 30
 	stop_clean
 	was_tight 'completion queue overflowed'
-}
-
-@test "day 6 with rings of one and two entries and the smallest completion queues: the streams are equal" {
-	two_at_a_time day_6_with 1 2
-}
-
-@test "day 6 with every bound at its smallest: the streams are equal" {
-	build_with day06-deadlines/deadlines.c RING_ENTRIES=1 COMPLETION_ENTRIES=1 PAUSE_BUFFERS=1 OWN_BYTES=1
-	start_server "$PROGRAM" --buffers 1 --buffer-size 100 0
-	peer stream --connections 20 --bytes "$(scaled 20000)"
-	peer random --connections 20 --seconds 1 --bytes 100000
-	# At the end of the program completions come one by one, too.
-	launch_peers stream --cut-short --connections 20 --bytes 1000000000
-	wait_until are_connected 20
-	stop_within TERM "$(within 2500)"
-	finish_peers
-	[ ! -s "$LOG.err" ]
-	was_tight 'completion queue overflowed' 'buffer ring empty' pauses
-}
-
-# The multishot accept stays in flight only while more slots are free than the completion queue has entries. Each round
-# fills the table and empties it, so it is cancelled and armed again each time.
-@test "day 6: the bound of the multishot accept is crossed again and again, and nobody is turned away" {
-	local round seated slots
-
-	build_with day06-deadlines/deadlines.c RING_ENTRIES=16 COMPLETION_ENTRIES=32
-	# One by one: all seats are taken, and others wait.
-	start_server "$PROGRAM" --connections 100 0
-	for round in 1 2 3; do
-		start_peers ping --connections 100 --count 1 --hold
-		seated=$PEERS
-		launch_peers ping --connections 20 --count 1
-		wait_until are_connected 120
-		release_peers "$seated"
-		finish_peers
-	done
-	stop_clean
-	# All at once, with a table that one pass more would overflow by few or by many. They stay.
-	for slots in 40 50 60 70 80; do
-		start_server "$PROGRAM" --connections "$slots" 0
-		pause_server
-		launch_peers absent --small --cut-short --connections 200
-		wait_until are_connected 200
-		kill -CONT "$PID"
-		wait_until are_ready
-		end_peers
-		stop_clean
-	done
 }
 
 # day_7_with ENTRIES: two at least, because a connect and its limit have to be in one submit.
@@ -171,11 +115,26 @@ proxy_to_upstream() {
 	exec "$PROGRAM" "$@" "127.0.0.1:$UPSTREAM_PORT"
 }
 
-@test "day 7 with rings of two and four entries and the smallest completion queues: the streams are equal" {
-	two_at_a_time day_7_with 2 4
+@test "rings of one and two entries (two and four on day 7) and the smallest completion queues: day 4 acknowledges every chunk; days 5, 6 and 7: the streams are equal" {
+	at_once "day_4_with 1" "day_5_with 1" "day_6_with 1" "day_4_with 2" "day_7_with 2" "day_5_with 2" "day_6_with 2" \
+		"day_7_with 4"
 }
 
-@test "day 7 with every bound at its smallest: the streams are equal, and a connect has its limit" {
+day_6_at_its_smallest() {
+	build_with day06-deadlines/deadlines.c RING_ENTRIES=1 COMPLETION_ENTRIES=1 PAUSE_BUFFERS=1 OWN_BYTES=1
+	start_server "$PROGRAM" --buffers 1 --buffer-size 100 0
+	peer stream --connections 20 --bytes "$(scaled 20000)"
+	peer random --connections 20 --seconds 1 --bytes 100000
+	# At the end of the program completions come one by one, too.
+	launch_peers stream --cut-short --connections 20 --bytes 1000000000
+	wait_until are_connected 20
+	stop_within TERM "$(within 2500)"
+	finish_peers
+	[ ! -s "$LOG.err" ]
+	was_tight 'completion queue overflowed' 'buffer ring empty' pauses
+}
+
+day_7_at_its_smallest() {
 	build_with day07-proxy/proxy.c RING_ENTRIES=2 COMPLETION_ENTRIES=2 PAUSE_BUFFERS=1 OWN_BYTES=1
 	start_server ./day05/echo 0
 	UPSTREAM_PORT=$PORT
@@ -194,6 +153,45 @@ proxy_to_upstream() {
 	run ./build/tests/upstream --client --connections 20 --then hold "$PORT"
 	[ "$(grep -c 'sent 0, received 0, then reset' <<<"$output")" = 20 ]
 	stop_clean
+}
+
+@test "days 6 and 7 with every bound at its smallest: the streams are equal, and a connect has its limit" {
+	at_once day_6_at_its_smallest day_7_at_its_smallest
+}
+
+# One by one: all seats are taken, and others wait.
+crossed_by_few() {
+	local round seated
+
+	start_server "$PROGRAM" --connections 100 0
+	for round in 1 2 3; do
+		start_peers ping --connections 100 --count 1 --hold
+		seated=$PEERS
+		launch_peers ping --connections 20 --count 1
+		wait_until are_connected 120
+		release_peers "$seated"
+		finish_peers
+	done
+	stop_clean
+}
+
+# crossed_by_many SLOTS: all at once, with a table that one pass more would overflow by few or by many. They stay.
+crossed_by_many() {
+	start_server "$PROGRAM" --connections "$1" 0
+	pause_server
+	launch_peers absent --small --cut-short --connections 200
+	wait_until are_connected 200
+	kill -CONT "$PID"
+	wait_until are_ready
+	end_peers
+	stop_clean
+}
+
+# The multishot accept stays in flight only while more slots are free than the completion queue has entries. Each round
+# fills the table and empties it, so it is cancelled and armed again each time.
+@test "day 6: the bound of the multishot accept is crossed again and again, and nobody is turned away" {
+	build_with day06-deadlines/deadlines.c RING_ENTRIES=16 COMPLETION_ENTRIES=32
+	at_once crossed_by_few "crossed_by_many "{40,50,60,70,80}
 }
 
 # day_8_with ENTRIES
