@@ -56,9 +56,7 @@ teardown() {
 # 2. Half-close.
 
 @test "day 5: half-closed peers get all their bytes, then end-of-file, however slowly they read" {
-	half_closes
-	half_closes "${FEW[@]}"
-	half_closes "${FEW_SMALL[@]}"
+	at_once half_closes "half_closes ${FEW[*]}" "half_closes ${FEW_SMALL[*]}"
 }
 
 # 3. Backpressure, per peer.
@@ -113,9 +111,7 @@ teardown() {
 # 4. Buffers never leak: with assertions in the program, and a pool of four that would be gone soon.
 
 @test "day 5: resets with data on the way in either direction" {
-	survives_resets
-	survives_resets "${FEW[@]}"
-	survives_resets "${FEW_SMALL[@]}"
+	at_once survives_resets "survives_resets ${FEW[*]}" "survives_resets ${FEW_SMALL[*]}"
 }
 
 @test "day 5: peers that connect and leave at once" {

@@ -166,14 +166,14 @@ has_taken_its_signals() {
 }
 
 counts_again() {
-	start_server with_fault threads:200:0 ./day09/cores --threads 3 0 "$ROOT"
+	start_server with_fault threads:80:0 ./day09/cores --threads 3 0 "$ROOT"
 	ask 10
 	kill -USR1 "$PID"
 	wait_until has_taken_its_signals
 	kill -USR1 "$PID"
 	wait_until printed 2
 	[ "$(lines "$LOG" '^all threads: connections: 10, requests: 10,')" = 2 ]
-	stop_within TERM "$(within 10000)" # each pass of a thread takes 200 or 400 ms
+	stop_within TERM "$(within 10000)" # each pass of a thread takes 80 or 160 ms
 }
 
 # come_and_go N: servers, one after the other.

@@ -404,11 +404,6 @@ lifetime_with_a_reset() {
 		"a client that's still sending when its life is over shouldn't be reset"
 }
 
-@test "6.1 warn, 6.2 rate, 6.3 lifetime; and for each what is not enough" {
-	exercises lifetime rate warn rate_at_the_end lifetime_late ended_for_its_rate warn_at_any_time lifetime_with_a_reset \
-		warn_for_ever one_rate lifetime_moved warn_once_only
-}
-
 # numbers: of all exercises, one a line.
 numbers() {
 	printf '%s\n' exercises/*/task.md | sed 's,exercises/,,; s,-.*,,'
@@ -820,6 +815,9 @@ leaving_is_a_failure() {
 		"clients that leave while connecting are no failure of the upstream"
 }
 
-@test "7.1 log, 7.2 take turns, 7.3 a dead upstream; what is not enough: the wrong word, no next one, all at once, who leaves" {
-	exercises log dead_upstream take_turns all_try_at_once turns_without_a_next leaving_is_a_failure log_at_the_first_eof
+# Those that wait longest begin first.
+@test "6.1 warn, 6.2 rate, 6.3 lifetime; 7.1 log, 7.2 take turns, 7.3 a dead upstream; and for each what is not enough" {
+	exercises lifetime rate warn dead_upstream rate_at_the_end lifetime_late ended_for_its_rate warn_at_any_time \
+		lifetime_with_a_reset log take_turns all_try_at_once warn_for_ever one_rate lifetime_moved warn_once_only \
+		turns_without_a_next leaving_is_a_failure log_at_the_first_eof
 }

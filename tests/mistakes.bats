@@ -248,10 +248,6 @@ are_shown() {
 	are_shown day3-more-ignored day4-one-a-pass day4-armed-when-full
 }
 
-@test "patches to day 5: two sends at once, no queue, a buffer is released too early, no pause, no own buffer" {
-	are_shown day5-no-own-buffer day5-two-sends day5-no-queue day5-released-too-early day5-no-pause
-}
-
 @test "patches to day 6: unread bytes at the end, activity while ending, a stuck send is not cancelled; day 8: a file is read with a plain call, a close right after the last reply" {
 	are_shown day6-stuck-send-not-cancelled day6-activity-while-ending day8-plain-read day8-close-at-once \
 		day6-unread-at-the-end
@@ -262,8 +258,9 @@ are_shown() {
 	are_shown day5-close-without-shutdown
 }
 
-@test "patches to day 7: no reset, no time limit, Nagle's algorithm on the way out, closed at the first EOF, one range of slots for all" {
-	are_shown day7-closed-at-the-first-eof day7-no-time-limit day7-one-range-for-all day7-nagle day7-no-reset
+@test "patches to day 5: two sends at once, no queue, a buffer is released too early, no pause, no own buffer; day 7: no reset, no time limit, Nagle's algorithm on the way out, closed at the first EOF, one range of slots for all" {
+	are_shown day7-closed-at-the-first-eof day7-no-time-limit day5-no-own-buffer day5-two-sends day5-no-queue \
+		day7-one-range-for-all day5-released-too-early day5-no-pause day7-nagle day7-no-reset
 }
 
 @test "every patch has a section, and a test" {
