@@ -316,15 +316,10 @@ first_free_descriptor() {
 # 4. Backpressure, and who waits for whom.
 
 # What the upstream and the clients have sent lies in the kernel's buffers, ten megabytes and more a pair.
-@test "day 7: clients that never read stop their upstreams, and nobody else" {
-	two_at_a_time absent_clients_harm_nobody "" "${FEW[*]}"
-}
-
-# absent_clients_harm_nobody OPTIONS: which are one word of several, or none.
+# absent_clients_harm_nobody [OPTION]...: clients that never read stop their upstreams, and nobody else.
 absent_clients_harm_nobody() {
 	start_echo
-	# shellcheck disable=SC2086 # several options
-	start_proxy $1
+	start_proxy "$@"
 	start_peers absent --connections "$(scaled 20)"
 	peer ping --connections 1 --count 200 --chunk 2000 --reply-ms "$(within 2000)"
 	peer stream --connections 1 --bytes "$(scaled 5000000)"
@@ -363,8 +358,8 @@ idle_pairs() {
 	run ! grep -vE '^(memory|listening|connections|bytes|silent)' "$LOG"
 }
 
-@test "day 7: an upstream that never reads stops its clients, and when it reads, all of it is there; clients that read in the end get all of it; idle pairs cost no processor time, and no output" {
-	at_once deaf_upstream late_clients idle_pairs
+@test "day 7: clients that never read stop their upstreams, and nobody else; an upstream that never reads stops its clients, and when it reads, all of it is there; clients that read in the end get all of it; idle pairs cost no processor time, and no output" {
+	at_once absent_clients_harm_nobody "absent_clients_harm_nobody ${FEW[*]}" deaf_upstream late_clients idle_pairs
 }
 
 @test "day 7: one client that never reads holds a few buffers, not the pool" {
