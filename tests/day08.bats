@@ -80,6 +80,7 @@ has_closed_all() {
 @test "common/http: known requests, and 150,000 random ones, under both sanitizers" {
 	local flags=(-std=gnu11 -D_GNU_SOURCE -O1 -g -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=undefined)
 
+	days_8s_alone
 	"${CC:-cc}" "${flags[@]}" -I. tests/http.c common/http.c common/http_exchange.c -o "$BATS_TEST_TMPDIR/http"
 	"$BATS_TEST_TMPDIR/http" cases
 	echo "seed: $SRANDOM"
